@@ -1,0 +1,1 @@
+"""ml_release: a self-hosted release system for ML models, built on Dagster."""

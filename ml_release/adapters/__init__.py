@@ -1,0 +1,1 @@
+"""Adapters: one module per vendor, none of which knows another."""

@@ -1,0 +1,78 @@
+"""Runs model artefacts with onnxruntime: the same code answers in evaluation and when serving."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ml_release.domain.artefact import MODEL_FILE, PLAN_FILE, SIGNATURE_FILE
+from ml_release.domain.features import FeaturePlan, encode, plan_from_json
+from ml_release.errors import IntegrityError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+    import onnxruntime
+
+    from ml_release.domain.features import Columns
+
+
+class OnnxModel:
+    """`LoadedModel` on one onnxruntime session, safe to call from several threads."""
+
+    def __init__(self, plan: FeaturePlan, session: onnxruntime.InferenceSession) -> None:
+        self._plan = plan
+        self._session = session
+
+    @property
+    def plan(self) -> FeaturePlan:
+        """The feature plan it was fitted with."""
+        return self._plan
+
+    def predict(self, values: Columns) -> npt.NDArray[np.float64]:
+        """Probability of the positive class per row, shape (n,)."""
+        (probability,) = self._session.run(["probability"], {"matrix": encode(self._plan, values)})
+        result: npt.NDArray[np.float64] = np.asarray(probability, dtype=np.float64).reshape(-1)
+        return result
+
+
+class OnnxLoader:
+    """`ModelLoader`: builds a session from the files of an artefact."""
+
+    def __init__(self, *, threads: int = 1) -> None:
+        self._threads = threads
+
+    def load(self, files: Mapping[str, bytes]) -> OnnxModel:
+        """Build the model, or say which file does not fit."""
+        import onnxruntime
+
+        missing = sorted({MODEL_FILE, PLAN_FILE, SIGNATURE_FILE} - set(files))
+        if missing:
+            message = f"model artefact: expected the files {missing}, found {sorted(files)}"
+            raise IntegrityError(message)
+        plan = plan_from_json(files[PLAN_FILE])
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            json.loads(files[SIGNATURE_FILE])
+            session = onnxruntime.InferenceSession(
+                files[MODEL_FILE], options, providers=["CPUExecutionProvider"]
+            )
+        # onnxruntime's own exceptions share no base below Exception; whatever it cannot read is
+        # the same answer to the caller: this is not a model.
+        except Exception as error:
+            message = f"model artefact: {MODEL_FILE} cannot be loaded by onnxruntime ({error})"
+            raise IntegrityError(message) from error
+        width = session.get_inputs()[0].shape[1]
+        if width != len(plan.features):
+            message = (
+                f"model artefact: {MODEL_FILE} takes {width} features, {PLAN_FILE} makes"
+                f" {len(plan.features)}"
+            )
+            raise IntegrityError(message)
+        return OnnxModel(plan, session)

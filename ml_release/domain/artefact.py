@@ -1,0 +1,65 @@
+"""What is in a model artefact, and the signature that says what a request has to carry."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ml_release.domain.features import FeaturePlan, FieldType
+from ml_release.errors import IntegrityError
+
+MODEL_FILE = "model.onnx"
+PLAN_FILE = "plan.json"
+SIGNATURE_FILE = "signature.json"
+REFERENCE_FILE = "reference.json"
+EXAMPLE_FILE = "example.json"
+
+
+class InputField(BaseModel):
+    """One column of a request."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    type: FieldType
+    nullable: bool
+    description: str = ""
+
+
+class Signature(BaseModel):
+    """What the model takes and gives.
+
+    Attributes
+    ----------
+    inputs
+        Columns a request has to carry, one value per row each.
+    output
+        Name of the answer, a probability from 0 to 1 per row.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    line: str
+    inputs: tuple[InputField, ...]
+    output: str
+
+    def to_json(self) -> bytes:
+        """JSON form, kept in the artefact."""
+        return self.model_dump_json().encode()
+
+
+def signature_of(line: str, plan: FeaturePlan, *, output: str) -> Signature:
+    """The signature that the features of a plan need."""
+    inputs = tuple(
+        InputField(name=field.name, type=field.type, nullable=field.nullable)
+        for field in plan.request_fields()
+    )
+    return Signature(line=line, inputs=inputs, output=output)
+
+
+def signature_from_json(content: bytes) -> Signature:
+    """Read a signature back; `IntegrityError` if it is none."""
+    try:
+        return Signature.model_validate_json(content)
+    except ValidationError as error:
+        message = f"signature: expected a recorded signature, found something else ({error})"
+        raise IntegrityError(message) from error

@@ -1,0 +1,160 @@
+"""Declared state: what one line should serve in one environment, as written to Git.
+
+The file is a Kubernetes ConfigMap, so that the same document drives the local endpoint server and
+a cluster. Nothing is read or written here; text in, frozen data out, and back.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ml_release.domain.identity import check_line_name
+from ml_release.errors import DeclarationError
+
+Environment = Literal["staging", "production"]
+Percent = Annotated[float, Field(ge=0, le=100)]
+_DATA_KEY = "declared-state.yaml"
+
+
+class _Declared(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Variant(_Declared):
+    """One model version behind the endpoint with its share of traffic."""
+
+    role: Literal["champion", "canary", "treatment"]
+    version: Annotated[int, Field(ge=1)]
+    model_digest: str
+    weight_percent: Percent
+
+
+class Evidence(_Declared):
+    """Digests of what the declaration rests on."""
+
+    verdict_digest: str
+    policy_digest: str
+    feature_version: str
+
+
+class DeclaredState(_Declared):
+    """Everything the endpoint server needs to know to answer for one line.
+
+    Attributes
+    ----------
+    release
+        Names the attempt that led to this state.
+    rollback_target
+        The version that is kept warm, None where there is none yet.
+    withdrawn
+        Versions no automation may declare again until a named person lifts them.
+    """
+
+    line: str
+    environment: Environment
+    release: str
+    variants: tuple[Variant, ...]
+    evidence: Evidence
+    rollback_target: Variant | None = None
+    withdrawn: tuple[int, ...] = ()
+
+    @model_validator(mode="after")
+    def _serves_all_traffic_once(self) -> Self:
+        check_line_name(self.line)
+        champions = [variant for variant in self.variants if variant.role == "champion"]
+        problems = []
+        if len(champions) != 1:
+            problems.append(f"expected exactly one champion, found {len(champions)}")
+        total = sum(variant.weight_percent for variant in self.variants)
+        if abs(total - 100) > 1e-9:  # noqa: PLR2004 (percent)
+            problems.append(f"expected weights that add to 100 percent, found {total:g}")
+        bad = sorted({v.version for v in self.variants} & set(self.withdrawn))
+        if bad:
+            problems.append(f"expected no withdrawn version among the variants, found {bad}")
+        if problems:
+            message = "; ".join(problems)
+            raise ValueError(message)
+        return self
+
+    @property
+    def champion(self) -> Variant:
+        """The variant that answers by default."""
+        return next(variant for variant in self.variants if variant.role == "champion")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """A declared state with the commit that declared it and why."""
+
+    state: DeclaredState
+    commit: str
+    committed_at: str
+    actor: str
+    reason: str
+
+
+def path_of(line: str, environment: str) -> str:
+    """Path of the declared state inside the deployments repository."""
+    return f"applications/{check_line_name(line)}/overlays/{environment}/model-config.yaml"
+
+
+def to_yaml(state: DeclaredState) -> str:
+    """The ConfigMap document of a declared state."""
+    inner = yaml.safe_dump(state.model_dump(mode="json"), sort_keys=False, width=100)
+    name = state.line.replace("_", "-")
+    document = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": f"{name}-model-config",
+            "labels": {"ml-release/line": state.line, "ml-release/environment": state.environment},
+        },
+        "data": {_DATA_KEY: inner},
+    }
+    return yaml.dump(document, Dumper=_BlockDumper, sort_keys=False, width=100)
+
+
+class _BlockDumper(yaml.SafeDumper):
+    """Writes the inner document as a block, so that a diff shows the line that changed."""
+
+
+def _as_block(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_BlockDumper.add_representer(str, _as_block)
+
+
+def from_yaml(text: str, *, subject: str) -> DeclaredState:
+    """Read a declared state.
+
+    Raises
+    ------
+    DeclarationError
+        If the document is not a ConfigMap with a valid declared state, listing every problem;
+        ``subject`` says which file is meant.
+    """
+    try:
+        document = yaml.safe_load(text)
+        inner = yaml.safe_load(document["data"][_DATA_KEY])
+        # YAML knows neither tuples nor strictness: JSON mode takes its lists and keeps the rest.
+        return DeclaredState.model_validate_json(json.dumps(inner))
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        message = (
+            f"{subject}: expected a ConfigMap with data.{_DATA_KEY}, found something else ({error})"
+        )
+        raise DeclarationError(message) from error
+    except ValidationError as error:
+        rows = "\n".join(
+            f"  - {'.'.join(str(part) for part in problem['loc']) or 'declared state'}:"
+            f" {problem['msg']}"
+            for problem in error.errors()
+        )
+        message = f"{subject}: the declared state is not valid.\n{rows}"
+        raise DeclarationError(message) from error

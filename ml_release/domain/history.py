@@ -1,0 +1,238 @@
+"""History features: what was known of a key when a day began, in training and in serving alike.
+
+Daily sums and counts per key are the only state. The value for day ``d`` uses the days
+``d - window`` to ``d - 1``; nothing of day ``d`` itself. Training asks for the value at every
+row's own day, serving for the value at the newest day the table was filled for: the same function
+(`history_value`) turns sums and counts into both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import TypeAdapter, ValidationError
+
+from ml_release.domain.features import Columns, History
+from ml_release.domain.identity import canonical_json
+from ml_release.errors import IntegrityError
+
+KEY_SEPARATOR = "|"
+
+
+def history_value(
+    sums: npt.NDArray[np.float64],
+    counts: npt.NDArray[np.float64],
+    *,
+    prior_rows: float,
+    prior_mean: npt.NDArray[np.float64] | float,
+) -> npt.NDArray[np.float64]:
+    """Smoothed mean ``(sum + prior_rows * prior_mean) / (count + prior_rows)``.
+
+    NaN where neither rows nor a prior are known.
+
+    >>> history_value(np.array([3.0]), np.array([10.0]), prior_rows=10, prior_mean=0.1)
+    array([0.2])
+    """
+    prior = np.broadcast_to(np.asarray(prior_mean, dtype=np.float64), sums.shape)
+    weight = np.where(np.isnan(prior), 0.0, prior_rows)
+    total = counts + weight
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(total > 0, (sums + weight * np.nan_to_num(prior)) / total, np.nan)
+
+
+def joined_keys(columns: Columns, keys: tuple[str, ...]) -> npt.NDArray[np.str_]:
+    """One string per row from its key columns; missing parts are empty."""
+    parts = [
+        np.array([word if isinstance(word, str) else "" for word in columns[key]], dtype=str)
+        for key in keys
+    ]
+    joined = parts[0]
+    for part in parts[1:]:
+        joined = np.char.add(np.char.add(joined, KEY_SEPARATOR), part)
+    return joined
+
+
+def point_in_time(
+    feature: History,
+    *,
+    columns: Columns,
+    days: npt.NDArray[np.datetime64],
+    target: npt.NDArray[np.float64],
+    for_rows: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.float64]:
+    """History of the rows in ``for_rows``, each as of the beginning of its own day.
+
+    Parameters
+    ----------
+    columns
+        Key columns of shape (n,), of the partition asked for and of the window before it.
+    days
+        Day of each row's event, shape (n,).
+    target
+        0 to 1 or a quantity, shape (n,); NaN where the label is unknown, which then adds nothing.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (number of true values in ``for_rows``,).
+    """
+    table = _daily(feature, columns=columns, days=days, target=target)
+    codes, rows_of = table.codes[for_rows], days[for_rows].astype("datetime64[D]")
+    positions = (rows_of - table.first_day).astype(np.int64)
+    sums = table.before(table.sums, codes, positions, feature.window_days)
+    counts = table.before(table.counts, codes, positions, feature.window_days)
+    everything = np.zeros_like(codes)
+    all_sums = table.before(table.total_sums, everything, positions, feature.window_days)
+    all_counts = table.before(table.total_counts, everything, positions, feature.window_days)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        prior_mean = np.where(all_counts > 0, all_sums / all_counts, np.nan)
+    return history_value(sums, counts, prior_rows=feature.prior_rows, prior_mean=prior_mean)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryTable:
+    """What serving looks up: per history feature and key the value as of the start of ``as_of``.
+
+    ``defaults`` answers keys that were not seen in the window (the prior mean alone).
+    """
+
+    as_of: str
+    values: Mapping[str, Mapping[str, float]]
+    defaults: Mapping[str, float | None]
+
+    def to_json(self) -> bytes:
+        """The canonical byte form."""
+        return canonical_json(_TABLE.dump_python(self, mode="json"))
+
+
+_TABLE = TypeAdapter(HistoryTable)
+
+
+def history_table_from_json(content: bytes) -> HistoryTable:
+    """Read a table back.
+
+    Raises
+    ------
+    IntegrityError
+        If it is not a history table.
+    """
+    try:
+        return _TABLE.validate_json(content)
+    except ValidationError as error:
+        message = f"history table: expected a recorded table, found something else ({error})"
+        raise IntegrityError(message) from error
+
+
+def latest_table(
+    features: tuple[History, ...],
+    *,
+    columns: Columns,
+    days: npt.NDArray[np.datetime64],
+    target: npt.NDArray[np.float64],
+    as_of: np.datetime64,
+) -> HistoryTable:
+    """The table serving uses on day ``as_of``, from all rows before that day."""
+    values: dict[str, dict[str, float]] = {}
+    defaults: dict[str, float | None] = {}
+    day = np.datetime64(as_of, "D")
+    for feature in features:
+        table = _daily(feature, columns=columns, days=days, target=target)
+        codes = np.arange(len(table.keys))
+        position = np.full(len(codes), (day - table.first_day).astype(np.int64))
+        first = np.zeros(1, dtype=np.int64)
+        all_sum = table.before(table.total_sums, first, position[:1], feature.window_days)
+        all_count = table.before(table.total_counts, first, position[:1], feature.window_days)
+        prior = float(all_sum[0] / all_count[0]) if all_count.size and all_count[0] > 0 else None
+        found = history_value(
+            table.before(table.sums, codes, position, feature.window_days),
+            table.before(table.counts, codes, position, feature.window_days),
+            prior_rows=feature.prior_rows,
+            prior_mean=np.nan if prior is None else prior,
+        )
+        values[feature.name] = {
+            str(key): float(value)
+            for key, value in zip(table.keys, found, strict=True)
+            if np.isfinite(value)
+        }
+        defaults[feature.name] = prior if feature.prior_rows > 0 else None
+    return HistoryTable(as_of=str(day), values=values, defaults=defaults)
+
+
+def look_up(
+    features: tuple[History, ...], table: HistoryTable | None, columns: Columns
+) -> tuple[dict[str, npt.NDArray[np.float64]], int]:
+    """History columns for serving, with the number of look-ups that met no key.
+
+    Without a table every value is NaN and every look-up a miss.
+    """
+    found: dict[str, npt.NDArray[np.float64]] = {}
+    misses = 0
+    for feature in features:
+        keys = joined_keys(columns, feature.keys)
+        known = {} if table is None else table.values.get(feature.name, {})
+        default = None if table is None else table.defaults.get(feature.name)
+        fallback = np.nan if default is None else default
+        misses += sum(str(key) not in known for key in keys)
+        found[feature.name] = np.array([known.get(str(key), fallback) for key in keys], dtype=np.float64)
+    return found, misses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Daily:
+    keys: npt.NDArray[np.str_]
+    codes: npt.NDArray[np.int64]
+    first_day: np.datetime64
+    sums: npt.NDArray[np.float64]
+    counts: npt.NDArray[np.float64]
+    total_sums: npt.NDArray[np.float64]
+    total_counts: npt.NDArray[np.float64]
+
+    def before(
+        self,
+        cumulated: npt.NDArray[np.float64],
+        codes: npt.NDArray[np.int64],
+        positions: npt.NDArray[np.int64],
+        window_days: int,
+    ) -> npt.NDArray[np.float64]:
+        """Sum over the days ``position - window_days`` to ``position - 1`` of each key."""
+        last = cumulated.shape[1] - 1
+        end = np.clip(positions, 0, last)
+        start = np.clip(positions - window_days, 0, last)
+        return cumulated[codes, end] - cumulated[codes, start]
+
+
+def _daily(
+    feature: History,
+    *,
+    columns: Columns,
+    days: npt.NDArray[np.datetime64],
+    target: npt.NDArray[np.float64],
+) -> _Daily:
+    day = days.astype("datetime64[D]")
+    keys, codes = np.unique(joined_keys(columns, feature.keys), return_inverse=True)
+    first = day.min()
+    offset = (day - first).astype(np.int64)
+    width = int(offset.max()) + 1
+    labelled = ~np.isnan(target)
+    weights = np.where(labelled, target, 0.0)
+
+    def cumulated(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        flat = np.bincount(codes * width + offset, weights=values, minlength=len(keys) * width)
+        # Column d holds the sum of the days before day d, so that a window is one subtraction.
+        padded = np.zeros((len(keys), width + 1))
+        np.cumsum(flat.reshape(len(keys), width), axis=1, out=padded[:, 1:])
+        return padded
+
+    sums, counts = cumulated(weights), cumulated(labelled.astype(np.float64))
+    return _Daily(
+        keys=keys,
+        codes=codes,
+        first_day=first,
+        sums=sums,
+        counts=counts,
+        total_sums=sums.sum(axis=0, keepdims=True),
+        total_counts=counts.sum(axis=0, keepdims=True),
+    )

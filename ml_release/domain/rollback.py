@@ -1,0 +1,103 @@
+"""Which version to go back to, and what the declared state then says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ml_release.domain.deployment import DeclaredState, Variant
+from ml_release.errors import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def promoted(
+    current: DeclaredState | None,
+    *,
+    line: str,
+    environment: str,
+    version: Variant,
+    release: str,
+    evidence: object,
+) -> DeclaredState:
+    """The state after ``version`` has taken all traffic, its predecessor kept for a rollback.
+
+    Raises
+    ------
+    RefusedError
+        If the version was withdrawn.
+    """
+    withdrawn = () if current is None else current.withdrawn
+    if version.version in withdrawn:
+        message = (
+            f"promotion of {line} version {version.version} refused: it was withdrawn. A named"
+            " person has to lift it first (ml-release lift)."
+        )
+        raise RefusedError(message)
+    predecessor = None if current is None else current.champion
+    if predecessor is not None and predecessor.version == version.version:
+        predecessor = None if current is None else current.rollback_target
+    return DeclaredState.model_validate(
+        {
+            "line": line,
+            "environment": environment,
+            "release": release,
+            "variants": (version,),
+            "evidence": evidence,
+            "rollback_target": predecessor,
+            "withdrawn": withdrawn,
+        }
+    )
+
+
+def choose_target(history: Sequence[DeclaredState], *, wanted: int | None) -> DeclaredState:
+    """The declared state to restore, newest first among those whose champion may serve again.
+
+    Parameters
+    ----------
+    history
+        Declared states, oldest first; the last one is the present.
+    wanted
+        The version to go back to, None for the newest one before the present.
+
+    Raises
+    ------
+    RefusedError
+        If there is none: nothing is declared, nothing else ever served, the wanted version never
+        served, or it was withdrawn.
+    """
+    if not history:
+        message = "rollback refused: nothing is declared, so there is nothing to roll back"
+        raise RefusedError(message)
+    present = history[-1]
+    serving = present.champion.version
+    if wanted is not None and wanted in present.withdrawn:
+        message = f"rollback to version {wanted} refused: it was withdrawn and has to be lifted first"
+        raise RefusedError(message)
+    for state in reversed(history):
+        version = state.champion.version
+        if version == serving or version in present.withdrawn:
+            continue
+        if wanted is None or version == wanted:
+            return state
+    found = sorted({state.champion.version for state in history} - {serving})
+    message = (
+        f"rollback of {present.line} refused: expected"
+        f" {'an earlier version' if wanted is None else f'version {wanted}'} that has served and was"
+        f" not withdrawn, found {found or 'none'} (withdrawn: {list(present.withdrawn) or 'none'})"
+    )
+    raise RefusedError(message)
+
+
+def rolled_back(present: DeclaredState, target: DeclaredState, *, release: str) -> DeclaredState:
+    """The state that restores ``target``'s champion and withdraws the present one."""
+    bad = present.champion.version
+    return DeclaredState(
+        line=present.line,
+        environment=present.environment,
+        release=release,
+        variants=(target.champion,),
+        evidence=target.evidence,
+        rollback_target=None,
+        withdrawn=tuple(sorted({*present.withdrawn, bad})),
+    )

@@ -1,0 +1,41 @@
+"""What a snapshot of flights has to look like."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandera.pandas as pa
+
+
+def build_schema() -> pa.DataFrameSchema:
+    """The pandera schema: types, ranges and allowed values. Missing shares are policy.yaml's."""
+    import pandera.pandas as pa
+
+    def number(low: float, high: float, *, nullable: bool = True) -> pa.Column:
+        return pa.Column(float, pa.Check.in_range(low, high), nullable=nullable)
+
+    return pa.DataFrameSchema(
+        {
+            "scheduled_departure_utc": pa.Column("datetime64[us, UTC]"),
+            "scheduled_departure": pa.Column("datetime64[us]"),
+            "scheduled_arrival_minute": number(0, 1439),
+            "carrier": pa.Column(str, pa.Check.str_matches(r"^[A-Z0-9]{2}$"), nullable=True),
+            "flight": pa.Column(int, pa.Check.in_range(1, 9999)),
+            "tailnum": pa.Column(str, nullable=True),
+            "origin": pa.Column(str, pa.Check.isin(["EWR", "JFK", "LGA"])),
+            "dest": pa.Column(str, pa.Check.str_matches(r"^[A-Z]{3}$"), nullable=True),
+            "distance": number(10, 6000),
+            "temp": number(-30, 120),
+            "dewp": number(-50, 90),
+            "humid": number(0, 100),
+            "wind_dir": number(0, 360),
+            "wind_speed": number(0, 150),
+            "wind_gust": number(0, 200),
+            "precip": number(0, 10),
+            "pressure": number(940, 1060),
+            "visib": number(0, 15),
+            "is_late": pa.Column(float, pa.Check.isin([0.0, 1.0]), nullable=True),
+        },
+        strict=True,
+    )

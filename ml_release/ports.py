@@ -1,0 +1,212 @@
+"""What the engine asks of the outside, in the engine's words.
+
+Every port has one contract suite in the tests and every adapter passes it. Adapters translate
+their vendor's exceptions into `ml_release.errors`; no vendor type crosses a port.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+    from ml_release.domain.deployment import Declaration, DeclaredState
+    from ml_release.domain.features import Columns, FeaturePlan
+    from ml_release.domain.history import HistoryTable
+    from ml_release.domain.identity import ModelVersion, SnapshotId
+    from ml_release.spec.release_line import LandingSource
+
+
+class Clock(Protocol):
+    """What time it is."""
+
+    def now(self) -> datetime:
+        """The present moment, with a time zone."""
+
+
+class Landing(Protocol):
+    """Where raw data arrives."""
+
+    def partitions(self, source: LandingSource) -> tuple[str, ...]:
+        """Names of the partitions that have arrived, in order."""
+
+    def read(self, source: LandingSource, partition: str) -> dict[str, pd.DataFrame]:
+        """The rows of one partition under ``rows`` and every companion table under its name.
+
+        Raises `NotFoundError` if the partition has not arrived, `InputError` if a file cannot be
+        read as a table.
+        """
+
+
+class Tables(Protocol):
+    """Immutable rows per line, table and partition, each known by table version and digest."""
+
+    def write(self, line: str, table: str, partition: str, rows: pd.DataFrame) -> SnapshotId:
+        """Replace one partition in one atomic commit; the same rows again write nothing."""
+
+    def read(self, snapshot: SnapshotId, table: str) -> pd.DataFrame:
+        """The rows of a snapshot.
+
+        Raises `IntegrityError` if they do not have the snapshot's digest.
+        """
+
+    def current(self, line: str, table: str) -> tuple[SnapshotId, ...]:
+        """The newest snapshot of every partition, in the order of the partitions."""
+
+
+class EvidenceStore(Protocol):
+    """Records of what was judged and made, kept by kind and subject."""
+
+    def record(self, line: str, kind: str, subject: str, document: bytes) -> str:
+        """Keep a document as the newest of its subject and of its kind; return its digest."""
+
+    def find(self, line: str, kind: str, subject: str) -> bytes | None:
+        """The newest document of a subject, None if there is none."""
+
+    def newest_subject(self, line: str, kind: str) -> str | None:
+        """The subject recorded last, None if there is none."""
+
+
+class ModelStore(Protocol):
+    """Model artefacts, kept by digest."""
+
+    def publish(self, files: Mapping[str, bytes]) -> str:
+        """Keep a set of files; return the model digest. The same files again write nothing."""
+
+    def read(self, model_digest: str) -> dict[str, bytes]:
+        """The files of an artefact, each verified.
+
+        Raises `NotFoundError` if there is no such artefact, `IntegrityError` if a file was
+        changed.
+        """
+
+
+class LoadedModel(Protocol):
+    """A model that answers."""
+
+    @property
+    def plan(self) -> FeaturePlan:
+        """The feature plan it was fitted with."""
+
+    def predict(self, values: Columns) -> npt.NDArray[np.float64]:
+        """Probability of the positive class per row, shape (n,), from readable feature values."""
+
+
+class ModelLoader(Protocol):
+    """Builds a model from the files of an artefact, the way the endpoint server does."""
+
+    def load(self, files: Mapping[str, bytes]) -> LoadedModel:
+        """Raise `IntegrityError` if the files are not a model this version can serve."""
+
+
+class ModelCompiler(Protocol):
+    """Turns a fitted estimator into code-free model bytes."""
+
+    def compile(self, estimator: object) -> bytes:
+        """Raise `DeclarationError` if it cannot be expressed exactly."""
+
+
+class ExperimentRun(Protocol):
+    """The experiment-tracking run that belongs to the work being done."""
+
+    @property
+    def run_id(self) -> str:
+        """Its identifier."""
+
+    def log(self, *, params: Mapping[str, object], metrics: Mapping[str, float]) -> None:
+        """Record parameters and metrics; metrics that are not finite are left out."""
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Set tags."""
+
+    def keep(self, folder: str, files: Mapping[str, bytes]) -> None:
+        """Keep files as artefacts of the run."""
+
+
+class ModelRegistry(Protocol):
+    """Numbered, immutable model versions with movable aliases."""
+
+    def register(
+        self, line: str, *, model_digest: str, run_id: str, tags: Mapping[str, str]
+    ) -> ModelVersion:
+        """Add a version. A model digest that is registered already returns its version."""
+
+    def versions(self, line: str) -> tuple[ModelVersion, ...]:
+        """All versions, in the order of their numbers."""
+
+    def point_alias(self, line: str, alias: str, number: int) -> None:
+        """Make ``alias`` name the version ``number``.
+
+        Raises `NotFoundError` if there is no such version.
+        """
+
+    def run_tags(self, run_id: str) -> dict[str, str]:
+        """Tags of an experiment run, to compare a recorded digest with."""
+
+
+class Deployments(Protocol):
+    """Declared state under version control."""
+
+    def read(self, line: str, environment: str) -> Declaration | None:
+        """What is declared now, None if nothing ever was."""
+
+    def declare(
+        self,
+        state: DeclaredState,
+        *,
+        expected_commit: str | None,
+        trailers: Mapping[str, str],
+        at: datetime,
+    ) -> Declaration:
+        """Write the whole file as one commit.
+
+        ``expected_commit`` is the commit of the declaration the writer had read (None: there was
+        none). Raises `StaleWriteError` if another one stands there now.
+        """
+
+    def history(self, line: str, environment: str) -> tuple[Declaration, ...]:
+        """Every declaration, oldest first."""
+
+
+class OnlineHistory(Protocol):
+    """The history features the endpoint server looks up."""
+
+    def publish(self, line: str, table: HistoryTable) -> None:
+        """Replace the table in one step."""
+
+    def read(self, line: str) -> HistoryTable | None:
+        """The table, None if none was published."""
+
+
+class InferenceLog(Protocol):
+    """What was asked and answered, and the labels that came later."""
+
+    def records(self, line: str, *, after: Mapping[str, int]) -> tuple[pd.DataFrame, dict[str, int]]:
+        """Records after a cursor (bytes read per segment) with the cursor behind them.
+
+        A record that is still being written is left for the next read.
+        """
+
+    def labels(self, line: str) -> pd.DataFrame:
+        """Columns ``request_id``, ``label``, ``event_time``; the first label of a request stands."""
+
+
+class Plotter(Protocol):
+    """Draws the pictures that go into reports and asset metadata."""
+
+    def reliability(self, bins: Sequence[tuple[float, float, int]]) -> bytes:
+        """PNG of a reliability diagram: (mean probability, observed rate, n) per bin."""
+
+
+class Files(Protocol):
+    """A folder of a person's, to write reports to."""
+
+    def path(self, name: str) -> Path:
+        """Where a report of that name goes."""

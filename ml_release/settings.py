@@ -1,0 +1,97 @@
+"""The one place that reads the environment, once per process, and the layout of the home folder.
+
+Nothing is created here. ``ML_RELEASE_HOME`` holds everything generated; each part can point
+elsewhere by its own variable.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Where everything is.
+
+    Attributes
+    ----------
+    home
+        ``ML_RELEASE_HOME``, by default ``.ml_release`` in the working folder.
+    data
+        ``ML_RELEASE_DATA``, the landing zone, by default ``data`` in the working folder.
+    tracking_uri
+        ``MLFLOW_TRACKING_URI``, by default SQLite in the home folder.
+    dagster_home
+        ``DAGSTER_HOME``, by default in the home folder.
+    environment
+        ``ML_RELEASE_ENVIRONMENT``: which declared state is served, production by default.
+    server_port
+        ``ML_RELEASE_PORT``: port of the endpoint server on the loopback interface.
+    """
+
+    home: Path
+    data: Path
+    tracking_uri: str
+    dagster_home: Path
+    environment: str
+    server_port: int
+
+    @property
+    def lake(self) -> Path:
+        """Delta tables: snapshots and features."""
+        return self.home / "lake"
+
+    @property
+    def evidence(self) -> Path:
+        """Recorded verdicts and candidates."""
+        return self.home / "evidence"
+
+    @property
+    def models(self) -> Path:
+        """Model artefacts by digest."""
+        return self.home / "models"
+
+    @property
+    def deployments(self) -> Path:
+        """The bare Git repository of declared state."""
+        return self.home / "deployments"
+
+    @property
+    def inference(self) -> Path:
+        """Segments of the inference log and of the labels."""
+        return self.home / "inference"
+
+    @property
+    def online(self) -> Path:
+        """History tables the endpoint server looks up."""
+        return self.home / "online"
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        """Artefacts of MLflow runs."""
+        return self.home / "mlartifacts"
+
+    @property
+    def server_url(self) -> str:
+        """Where the local endpoint server answers."""
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from the environment."""
+    variables = os.environ if environ is None else environ
+    home = Path(variables.get("ML_RELEASE_HOME", ".ml_release")).absolute()
+    return Settings(
+        home=home,
+        data=Path(variables.get("ML_RELEASE_DATA", "data")).absolute(),
+        tracking_uri=variables.get("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}"),
+        dagster_home=Path(variables.get("DAGSTER_HOME", str(home / "dagster"))).absolute(),
+        environment=variables.get("ML_RELEASE_ENVIRONMENT", "production"),
+        server_port=int(variables.get("ML_RELEASE_PORT", "8500")),
+    )

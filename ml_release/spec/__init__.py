@@ -1,0 +1,1 @@
+"""What an author declares: a release line and its policies."""

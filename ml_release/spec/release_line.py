@@ -1,0 +1,133 @@
+"""A release line: what a user writes to get a model from data to production and back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ml_release.domain.features import Category, Feature, request_fields
+from ml_release.domain.identity import check_line_name
+from ml_release.spec.policies import Policies
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+
+
+class LandingSource(BaseModel):
+    """Where raw rows arrive, relative to the landing zone.
+
+    Attributes
+    ----------
+    rows
+        Path of one partition's rows, with ``{partition}`` in it, as ``flights/{partition}.parquet``.
+    companions
+        Tables the rows are joined with: name to path.
+    first_partition, last_partition
+        Months, as ``2013-01``; ``last_partition`` None means that they go on.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows: str
+    companions: Mapping[str, str] = Field(default_factory=dict)
+    first_partition: str
+    last_partition: str | None = None
+
+    @model_validator(mode="after")
+    def _names_partitions(self) -> Self:
+        if "{partition}" not in self.rows:
+            message = f"rows: expected {{partition}} in the path, found {self.rows!r}"
+            raise ValueError(message)
+        for month in (self.first_partition, self.last_partition):
+            if month is not None and not _MONTH.fullmatch(month):
+                message = f"partition {month!r}: expected a month as 2013-01"
+                raise ValueError(message)
+        return self
+
+
+class ReleaseLine(BaseModel):
+    """One product of models: its data, features, training, gates and monitors.
+
+    The functions are called only when needed and import their heavy libraries inside, so that
+    loading a line costs nothing.
+
+    Attributes
+    ----------
+    assemble
+        Raw tables (``rows`` and the companions) to one table with the keys, times, target and
+        every column the features need.
+    schema
+        Makes the pandera schema that a snapshot has to keep.
+    keys
+        Columns that together name one row.
+    event_time
+        Column with the moment of the event, UTC.
+    event_day
+        Column with the local time whose date is the day of the event.
+    target
+        Column with the label: 1, 0 or missing.
+    label_delay
+        Time from the event until its label is known.
+    favourable
+        Which label is good for the person or thing concerned.
+    build_estimator
+        Parameters and seed to an unfitted estimator.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    name: str
+    objective: str
+    owner: str
+    landing: LandingSource
+    assemble: Callable[[Mapping[str, Any]], Any]
+    schema_of: Callable[[], Any]
+    keys: Annotated[tuple[str, ...], Field(min_length=1)]
+    event_time: str
+    event_day: str
+    target: str
+    label_delay: timedelta
+    favourable: Annotated[int, Field(ge=0, le=1)]
+    slices: tuple[str, ...] = ()
+    sensitive: tuple[str, ...] = ()
+    features: Annotated[tuple[Feature, ...], Field(min_length=1)]
+    build_estimator: Callable[[Mapping[str, Any], int], Any]
+    parameters: Mapping[str, Any] = Field(default_factory=dict)
+    seed: int = 0
+    output: str = "probability"
+    policies: Policies
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Self:
+        check_line_name(self.name)
+        fields = {field.name for field in request_fields(self.features)}
+        problems = []
+        if self.target in fields:
+            problems.append(f"the target {self.target!r} is used as a feature")
+        names = {feature.name for feature in self.features}
+        unknown = sorted(set(self.policies.drift.muted) - names)
+        if unknown:
+            problems.append(f"policy drift.muted names no feature: {unknown}; known: {sorted(names)}")
+        missing = sorted(set(self.slices) - fields)
+        if missing:
+            problems.append(f"slices are no request columns: {missing}; known: {sorted(fields)}")
+        if problems:
+            message = "; ".join(problems)
+            raise ValueError(message)
+        return self
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Names of the category features."""
+        return tuple(feature.name for feature in self.features if isinstance(feature, Category))
+
+    def assemble_rows(self, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+        """`assemble`, typed."""
+        rows: pd.DataFrame = self.assemble(tables)
+        return rows
