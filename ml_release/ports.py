@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
-    from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from ml_release.domain.features import Columns, FeaturePlan
     from ml_release.domain.history import HistoryTable
     from ml_release.domain.identity import ModelVersion, SnapshotId
+    from ml_release.domain.scores import ReliabilityBin
+    from ml_release.domain.verdict import Verdict
     from ml_release.spec.release_line import LandingSource
 
 
@@ -130,6 +131,16 @@ class ExperimentRun(Protocol):
         """Keep files as artefacts of the run."""
 
 
+class Experiments(Protocol):
+    """Experiment-tracking runs by their identifier."""
+
+    def resume(self, run_id: str) -> ExperimentRun:
+        """A run that was opened before, to add to.
+
+        Raises `NotFoundError` if there is none.
+        """
+
+
 class ModelRegistry(Protocol):
     """Numbered, immutable model versions with movable aliases."""
 
@@ -188,25 +199,49 @@ class OnlineHistory(Protocol):
 class InferenceLog(Protocol):
     """What was asked and answered, and the labels that came later."""
 
-    def records(self, line: str, *, after: Mapping[str, int]) -> tuple[pd.DataFrame, dict[str, int]]:
+    def size(self, line: str) -> int:
+        """Bytes of all records and labels, to see cheaply whether anything came in."""
+
+    def records(
+        self, line: str, *, after: Mapping[str, int]
+    ) -> tuple[pd.DataFrame, dict[str, int]]:
         """Records after a cursor (bytes read per segment) with the cursor behind them.
 
         A record that is still being written is left for the next read.
         """
 
     def labels(self, line: str) -> pd.DataFrame:
-        """Columns ``request_id``, ``label``, ``event_time``; the first label of a request stands."""
+        """Columns ``request_id``, ``label``, ``event_time``; a request's first label stands."""
+
+
+class EndpointClient(Protocol):
+    """An endpoint, spoken to as a client."""
+
+    def invoke(
+        self, line: str, body: bytes, *, request_id: str, event_time: str
+    ) -> tuple[int, str]:
+        """Ask for a prediction in MLflow's scoring protocol: HTTP status and body.
+
+        Raises `UnavailableError` if nothing answers.
+        """
+
+    def tell_labels(self, line: str, labels: Sequence[Mapping[str, object]]) -> tuple[int, str]:
+        """Tell late labels by request id: HTTP status and body.
+
+        Raises `UnavailableError` if nothing answers.
+        """
 
 
 class Plotter(Protocol):
     """Draws the pictures that go into reports and asset metadata."""
 
-    def reliability(self, bins: Sequence[tuple[float, float, int]]) -> bytes:
-        """PNG of a reliability diagram: (mean probability, observed rate, n) per bin."""
+    def reliability(self, bins: Mapping[str, Sequence[ReliabilityBin]]) -> bytes:
+        """PNG of a reliability diagram, one line per model."""
 
+    def roc(
+        self, target: npt.NDArray[np.float64], scores: Mapping[str, npt.NDArray[np.float64]]
+    ) -> bytes:
+        """PNG of the ROC curves of several models on the same labels."""
 
-class Files(Protocol):
-    """A folder of a person's, to write reports to."""
-
-    def path(self, name: str) -> Path:
-        """Where a report of that name goes."""
+    def findings(self, verdict: Verdict, rule: str) -> bytes:
+        """PNG of one rule's observed values beside their limits, one bar per subject."""

@@ -11,8 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ml_release.errors import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+ENVIRONMENTS = ("staging", "production")
+_LAST_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,14 +89,36 @@ class Settings:
 
 
 def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """Settings from the environment."""
+    """Settings from the environment; a variable that is set but empty counts as not set.
+
+    Raises
+    ------
+    InputError
+        If a variable cannot be used, naming every such variable.
+    """
     variables = os.environ if environ is None else environ
-    home = Path(variables.get("ML_RELEASE_HOME", ".ml_release")).absolute()
+
+    def value(name: str, default: str) -> str:
+        return variables.get(name) or default
+
+    environment = value("ML_RELEASE_ENVIRONMENT", "production")
+    port = value("ML_RELEASE_PORT", "8500")
+    problems = []
+    if environment not in ENVIRONMENTS:
+        problems.append(
+            f"ML_RELEASE_ENVIRONMENT: expected {' or '.join(ENVIRONMENTS)}, found {environment!r}"
+        )
+    if not (port.isascii() and port.isdigit() and 1 <= int(port) <= _LAST_PORT):
+        problems.append(f"ML_RELEASE_PORT: expected 1 to {_LAST_PORT}, found {port!r}")
+    if problems:
+        message = "; ".join(problems)
+        raise InputError(message)
+    home = Path(value("ML_RELEASE_HOME", ".ml_release")).absolute()
     return Settings(
         home=home,
-        data=Path(variables.get("ML_RELEASE_DATA", "data")).absolute(),
-        tracking_uri=variables.get("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}"),
-        dagster_home=Path(variables.get("DAGSTER_HOME", str(home / "dagster"))).absolute(),
-        environment=variables.get("ML_RELEASE_ENVIRONMENT", "production"),
-        server_port=int(variables.get("ML_RELEASE_PORT", "8500")),
+        data=Path(value("ML_RELEASE_DATA", "data")).absolute(),
+        tracking_uri=value("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}"),
+        dagster_home=Path(value("DAGSTER_HOME", str(home / "dagster"))).absolute(),
+        environment=environment,
+        server_port=int(port),
     )

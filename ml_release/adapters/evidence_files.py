@@ -36,7 +36,7 @@ class EvidenceFiles:
     def newest_subject(self, line: str, kind: str) -> str | None:
         """The subject recorded last, None if there is none."""
         try:
-            return (self._folder(line, kind) / _NEWEST).read_text()
+            return (self._folder(line, kind) / _NEWEST).read_bytes().decode()
         except FileNotFoundError:
             return None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import re
 from typing import TYPE_CHECKING
 
 from ml_release.errors import InputError, NotFoundError
@@ -23,13 +25,10 @@ class LandingFiles:
     def partitions(self, source: LandingSource) -> tuple[str, ...]:
         """Partitions whose file has arrived and that the line declares, in order."""
         before, after = source.rows.split("{partition}")
-        pattern = self._root / (before + "*" + after)
-        found = {
-            path.name.removeprefix(pattern.name.split("*")[0]).removesuffix(
-                pattern.name.split("*")[1]
-            )
-            for path in pattern.parent.glob(pattern.name)
-        }
+        arrived = re.compile(re.escape(before) + r"(\d{4}-\d{2})" + re.escape(after))
+        paths = self._root.glob(f"{glob.escape(before)}*{glob.escape(after)}")
+        names = (arrived.fullmatch(path.relative_to(self._root).as_posix()) for path in paths)
+        found = {name[1] for name in names if name}
         last = source.last_partition
         return tuple(
             sorted(
@@ -41,7 +40,7 @@ class LandingFiles:
 
     def read(self, source: LandingSource, partition: str) -> dict[str, pd.DataFrame]:
         """The rows of one partition and every companion table."""
-        tables = {"rows": self._table(source.rows.format(partition=partition))}
+        tables = {"rows": self._table(source.rows.replace("{partition}", partition))}
         for name, path in source.companions.items():
             tables[name] = self._table(path)
         return tables

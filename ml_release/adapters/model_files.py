@@ -8,6 +8,8 @@ nothing here unpickles or imports what it reads.
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MANIFEST = "manifest.json"
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
 
 
 class ModelFiles:
@@ -35,8 +38,11 @@ class ModelFiles:
 
     def publish(self, files: Mapping[str, bytes]) -> str:
         """Keep a set of files; return the model digest."""
-        if not files or any(Path(name).name != name or name == MANIFEST for name in files):
-            message = f"model artefact: expected plain file names, found {sorted(files)}"
+        if not files or not all(_PLAIN.fullmatch(name) and name != MANIFEST for name in files):
+            message = (
+                f"model artefact: expected plain file names other than {MANIFEST}, found"
+                f" {sorted(files)}"
+            )
             raise InputError(message)
         manifest = canonical_json(
             {"format": 1, "files": {n: digest_of_bytes(c) for n, c in files.items()}}
@@ -51,7 +57,7 @@ class ModelFiles:
         draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=self._root))
         try:
             for name, content in {**files, MANIFEST: manifest}.items():
-                (draft / name).write_bytes(content)
+                _write(draft / name, content)
             draft.chmod(0o755)
             draft.rename(target)
         except OSError:
@@ -71,7 +77,8 @@ class ModelFiles:
                 " or restore the folder."
             )
             raise NotFoundError(message) from error
-        check_digest(f"manifest of model in {folder}", expected=model_digest, found=digest_of_bytes(manifest))
+        subject = f"manifest of model in {folder}"
+        check_digest(subject, expected=model_digest, found=digest_of_bytes(manifest))
         files = {}
         for name, expected in json.loads(manifest)["files"].items():
             try:
@@ -79,6 +86,15 @@ class ModelFiles:
             except FileNotFoundError as error:
                 message = f"model {model_digest}: the manifest names {name}, which is missing"
                 raise IntegrityError(message) from error
-            check_digest(f"{name} of model in {folder}", expected=expected, found=digest_of_bytes(content))
+            subject = f"{name} of model in {folder}"
+            check_digest(subject, expected=expected, found=digest_of_bytes(content))
             files[name] = content
         return files
+
+
+def _write(path: Path, content: bytes) -> None:
+    # On disk before the folder is moved: after a power cut a file could otherwise be there empty.
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

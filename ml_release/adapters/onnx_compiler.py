@@ -36,6 +36,8 @@ class OnnxCompiler:
         if not isinstance(estimator, HistGradientBoostingClassifier):
             _refuse(f"a {type(estimator).__name__}")
         trees: Any = estimator
+        if not hasattr(trees, "classes_"):
+            _refuse("one that is not fitted")
         if getattr(trees, "is_categorical_", None) is not None:
             _refuse("native categorical features")
         if len(trees.classes_) != 2 or list(trees.classes_) != [0, 1]:  # noqa: PLR2004
@@ -153,11 +155,14 @@ class _Ensemble:
         """Attributes of the TreeEnsemble node, thresholds and leaves in float64."""
         from onnx import TensorProto, helper
 
-        def doubles(name: str, values: list[float]) -> Any:  # noqa: ANN401 (onnx has no types)
+        def doubles(name: str, values: list[float]) -> Any:
             return helper.make_tensor(name, TensorProto.DOUBLE, [len(values)], values)
 
         modes = helper.make_tensor(
-            "nodes_modes", TensorProto.UINT8, [len(self._feature)], [_BRANCH_LEQ] * len(self._feature)
+            "nodes_modes",
+            TensorProto.UINT8,
+            [len(self._feature)],
+            [_BRANCH_LEQ] * len(self._feature),
         )
         return {
             "tree_roots": self._roots,

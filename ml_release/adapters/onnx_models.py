@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml_release.domain.artefact import MODEL_FILE, PLAN_FILE, SIGNATURE_FILE
+from ml_release.domain.artefact import (
+    MODEL_FILE,
+    PLAN_FILE,
+    SIGNATURE_FILE,
+    signature_from_json,
+)
 from ml_release.domain.features import FeaturePlan, encode, plan_from_json
 from ml_release.errors import IntegrityError
 
@@ -51,15 +55,15 @@ class OnnxLoader:
 
         missing = sorted({MODEL_FILE, PLAN_FILE, SIGNATURE_FILE} - set(files))
         if missing:
-            message = f"model artefact: expected the files {missing}, found {sorted(files)}"
+            message = f"model artefact: expected also the files {missing}, found {sorted(files)}"
             raise IntegrityError(message)
         plan = plan_from_json(files[PLAN_FILE])
+        signature_from_json(files[SIGNATURE_FILE])
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
-            json.loads(files[SIGNATURE_FILE])
             session = onnxruntime.InferenceSession(
                 files[MODEL_FILE], options, providers=["CPUExecutionProvider"]
             )
@@ -68,11 +72,19 @@ class OnnxLoader:
         except Exception as error:
             message = f"model artefact: {MODEL_FILE} cannot be loaded by onnxruntime ({error})"
             raise IntegrityError(message) from error
-        width = session.get_inputs()[0].shape[1]
-        if width != len(plan.features):
+        found = _interface(session)
+        expected = (("matrix", "tensor(double)", len(plan.features)), "probability")
+        if found != expected:
             message = (
-                f"model artefact: {MODEL_FILE} takes {width} features, {PLAN_FILE} makes"
-                f" {len(plan.features)}"
+                f"model artefact: expected {MODEL_FILE} to take and give {expected} as {PLAN_FILE}"
+                f" makes it, found {found}"
             )
             raise IntegrityError(message)
         return OnnxModel(plan, session)
+
+
+def _interface(session: onnxruntime.InferenceSession) -> object:
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0].shape) != 2:  # noqa: PLR2004 (rows, features)
+        return f"{len(inputs)} inputs and {len(outputs)} outputs of other shapes"
+    return (inputs[0].name, inputs[0].type, inputs[0].shape[1]), outputs[0].name

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ml_release.domain.identity import SnapshotId, digest_of_json
 from ml_release.domain.verdict import Finding, Outcome, Verdict, compare
@@ -33,13 +33,23 @@ class DataGatesPolicy(BaseModel):
         The same, per column.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     minimum_rows: Annotated[int, Field(ge=1)]
     maximum_rows: Annotated[int, Field(ge=1)]
     volume_change_limit: Annotated[float, Field(gt=0)] = 0.3
     missing_share_limit: Share = 0.0
     missing_share_limits: Mapping[str, Share] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _band_is_not_empty(self) -> Self:
+        if self.minimum_rows > self.maximum_rows:
+            message = (
+                f"minimum_rows: expected at most maximum_rows {self.maximum_rows}, found"
+                f" {self.minimum_rows}"
+            )
+            raise ValueError(message)
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,9 +155,21 @@ def _volume(
     rule, subject, rows = "volume_is_expected", snapshot.partition, float(evidence.rows)
     findings = [
         compare(
-            rule=rule, subject=subject, observed=rows, limit=float(limit), bound=bound, unit="rows"
-        )
-        for limit, bound in ((policy.minimum_rows, "at least"), (policy.maximum_rows, "at most"))
+            rule=rule,
+            subject=subject,
+            observed=rows,
+            limit=float(policy.minimum_rows),
+            bound="at least",
+            unit="rows",
+        ),
+        compare(
+            rule=rule,
+            subject=subject,
+            observed=rows,
+            limit=float(policy.maximum_rows),
+            bound="at most",
+            unit="rows",
+        ),
     ]
     if len(evidence.other_rows) >= 2:  # noqa: PLR2004 (one other partition is no typical volume)
         typical = median(evidence.other_rows)
@@ -155,7 +177,7 @@ def _volume(
             compare(
                 rule=rule,
                 subject=f"{subject} against the median of {len(evidence.other_rows)} others",
-                observed=abs(rows - typical) / typical,
+                observed=abs(rows - typical) / typical if typical else None,
                 limit=policy.volume_change_limit,
                 bound="at most",
             )

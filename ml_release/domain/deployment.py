@@ -65,9 +65,12 @@ class DeclaredState(_Declared):
 
     @model_validator(mode="after")
     def _serves_all_traffic_once(self) -> Self:
-        check_line_name(self.line)
-        champions = [variant for variant in self.variants if variant.role == "champion"]
         problems = []
+        try:
+            check_line_name(self.line)
+        except DeclarationError as error:
+            problems.append(str(error))
+        champions = [variant for variant in self.variants if variant.role == "champion"]
         if len(champions) != 1:
             problems.append(f"expected exactly one champion, found {len(champions)}")
         total = sum(variant.weight_percent for variant in self.variants)
@@ -145,11 +148,6 @@ def from_yaml(text: str, *, subject: str) -> DeclaredState:
         inner = yaml.safe_load(document["data"][_DATA_KEY])
         # YAML knows neither tuples nor strictness: JSON mode takes its lists and keeps the rest.
         return DeclaredState.model_validate_json(json.dumps(inner))
-    except (yaml.YAMLError, KeyError, TypeError) as error:
-        message = (
-            f"{subject}: expected a ConfigMap with data.{_DATA_KEY}, found something else ({error})"
-        )
-        raise DeclarationError(message) from error
     except ValidationError as error:
         rows = "\n".join(
             f"  - {'.'.join(str(part) for part in problem['loc']) or 'declared state'}:"
@@ -157,4 +155,9 @@ def from_yaml(text: str, *, subject: str) -> DeclaredState:
             for problem in error.errors()
         )
         message = f"{subject}: the declared state is not valid.\n{rows}"
+        raise DeclarationError(message) from error
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
+        message = (
+            f"{subject}: expected a ConfigMap with data.{_DATA_KEY}, found something else ({error})"
+        )
         raise DeclarationError(message) from error

@@ -9,17 +9,21 @@ What is not done here: whether a shift hurts the model (that needs labels or imp
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ml_release.domain.features import Columns
+from ml_release.domain.features import frequent_words
 from ml_release.domain.identity import digest_of_json
 from ml_release.domain.verdict import Finding, Outcome, Verdict, compare
 from ml_release.errors import IntegrityError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ml_release.domain.features import Columns
 
 JUDGE = "drift/1"
 CATEGORY_BINS = 50
@@ -47,7 +51,7 @@ class DriftPolicy(BaseModel):
         Features that are shown but have no vote, such as those seasonal by nature.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     psi_limit_nats: Annotated[float, Field(gt=0)] = 0.1
     contiguous_factor: Annotated[float, Field(ge=1)] = 1.1
@@ -110,7 +114,8 @@ class ReferenceProfile(BaseModel):
 
     def table(self, feature: str) -> npt.NDArray[np.int64]:
         """Counts of one feature, shape (days, bins)."""
-        return np.array(self.counts[feature], dtype=np.int64).reshape(len(self.days), -1)
+        shape = (len(self.days), self.bins[feature].size)
+        return np.array(self.counts[feature], dtype=np.int64).reshape(shape)
 
     @property
     def digest(self) -> str:
@@ -151,10 +156,7 @@ def fit_profile(values: Columns, days: npt.NDArray[np.datetime64]) -> ReferenceP
 
 def _fit_bins(column: npt.NDArray[np.generic]) -> FeatureBins:
     if column.dtype == object:
-        present = [value for value in column if isinstance(value, str)]
-        words, counts = np.unique(np.array(present, dtype=str), return_counts=True)
-        order = np.lexsort((words, -counts))[:CATEGORY_BINS]
-        return FeatureBins(words=tuple(str(word) for word in words[order]))
+        return FeatureBins(words=frequent_words(column, limit=CATEGORY_BINS))
     numbers = column.astype(np.float64)
     present_numbers = numbers[~np.isnan(numbers)]
     if not len(present_numbers):
@@ -187,16 +189,22 @@ def adjusted_psi_nats(reference: npt.NDArray[np.int64], current: npt.NDArray[np.
     if np.isnan(raw):
         return raw
     used = int(((reference + current) > 0).sum())
-    return max(0.0, raw - (used - 1) * (1 / reference.sum() + 1 / current.sum()))
+    expected = (used - 1) * (1 / reference.sum() + 1 / current.sum())
+    return max(0.0, float(raw - expected))
 
 
-def calibrated_limit_nats(profile: ReferenceProfile, feature: str, *, days: int, policy: DriftPolicy) -> float:
+def calibrated_limit_nats(
+    profile: ReferenceProfile, feature: str, *, days: int, policy: DriftPolicy
+) -> float:
     """The limit for windows of ``days`` days: what the reference itself shows, or the policy's.
 
     The largest adjusted PSI of the non-overlapping windows of that length inside the reference
     against the whole reference, times the policy's factor. A reference shorter than two such
-    windows cannot show its own variation; the policy's limit then stands alone.
+    windows cannot show its own variation, and a window of no days has none; the policy's limit then
+    stands alone.
     """
+    if days < 1:
+        return policy.psi_limit_nats
     table = profile.table(feature)
     whole = table.sum(axis=0)
     windows = [

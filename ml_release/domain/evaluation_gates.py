@@ -1,4 +1,4 @@
-"""Is the candidate fit to release, and no worse than the champion, on later data?
+"""Whether the candidate is fit to release, and no worse than the champion, on later data.
 
 First gates: the score against a floor, calibration, the champion on the same rows, and whether the
 artefact that would serve answers like the model that was judged.
@@ -6,15 +6,18 @@ artefact that would serve answers like the model that was judged.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ml_release.domain.identity import digest_of_json
-from ml_release.domain.scores import Difference
 from ml_release.domain.verdict import Finding, Outcome, Verdict, compare
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ml_release.domain.scores import Difference
 
 JUDGE = "evaluation_gates/1"
 
@@ -43,7 +46,7 @@ class EvaluationPolicy(BaseModel):
         Days at the end of the window that are held out for evaluation.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     minimum_rows: Annotated[int, Field(ge=2)] = 1000
     auc_floor_score: Annotated[float, Field(ge=0.5, le=1)]
@@ -134,14 +137,19 @@ def _floor(evidence: EvaluationEvidence, policy: EvaluationPolicy) -> Finding:
     return compare(
         rule="score_is_above_floor",
         subject="holdout",
-        observed=evidence.auc.low,
+        observed=_lower_end(evidence.auc, policy),
         limit=policy.auc_floor_score,
         bound="at least",
-        unit=f"AUC, lower end of the {policy.confidence:.0%} interval",
-        n=evidence.rows,
+        unit=f"AUC, lower end of the {policy.confidence * 100:g}% interval",
+        n=evidence.auc.n,
         minimum_n=policy.minimum_rows,
         detail=f"AUC {evidence.auc.estimate:.4f} with {evidence.positives} positives",
     )
+
+
+def _lower_end(interval: Difference, policy: EvaluationPolicy) -> float | None:
+    # An interval of another confidence answers another question.
+    return interval.low if interval.confidence == policy.confidence else None
 
 
 def _champion(evidence: EvaluationEvidence, policy: EvaluationPolicy) -> Finding:
@@ -165,11 +173,11 @@ def _champion(evidence: EvaluationEvidence, policy: EvaluationPolicy) -> Finding
     return compare(
         rule=rule,
         subject=subject,
-        observed=champion.difference.low,
+        observed=_lower_end(champion.difference, policy),
         limit=-policy.champion_margin,
         bound="at least",
-        unit=f"AUC difference, lower end of the {policy.confidence:.0%} interval",
-        n=evidence.rows,
+        unit=f"AUC difference, lower end of the {policy.confidence * 100:g}% interval",
+        n=champion.difference.n,
         minimum_n=policy.minimum_rows,
         detail=f"candidate minus champion {champion.difference.estimate:+.4f}",
     )

@@ -13,6 +13,7 @@ in as columns named like the feature; see `ml_release.domain.history`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -72,7 +73,7 @@ class History(_Feature):
     """
 
     kind: Literal["history"] = "history"
-    keys: tuple[str, ...]
+    keys: Annotated[tuple[str, ...], Field(min_length=1)]
     window_days: Annotated[int, Field(ge=1, le=366)] = 28
     prior_rows: Annotated[float, Field(ge=0)] = 20.0
 
@@ -134,12 +135,15 @@ def request_fields(features: Sequence[Feature]) -> tuple[RequestField, ...]:
     Raises
     ------
     DeclarationError
-        If one column is used as two types, or two features have one name.
+        If one column is used as two types, two features have one name, or a history feature has
+        the name of a column, whose values it would replace.
     """
     fields: dict[str, RequestField] = {}
     problems = []
     names = [feature.name for feature in features]
-    problems += [f"two features are named {name!r}" for name in sorted(set(names)) if names.count(name) > 1]
+    problems += [
+        f"two features are named {name!r}" for name in sorted(set(names)) if names.count(name) > 1
+    ]
     for feature in features:
         for column, type_, nullable in _uses(feature):
             known = fields.get(column)
@@ -149,6 +153,11 @@ def request_fields(features: Sequence[Feature]) -> tuple[RequestField, ...]:
                 problems.append(f"column {column!r} is used as {known.type} and as {type_}")
             elif known.nullable and not nullable:
                 fields[column] = RequestField(name=column, type=type_, nullable=False)
+    problems += [
+        f"history feature {feature.name!r} has the name of a request column"
+        for feature in features
+        if isinstance(feature, History) and feature.name in fields
+    ]
     if problems:
         message = "features: " + "; ".join(problems)
         raise DeclarationError(message)
@@ -179,15 +188,24 @@ def fit_plan(features: Sequence[Feature], values: Columns) -> FeaturePlan:
     vocabularies = {}
     for feature in features:
         if isinstance(feature, Category):
-            words = values[feature.name]
-            present = words[_is_word(words)].astype(str)
-            unique, counts = np.unique(present, return_counts=True)
-            order = np.lexsort((unique, -counts))
-            vocabularies[feature.name] = tuple(str(word) for word in unique[order][: feature.limit])
+            vocabularies[feature.name] = frequent_words(values[feature.name], limit=feature.limit)
     return FeaturePlan(features=tuple(features), vocabularies=vocabularies)
 
 
-def feature_values(features: Sequence[Feature], columns: Columns) -> dict[str, npt.NDArray[np.generic]]:
+def frequent_words(words: npt.NDArray[np.generic], *, limit: int) -> tuple[str, ...]:
+    """At most ``limit`` words, the most frequent first, ties in alphabetical order.
+
+    >>> frequent_words(np.array(["b", None, "c", "a", "c"], dtype=object), limit=2)
+    ('c', 'a')
+    """
+    counts = Counter(word for word in words if isinstance(word, str))
+    # No numpy strings here: they lose NUL at the end of a word.
+    return tuple(sorted(counts, key=lambda word: (-counts[word], word))[:limit])
+
+
+def feature_values(
+    features: Sequence[Feature], columns: Columns
+) -> dict[str, npt.NDArray[np.generic]]:
     """Readable values of every feature.
 
     Parameters
@@ -238,10 +256,6 @@ def _calendar(timestamps: npt.NDArray[np.generic], part: str) -> npt.NDArray[np.
     return np.where(np.isnat(timestamps), np.nan, result.astype(np.float64))
 
 
-def _is_word(words: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
-    return np.fromiter((isinstance(word, str) for word in words), dtype=np.bool_, count=len(words))
-
-
 def _codes(words: npt.NDArray[np.generic], vocabulary: Sequence[str]) -> npt.NDArray[np.float64]:
     code_of = {word: float(code) for code, word in enumerate(vocabulary)}
     other = float(len(vocabulary))
@@ -268,6 +282,13 @@ def plan_from_json(content: bytes) -> FeaturePlan:
     except ValidationError as error:
         message = f"feature plan: expected a recorded plan, found something else ({error})"
         raise IntegrityError(message) from error
+    categories = {feature.name for feature in plan.features if isinstance(feature, Category)}
+    if categories != set(plan.vocabularies):
+        message = (
+            f"feature plan: expected vocabularies of {sorted(categories)}, found those of"
+            f" {sorted(plan.vocabularies)}"
+        )
+        raise IntegrityError(message)
     if plan.semantics != SEMANTICS:
         message = (
             f"feature plan: this code computes features of semantics {SEMANTICS}, the plan needs"

@@ -8,16 +8,19 @@ row's own day, serving for the value at the newest day the table was filled for:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping  # noqa: TC003 (pydantic reads the annotation)
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
-from ml_release.domain.features import Columns, History
 from ml_release.domain.identity import canonical_json
-from ml_release.errors import IntegrityError
+from ml_release.errors import InputError, IntegrityError
+
+if TYPE_CHECKING:
+    from ml_release.domain.features import Columns, History
 
 KEY_SEPARATOR = "|"
 
@@ -44,15 +47,27 @@ def history_value(
 
 
 def joined_keys(columns: Columns, keys: tuple[str, ...]) -> npt.NDArray[np.str_]:
-    """One string per row from its key columns; missing parts are empty."""
+    """One string per row from its key columns; missing parts are empty.
+
+    A separator inside a part is escaped, so that different keys stay different.
+    """
     parts = [
-        np.array([word if isinstance(word, str) else "" for word in columns[key]], dtype=str)
+        np.array([_escaped(word) if isinstance(word, str) else "" for word in columns[key]], str)
         for key in keys
     ]
     joined = parts[0]
     for part in parts[1:]:
         joined = np.char.add(np.char.add(joined, KEY_SEPARATOR), part)
     return joined
+
+
+def _escaped(word: str) -> str:
+    if "\\" not in word and KEY_SEPARATOR not in word and not word.endswith("\0"):
+        return word
+    # numpy drops NUL at the end of a string, which would make two words one.
+    return (
+        word.replace("\\", "\\\\").replace(KEY_SEPARATOR, "\\" + KEY_SEPARATOR).replace("\0", "\\0")
+    )
 
 
 def point_in_time(
@@ -78,7 +93,14 @@ def point_in_time(
     -------
     numpy.ndarray
         Shape (number of true values in ``for_rows``,).
+
+    Raises
+    ------
+    InputError
+        If a row has no day.
     """
+    if not len(days):
+        return np.empty(0)
     table = _daily(feature, columns=columns, days=days, target=target)
     codes, rows_of = table.codes[for_rows], days[for_rows].astype("datetime64[D]")
     positions = (rows_of - table.first_day).astype(np.int64)
@@ -134,18 +156,27 @@ def latest_table(
     target: npt.NDArray[np.float64],
     as_of: np.datetime64,
 ) -> HistoryTable:
-    """The table serving uses on day ``as_of``, from all rows before that day."""
+    """The table serving uses on day ``as_of``, from all rows before that day.
+
+    Raises
+    ------
+    InputError
+        If a row has no day.
+    """
     values: dict[str, dict[str, float]] = {}
     defaults: dict[str, float | None] = {}
-    day = np.datetime64(as_of, "D")
+    day = as_of.astype("datetime64[D]")
     for feature in features:
+        if not len(days):
+            values[feature.name], defaults[feature.name] = {}, None
+            continue
         table = _daily(feature, columns=columns, days=days, target=target)
         codes = np.arange(len(table.keys))
         position = np.full(len(codes), (day - table.first_day).astype(np.int64))
         first = np.zeros(1, dtype=np.int64)
         all_sum = table.before(table.total_sums, first, position[:1], feature.window_days)
         all_count = table.before(table.total_counts, first, position[:1], feature.window_days)
-        prior = float(all_sum[0] / all_count[0]) if all_count.size and all_count[0] > 0 else None
+        prior = float(all_sum[0] / all_count[0]) if all_count[0] > 0 else None
         found = history_value(
             table.before(table.sums, codes, position, feature.window_days),
             table.before(table.counts, codes, position, feature.window_days),
@@ -176,7 +207,9 @@ def look_up(
         default = None if table is None else table.defaults.get(feature.name)
         fallback = np.nan if default is None else default
         misses += sum(str(key) not in known for key in keys)
-        found[feature.name] = np.array([known.get(str(key), fallback) for key in keys], dtype=np.float64)
+        found[feature.name] = np.array(
+            [known.get(str(key), fallback) for key in keys], dtype=np.float64
+        )
     return found, misses
 
 
@@ -213,6 +246,9 @@ def _daily(
 ) -> _Daily:
     day = days.astype("datetime64[D]")
     keys, codes = np.unique(joined_keys(columns, feature.keys), return_inverse=True)
+    if np.isnat(day).any():
+        message = f"history {feature.name}: expected a day for every row, found a missing one"
+        raise InputError(message)
     first = day.min()
     offset = (day - first).astype(np.int64)
     width = int(offset.max()) + 1

@@ -1,12 +1,24 @@
-"""What one answered request leaves in the inference log."""
+"""What answered requests and late labels leave in the inference log, and how its files are named.
+
+A segment is a file of JSON lines that one process appends to. Its name says of what kind it is and
+sorts by the time it was begun. Writer and reader share nothing but these facts.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 (msgspec reads the annotation)
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    import numpy.typing as npt
+
+SegmentKind = Literal["records", "labels"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,3 +62,72 @@ class InferenceRecord:
     outcome: str
     error: str | None
     shadow: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """The true outcome of a request, told later.
+
+    Attributes
+    ----------
+    label
+        0 or 1.
+    event_time, received_time
+        ISO 8601 with zone: when the outcome was known by the client's word, and when it came in.
+        They are equal if the client says nothing.
+    """
+
+    request_id: str
+    label: int
+    event_time: str
+    received_time: str
+
+
+def segment_name(
+    kind: SegmentKind, *, begun_at: datetime, process_id: int, ordinal: int
+) -> str:
+    """File name of a segment; names of one kind sort by the time they were begun.
+
+    >>> from datetime import UTC, datetime
+    >>> begun_at = datetime(2013, 10, 1, 6, 30, tzinfo=UTC)
+    >>> segment_name("records", begun_at=begun_at, process_id=71, ordinal=2)
+    'records-20131001T063000000000Z-71-000002.jsonl'
+    """
+    return f"{kind}-{begun_at:%Y%m%dT%H%M%S%f}Z-{process_id}-{ordinal:06d}.jsonl"
+
+
+def is_segment(kind: SegmentKind, name: str) -> bool:
+    """Whether a file name is that of a segment of this kind."""
+    return name.startswith(f"{kind}-") and name.endswith(".jsonl")
+
+
+def feature_columns(
+    features: Sequence[Mapping[str, float | str | None]],
+) -> dict[str, npt.NDArray[np.generic]]:
+    """Logged features as columns, in the form `ml_release.domain.features.feature_values` gives.
+
+    Parameters
+    ----------
+    features
+        One mapping per record.
+
+    Returns
+    -------
+    dict
+        Feature name to an array of shape (n,): object of str or None where a word was logged,
+        otherwise float64 with NaN for missing. A feature that some records don't have (they were
+        answered by another version) is missing in them.
+
+    Examples
+    --------
+    >>> columns = feature_columns([{"temp": 41.0, "origin": "JFK"}, {"temp": None, "origin": None}])
+    >>> columns["temp"], columns["origin"]
+    (array([41., nan]), array(['JFK', None], dtype=object))
+    """
+    names = dict.fromkeys(name for row in features for name in row)
+    columns: dict[str, npt.NDArray[np.generic]] = {}
+    for name in names:
+        values = [row.get(name) for row in features]
+        is_words = any(isinstance(value, str) for value in values)
+        columns[name] = np.array(values, dtype=np.object_ if is_words else np.float64)
+    return columns

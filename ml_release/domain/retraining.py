@@ -28,7 +28,7 @@ class RetrainingPolicy(BaseModel):
         Days of event time between two requests of the same trigger.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     labels_needed: Annotated[int, Field(ge=1)] = 20_000
     cooldown_days: Annotated[int, Field(ge=0)] = 7

@@ -37,6 +37,8 @@ def promoted(
     predecessor = None if current is None else current.champion
     if predecessor is not None and predecessor.version == version.version:
         predecessor = None if current is None else current.rollback_target
+    if predecessor is not None and predecessor.version in withdrawn:
+        predecessor = None
     return DeclaredState.model_validate(
         {
             "line": line,
@@ -72,7 +74,9 @@ def choose_target(history: Sequence[DeclaredState], *, wanted: int | None) -> De
     present = history[-1]
     serving = present.champion.version
     if wanted is not None and wanted in present.withdrawn:
-        message = f"rollback to version {wanted} refused: it was withdrawn and has to be lifted first"
+        message = (
+            f"rollback to version {wanted} refused: it was withdrawn and has to be lifted first"
+        )
         raise RefusedError(message)
     for state in reversed(history):
         version = state.champion.version
@@ -83,20 +87,24 @@ def choose_target(history: Sequence[DeclaredState], *, wanted: int | None) -> De
     found = sorted({state.champion.version for state in history} - {serving})
     message = (
         f"rollback of {present.line} refused: expected"
-        f" {'an earlier version' if wanted is None else f'version {wanted}'} that has served and was"
-        f" not withdrawn, found {found or 'none'} (withdrawn: {list(present.withdrawn) or 'none'})"
+        f" {'an earlier version' if wanted is None else f'version {wanted}'} that has served and"
+        f" was not withdrawn, found {found or 'none'} (withdrawn:"
+        f" {list(present.withdrawn) or 'none'})"
     )
     raise RefusedError(message)
 
 
 def rolled_back(present: DeclaredState, target: DeclaredState, *, release: str) -> DeclaredState:
-    """The state that restores ``target``'s champion and withdraws the present one."""
+    """The state that restores ``target``'s champion with all traffic and withdraws the present one.
+
+    ``target`` may have shared its traffic with a canary; what is restored shares it with none.
+    """
     bad = present.champion.version
     return DeclaredState(
         line=present.line,
         environment=present.environment,
         release=release,
-        variants=(target.champion,),
+        variants=(target.champion.model_copy(update={"weight_percent": 100.0}),),
         evidence=target.evidence,
         rollback_target=None,
         withdrawn=tuple(sorted({*present.withdrawn, bad})),

@@ -28,7 +28,7 @@ class Difference:
 def auc_score(target: Floats, score: Floats) -> float:
     """Area under the ROC curve, the Mann-Whitney form, ties counted half. Range 0 to 1.
 
-    NaN with only one class.
+    NaN with only one class, or with a target or score that is not known.
 
     >>> auc_score(np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.1, 0.4, 0.35, 0.8]))
     0.75
@@ -37,10 +37,14 @@ def auc_score(target: Floats, score: Floats) -> float:
 
     positive = target > 0
     m, n = int(positive.sum()), int((~positive).sum())
-    if m == 0 or n == 0 or not np.isfinite(score).all():
+    if m == 0 or n == 0 or not _all_known(target, score):
         return float("nan")
     ranks = rankdata(score)
     return float((ranks[positive].sum() - m * (m + 1) / 2) / (m * n))
+
+
+def _all_known(*columns: Floats) -> bool:
+    return all(bool(np.isfinite(column).all()) for column in columns)
 
 
 def brier_loss(target: Floats, probability: Floats) -> float:
@@ -65,8 +69,15 @@ class ReliabilityBin:
     n: int
 
 
-def reliability_bins(target: Floats, probability: Floats, *, bins: int = 10) -> tuple[ReliabilityBin, ...]:
-    """Rows grouped by equal-width probability, ``bins`` of them on 0 to 1; empty ones left out."""
+def reliability_bins(
+    target: Floats, probability: Floats, *, bins: int = 10
+) -> tuple[ReliabilityBin, ...]:
+    """Rows grouped by equal-width probability, ``bins`` of them on 0 to 1; empty ones left out.
+
+    Rows whose target or probability is not known are in no bin.
+    """
+    known = np.isfinite(target) & np.isfinite(probability)
+    target, probability = target[known], probability[known]
     position = np.clip((probability * bins).astype(np.int64), 0, bins - 1)
     count = np.bincount(position, minlength=bins)
     mean = np.bincount(position, weights=probability, minlength=bins)
@@ -85,10 +96,11 @@ def reliability_bins(target: Floats, probability: Floats, *, bins: int = 10) -> 
 def expected_calibration_error(target: Floats, probability: Floats, *, bins: int = 10) -> float:
     """Mean absolute gap of observed rate and mean probability over bins, weighted by rows.
 
-    Equal-width bins; Naeini, Cooper and Hauskrecht (2015), AAAI 29. Range 0 to 1, NaN without rows.
+    Equal-width bins; Naeini, Cooper and Hauskrecht (2015), AAAI 29. Range 0 to 1; NaN without rows
+    or with a value that is not known.
     """
     n = len(target)
-    if n == 0:
+    if n == 0 or not _all_known(target, probability):
         return float("nan")
     return sum(
         b.n / n * abs(b.observed_rate - b.mean_probability)
@@ -102,7 +114,8 @@ def auc_difference(
     """AUC of challenger minus AUC of champion on the same rows, with DeLong's interval.
 
     DeLong, DeLong and Clarke-Pearson (1988), Biometrics 44(3); the mid-rank form of Sun and Xu
-    (2014), IEEE Signal Processing Letters 21(11). NaN with fewer than two rows of either class.
+    (2014), IEEE Signal Processing Letters 21(11). NaN with fewer than two rows of either class, or
+    with a target or score that is not known.
     Identical scores give a difference of 0 with an interval of width 0: that is known exactly.
     """
     from scipy.special import ndtri
@@ -111,7 +124,7 @@ def auc_difference(
     positive = target > 0
     m, n = int(positive.sum()), int((~positive).sum())
     nothing = float("nan")
-    if min(m, n) < 2 or not (np.isfinite(challenger).all() and np.isfinite(champion).all()):  # noqa: PLR2004
+    if min(m, n) < 2 or not _all_known(target, challenger, champion):  # noqa: PLR2004
         return Difference(
             estimate=nothing, low=nothing, high=nothing, confidence=confidence, n=m + n
         )

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping  # noqa: TC003 (pydantic reads the annotation)
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
 from ml_release.domain.identity import canonical_json, digest_of_bytes
 from ml_release.errors import IntegrityError, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class Outcome(StrEnum):
@@ -105,7 +108,7 @@ class Finding:
         return "; ".join(parts)
 
 
-def compare(  # noqa: PLR0913 (keyword-only, one per field of the finding)
+def compare(
     *,
     rule: str,
     subject: str,

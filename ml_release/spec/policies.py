@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -38,15 +40,23 @@ def policies_from_yaml(text: str, *, subject: str) -> Policies:
         Listing every problem; ``subject`` says which file is meant.
     """
     try:
-        return Policies.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
+        document = json.dumps(yaml.safe_load(text))
+        # Strict: neither "5000" nor yes is a number. YAML knows no tuples, which JSON mode allows.
+        return Policies.model_validate_json(document, strict=True)
+    except ValidationError as error:
+        message = f"{subject}: the policy is not valid.\n{error_rows(error)}"
+        raise DeclarationError(message) from error
+    except (yaml.YAMLError, TypeError, ValueError) as error:
         message = f"{subject}: expected YAML, found something else ({error})"
         raise DeclarationError(message) from error
-    except ValidationError as error:
-        rows = "\n".join(
-            f"  - {'.'.join(str(part) for part in problem['loc']) or 'policy'}: {problem['msg']},"
-            f" found {problem['input']!r}"
-            for problem in error.errors()
-        )
-        message = f"{subject}: the policy is not valid.\n{rows}"
-        raise DeclarationError(message) from error
+
+
+def error_rows(error: ValidationError) -> str:
+    """Every problem of a declaration, one per line, with what was found."""
+    return "\n".join(
+        f"  - {'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}, found"
+        f" {problem['input']!r}"
+        if problem["loc"]
+        else f"  - {problem['msg']}"
+        for problem in error.errors()
+    )

@@ -7,11 +7,19 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
 
-from ml_release.domain.features import Category, Feature, request_fields
+from ml_release.domain.features import Category, Feature, History, request_fields
 from ml_release.domain.identity import check_line_name
-from ml_release.spec.policies import Policies
+from ml_release.errors import DeclarationError, InputError
+from ml_release.spec.policies import Policies, error_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +33,8 @@ class LandingSource(BaseModel):
     Attributes
     ----------
     rows
-        Path of one partition's rows, with ``{partition}`` in it, as ``flights/{partition}.parquet``.
+        Path of one partition's rows with ``{partition}`` in it once, as
+        ``flights/{partition}.parquet``.
     companions
         Tables the rows are joined with: name to path.
     first_partition, last_partition
@@ -41,14 +50,57 @@ class LandingSource(BaseModel):
 
     @model_validator(mode="after")
     def _names_partitions(self) -> Self:
-        if "{partition}" not in self.rows:
-            message = f"rows: expected {{partition}} in the path, found {self.rows!r}"
+        problems = []
+        if self.rows.count("{partition}") != 1:
+            problems.append(f"rows: expected {{partition}} once in the path, found {self.rows!r}")
+        problems += [
+            f"partition {month!r}: expected a month as 2013-01"
+            for month in (self.first_partition, self.last_partition)
+            if month is not None and not _MONTH.fullmatch(month)
+        ]
+        if not problems and (self.last_partition or self.first_partition) < self.first_partition:
+            problems.append(
+                f"last_partition: expected {self.first_partition} or later, found"
+                f" {self.last_partition}"
+            )
+        if problems:
+            message = "; ".join(problems)
             raise ValueError(message)
-        for month in (self.first_partition, self.last_partition):
-            if month is not None and not _MONTH.fullmatch(month):
-                message = f"partition {month!r}: expected a month as 2013-01"
-                raise ValueError(message)
         return self
+
+    def with_earlier(self, partition: str, *, count: int) -> tuple[str, ...]:
+        """A partition, last, with up to ``count`` declared ones before it.
+
+        >>> source = LandingSource(rows="{partition}.parquet", first_partition="2013-01")
+        >>> source.with_earlier("2013-03", count=1)
+        ('2013-02', '2013-03')
+        >>> source.with_earlier("2013-01", count=1)
+        ('2013-01',)
+        """
+        last = _number(partition)
+        names = [_month(number) for number in range(last - count, last + 1)]
+        return tuple(name for name in names if name >= self.first_partition)
+
+    def between(self, first: str, last: str) -> tuple[str, ...]:
+        """Every month from ``first`` to ``last``, both included.
+
+        >>> source = LandingSource(rows="{partition}.parquet", first_partition="2013-01")
+        >>> source.between("2013-11", "2014-01")
+        ('2013-11', '2013-12', '2014-01')
+        """
+        return tuple(_month(number) for number in range(_number(first), _number(last) + 1))
+
+
+def _number(partition: str) -> int:
+    if not _MONTH.fullmatch(partition):
+        message = f"partition {partition!r}: expected a month as 2013-01"
+        raise InputError(message)
+    year, month = partition.split("-")
+    return int(year) * 12 + int(month) - 1
+
+
+def _month(number: int) -> str:
+    return f"{number // 12:04d}-{number % 12 + 1:02d}"
 
 
 class ReleaseLine(BaseModel):
@@ -62,7 +114,7 @@ class ReleaseLine(BaseModel):
     assemble
         Raw tables (``rows`` and the companions) to one table with the keys, times, target and
         every column the features need.
-    schema
+    schema_of
         Makes the pandera schema that a snapshot has to keep.
     keys
         Columns that together name one row.
@@ -103,18 +155,36 @@ class ReleaseLine(BaseModel):
     output: str = "probability"
     policies: Policies
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _report_together(cls, values: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401 (pydantic)
+        try:
+            return validate(values)
+        except ValidationError as error:
+            message = f"release line: the declaration is not valid.\n{error_rows(error)}"
+            raise DeclarationError(message) from error
+
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
-        check_line_name(self.name)
-        fields = {field.name for field in request_fields(self.features)}
-        problems = []
+        problems: list[str] = []
+        fields: set[str] = set()
+        try:
+            check_line_name(self.name)
+        except DeclarationError as error:
+            problems.append(str(error))
+        try:
+            fields = {field.name for field in request_fields(self.features)}
+        except DeclarationError as error:
+            problems.append(str(error))
         if self.target in fields:
             problems.append(f"the target {self.target!r} is used as a feature")
         names = {feature.name for feature in self.features}
         unknown = sorted(set(self.policies.drift.muted) - names)
         if unknown:
-            problems.append(f"policy drift.muted names no feature: {unknown}; known: {sorted(names)}")
-        missing = sorted(set(self.slices) - fields)
+            problems.append(
+                f"policy drift.muted names no feature: {unknown}; known: {sorted(names)}"
+            )
+        missing = sorted(set(self.slices) - fields) if fields else []
         if missing:
             problems.append(f"slices are no request columns: {missing}; known: {sorted(fields)}")
         if problems:
@@ -126,6 +196,13 @@ class ReleaseLine(BaseModel):
     def categories(self) -> tuple[str, ...]:
         """Names of the category features."""
         return tuple(feature.name for feature in self.features if isinstance(feature, Category))
+
+    @property
+    def lookback_partitions(self) -> int:
+        """How many months before a partition its history features look back into."""
+        longest = max((f.window_days for f in self.features if isinstance(f, History)), default=0)
+        # The shortest month has 28 days.
+        return -(-longest // 28)
 
     def assemble_rows(self, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         """`assemble`, typed."""

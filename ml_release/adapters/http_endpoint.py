@@ -1,0 +1,56 @@
+"""The endpoint server as seen by a client over HTTP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+
+from ml_release.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class HttpEndpoint:
+    """`EndpointClient` at one address; keeps connections open, safe to use from threads."""
+
+    def __init__(self, url: str, *, timeout_seconds: float = 10.0) -> None:
+        self._client = httpx.Client(base_url=url, timeout=timeout_seconds, trust_env=False)
+
+    def invoke(
+        self, line: str, body: bytes, *, request_id: str, event_time: str
+    ) -> tuple[int, str]:
+        """Ask for a prediction in MLflow's scoring protocol."""
+        headers = {
+            "content-type": "application/json",
+            "x-request-id": request_id,
+            "x-event-time": event_time,
+        }
+        return self._post(f"/models/{line}/invocations", content=body, headers=headers)
+
+    def tell_labels(self, line: str, labels: Sequence[Mapping[str, object]]) -> tuple[int, str]:
+        """Tell late labels by request id."""
+        return self._post(f"/models/{line}/labels", json={"labels": list(labels)})
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _post(
+        self,
+        path: str,
+        *,
+        content: bytes | None = None,
+        json: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, str]:
+        try:
+            answer = self._client.post(path, content=content, json=json, headers=headers)
+        except httpx.HTTPError as error:
+            message = (
+                f"endpoint {self._client.base_url}{path.removeprefix('/')}: no answer ({error})."
+                " Is the endpoint server running? Start it with `ml-release serve`."
+            )
+            raise UnavailableError(message) from error
+        return answer.status_code, answer.text

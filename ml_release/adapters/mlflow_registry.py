@@ -1,0 +1,199 @@
+"""Experiment tracking and the model registry in MLflow. Nothing else knows MLflow.
+
+Aliases and tags, no stages: those are deprecated since MLflow 2.9. Files of a run go to its
+artefact location as they are: a version's model can be looked at and fetched with MLflow alone.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ml_release.domain.identity import ModelVersion
+from ml_release.errors import NotFoundError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from datetime import datetime
+
+    from mlflow.entities.model_registry import ModelVersion as MlflowVersion
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+
+_DIGEST_TAG = "ml_release.model_digest"
+_PREFIX = "ml_release."
+_MISSING = "RESOURCE_DOES_NOT_EXIST"
+_EXISTS = "RESOURCE_ALREADY_EXISTS"
+
+
+class MlflowRun:
+    """`ExperimentRun` of one MLflow run, open or finished."""
+
+    def __init__(self, client: MlflowClient, run_id: str, *, now: Callable[[], datetime]) -> None:
+        self._client = client
+        self._run_id = run_id
+        self._now = now
+
+    @property
+    def run_id(self) -> str:
+        """Its identifier."""
+        return self._run_id
+
+    def log(self, *, params: Mapping[str, object], metrics: Mapping[str, float]) -> None:
+        """Record parameters and metrics; metrics that are not finite are left out."""
+        from mlflow.entities import Metric, Param
+
+        with _translated(f"experiment run {self._run_id}"):
+            self._client.log_batch(
+                self._run_id,
+                params=[Param(key, str(value)) for key, value in params.items()],
+                metrics=[
+                    Metric(key, float(value), int(self._now().timestamp() * 1000), 0)
+                    for key, value in metrics.items()
+                    if math.isfinite(value)
+                ],
+            )
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Set tags."""
+        from mlflow.entities import RunTag
+
+        with _translated(f"experiment run {self._run_id}"):
+            self._client.log_batch(
+                self._run_id, tags=[RunTag(key, value) for key, value in tags.items()]
+            )
+
+    def keep(self, folder: str, files: Mapping[str, bytes]) -> None:
+        """Keep files as artefacts of the run."""
+        with tempfile.TemporaryDirectory() as name, _translated(f"experiment run {self._run_id}"):
+            for file, content in files.items():
+                (Path(name) / file).write_bytes(content)
+            self._client.log_artifacts(self._run_id, name, folder)
+
+
+class MlflowExperiments:
+    """`Experiments` at one tracking address; ``now`` dates the metrics."""
+
+    def __init__(self, tracking_uri: str, *, now: Callable[[], datetime]) -> None:
+        self._tracking_uri = tracking_uri
+        self._now = now
+
+    def resume(self, run_id: str) -> MlflowRun:
+        """A run that was opened before."""
+        client = _client(self._tracking_uri)
+        with _translated(f"experiment run {run_id}"):
+            client.get_run(run_id)
+        return MlflowRun(client, run_id, now=self._now)
+
+
+class MlflowRegistry:
+    """`ModelRegistry` at one tracking address: a registered model per line, aliases and tags."""
+
+    def __init__(self, tracking_uri: str) -> None:
+        self._tracking_uri = tracking_uri
+
+    def register(
+        self, line: str, *, model_digest: str, run_id: str, tags: Mapping[str, str]
+    ) -> ModelVersion:
+        """Add a version. A model digest that is registered already returns its version."""
+        from mlflow.exceptions import MlflowException
+
+        for version in self.versions(line):
+            if version.model_digest == model_digest:
+                return version
+        client = _client(self._tracking_uri)
+        try:
+            client.create_registered_model(line)
+        except MlflowException as error:
+            if error.error_code != _EXISTS:
+                raise _unavailable(error, subject=f"registry of {line}") from error
+        with _translated(f"registry of {line}"):
+            created = client.create_model_version(
+                line,
+                source=f"runs:/{run_id}/model",
+                run_id=run_id,
+                tags={
+                    _DIGEST_TAG: model_digest,
+                    **{_PREFIX + key: value for key, value in tags.items()},
+                },
+            )
+        return _version(line, created)
+
+    def versions(self, line: str) -> tuple[ModelVersion, ...]:
+        """All versions that carry a model digest, in the order of their numbers."""
+        client = _client(self._tracking_uri)
+        found: list[MlflowVersion] = []
+        token: str | None = None
+        with _translated(f"registry of {line}"):
+            while True:
+                page = client.search_model_versions(f"name = '{line}'", page_token=token)
+                found += page
+                token = page.token
+                if not token:
+                    break
+        versions = (_version(line, version) for version in found if _DIGEST_TAG in version.tags)
+        return tuple(sorted(versions, key=lambda version: version.number))
+
+    def point_alias(self, line: str, alias: str, number: int) -> None:
+        """Make ``alias`` name the version ``number``."""
+        client = _client(self._tracking_uri)
+        with _translated(f"{line} version {number}"):
+            # MLflow lets an alias name a version that does not exist.
+            client.get_model_version(line, str(number))
+            client.set_registered_model_alias(line, alias, str(number))
+
+    def run_tags(self, run_id: str) -> dict[str, str]:
+        """Tags of an experiment run."""
+        client = _client(self._tracking_uri)
+        with _translated(f"experiment run {run_id}"):
+            return dict(client.get_run(run_id).data.tags)
+
+
+def _version(line: str, version: MlflowVersion) -> ModelVersion:
+    tags = dict(version.tags)
+    return ModelVersion(
+        line=line,
+        number=int(version.version),
+        model_digest=tags[_DIGEST_TAG],
+        tags={
+            key.removeprefix(_PREFIX): value
+            for key, value in tags.items()
+            if key.startswith(_PREFIX) and key != _DIGEST_TAG
+        },
+    )
+
+
+def _client(tracking_uri: str) -> MlflowClient:
+    import logging
+
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+
+    # One line per migration of a new database is no news to whoever waits for a model.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    try:
+        return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+    except MlflowException as error:
+        raise _unavailable(error, subject=f"MLflow at {tracking_uri}") from error
+
+
+@contextmanager
+def _translated(subject: str) -> Iterator[None]:
+    """MLflow's exceptions as ours; ``subject`` says what was asked for."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code == _MISSING:
+            message = f"{subject}: expected it in MLflow, found none ({error.message})"
+            raise NotFoundError(message) from error
+        raise _unavailable(error, subject=subject) from error
+
+
+def _unavailable(error: MlflowException, *, subject: str) -> UnavailableError:
+    return UnavailableError(f"{subject}: MLflow cannot answer ({error.message})")

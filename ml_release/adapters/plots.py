@@ -1,0 +1,121 @@
+"""Pictures drawn with matplotlib, without a display and without its global state."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ml_release.domain.verdict import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ml_release.domain.scores import ReliabilityBin
+    from ml_release.domain.verdict import Verdict
+
+# Okabe and Ito (2008): told apart with any kind of colour vision.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+_OUTCOME_COLOURS = {
+    Outcome.PASS: "#009E73",
+    Outcome.INCONCLUSIVE: "#999999",
+    Outcome.ERROR: "#E69F00",
+    Outcome.FAIL: "#D55E00",
+}
+_DPI = 110
+
+
+class Plots:
+    """`Plotter` on matplotlib's Agg canvas."""
+
+    def reliability(self, bins: Mapping[str, Sequence[ReliabilityBin]]) -> bytes:
+        """PNG of a reliability diagram, one line per model, dots sized by rows."""
+        figure, axes = _figure(4.6, 4.2)
+        axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle="--")
+        for colour, (name, points) in zip(_COLOURS, bins.items(), strict=False):
+            probability = [b.mean_probability for b in points]
+            observed = [b.observed_rate for b in points]
+            rows = np.array([b.n for b in points], dtype=np.float64)
+            axes.plot(probability, observed, color=colour, linewidth=1.5, label=name)
+            axes.scatter(
+                probability, observed, color=colour, s=12 + 90 * np.sqrt(rows / rows.sum())
+            )
+        top = max(
+            (max(b.mean_probability, b.observed_rate) for p in bins.values() for b in p), default=1
+        )
+        axes.set_xlim(0, min(1, top * 1.08))
+        axes.set_ylim(0, min(1, top * 1.08))
+        axes.set_xlabel("predicted probability")
+        axes.set_ylabel("observed rate")
+        axes.set_title("Reliability")
+        axes.legend(frameon=False, loc="upper left")
+        return _png(figure)
+
+    def roc(
+        self, target: npt.NDArray[np.float64], scores: Mapping[str, npt.NDArray[np.float64]]
+    ) -> bytes:
+        """PNG of the ROC curves of several models on the same labels."""
+        figure, axes = _figure(4.6, 4.2)
+        axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle="--")
+        for colour, (name, score) in zip(_COLOURS, scores.items(), strict=False):
+            order = np.argsort(-score, kind="stable")
+            positives = np.cumsum(target[order]) / max(1.0, target.sum())
+            negatives = np.cumsum(1 - target[order]) / max(1.0, (1 - target).sum())
+            axes.plot(negatives, positives, color=colour, linewidth=1.5, label=name)
+        axes.set_xlabel("false positive rate")
+        axes.set_ylabel("true positive rate")
+        axes.set_title("ROC")
+        axes.legend(frameon=False, loc="lower right")
+        return _png(figure)
+
+    def findings(self, verdict: Verdict, rule: str) -> bytes:
+        """PNG of one rule's observed values beside their limits, one bar per subject."""
+        found = [f for f in verdict.findings if f.rule == rule]
+        figure, axes = _figure(6.4, 1.2 + 0.27 * len(found))
+        for position, finding in enumerate(reversed(found)):
+            axes.barh(
+                position,
+                finding.observed or 0.0,
+                color=_OUTCOME_COLOURS[finding.outcome],
+                alpha=1.0 if finding.votes else 0.35,
+                height=0.62,
+            )
+            if finding.limit is not None:
+                axes.plot(
+                    [finding.limit, finding.limit],
+                    [position - 0.42, position + 0.42],
+                    color="black",
+                    linewidth=1.5,
+                )
+        names = [f.subject if f.votes else f"{f.subject} (muted)" for f in reversed(found)]
+        axes.set_yticks(range(len(found)), names)
+        # Zero has to be visible, and values reach over several orders of magnitude.
+        axes.set_xscale("symlog", linthresh=0.05)
+        axes.set_xlim(left=0)
+        unit = found[0].unit if found else ""
+        axes.set_xlabel(f"observed{f', {unit}' if unit else ''}; the black mark is the limit")
+        axes.set_title(rule.replace("_", " "))
+        return _png(figure)
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    # Without the software stamp equal pictures are equal bytes.
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()

@@ -1,0 +1,115 @@
+"""How a served model did: what a window of the inference log held, and the scores of its labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from ml_release.domain.scores import (
+    Difference,
+    ReliabilityBin,
+    auc_interval,
+    brier_loss,
+    expected_calibration_error,
+    log_loss,
+    reliability_bins,
+)
+
+Floats = npt.NDArray[np.float64]
+
+
+class WindowRecord(BaseModel):
+    """Counts of the newest days of one model version's answers.
+
+    Attributes
+    ----------
+    days
+        Length of the window in calendar days of event time; it ends with ``as_of``.
+    as_of
+        Day of the newest event, None if the log holds nothing of this version.
+    rows, errors
+        Answered rows, and rows whose prediction failed, inside the window.
+    counts
+        Per feature the rows per bin of the model's reference profile.
+    labels
+        Labels that have come in for this line, whichever version answered.
+    latency_p50_ms, latency_p99_ms
+        Of the window's requests; None without any.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    line: str
+    version: int | None
+    model_digest: str | None
+    days: int = Field(ge=1)
+    as_of: date | None
+    rows: int
+    errors: int
+    labels: int
+    counts: Mapping[str, tuple[int, ...]]
+    latency_p50_ms: float | None
+    latency_p99_ms: float | None
+
+
+def window_start(as_of: date, *, days: int) -> date:
+    """First day of a window of ``days`` days that ends with ``as_of``.
+
+    >>> window_start(date(2013, 4, 7), days=7)
+    datetime.date(2013, 4, 1)
+    """
+    return as_of - timedelta(days=days - 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Performance:
+    """Realised performance on labelled rows; every value is NaN where it is undefined."""
+
+    rows: int
+    positives: int
+    auc: Difference
+    brier_loss: float
+    log_loss: float
+    calibration_error: float
+    mean_probability: float
+    observed_rate: float
+    bins: tuple[ReliabilityBin, ...]
+
+
+def realised_performance(
+    target: Floats, probability: Floats, *, confidence: float = 0.95
+) -> Performance:
+    """Scores of probabilities against labels.
+
+    Parameters
+    ----------
+    target
+        0 or 1, shape (n,).
+    probability
+        0 to 1, shape (n,).
+    confidence
+        Of the interval of the AUC.
+    """
+    n = len(target)
+    if not np.isfinite(probability).all():
+        # One answer that is no number leaves every score undefined.
+        probability = np.full(n, np.nan)
+    known = bool(n) and bool(np.isfinite(probability).all())
+    return Performance(
+        rows=n,
+        positives=int(target.sum()),
+        auc=auc_interval(target, probability, confidence=confidence),
+        brier_loss=brier_loss(target, probability),
+        log_loss=log_loss(target, probability),
+        calibration_error=(
+            expected_calibration_error(target, probability) if known else float("nan")
+        ),
+        mean_probability=float(probability.mean()) if n else float("nan"),
+        observed_rate=float(target.mean()) if n else float("nan"),
+        bins=reliability_bins(target, probability) if known else (),
+    )

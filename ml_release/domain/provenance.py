@@ -1,0 +1,106 @@
+"""What features and candidates were built from, by digest.
+
+A record is evidence: an act compares it with what is current before it relies on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ml_release.domain.identity import canonical_json, digest_of_json
+from ml_release.errors import IntegrityError
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def to_json(self) -> bytes:
+        """The canonical byte form."""
+        return canonical_json(self.model_dump(mode="json"))
+
+
+class FeaturesRecord(_Record):
+    """The features of one partition.
+
+    Attributes
+    ----------
+    features_digest
+        Digest of the feature rows.
+    snapshots
+        Partition to digest of every snapshot that was read: the partition's own and those before
+        it that the history features look back into.
+    declaration
+        Digest of the declared features.
+    """
+
+    line: str
+    partition: str
+    features_digest: str
+    snapshots: Mapping[str, str]
+    declaration: str
+
+
+class CandidateRecord(_Record):
+    """One trained candidate.
+
+    Attributes
+    ----------
+    run_id
+        Experiment-tracking run.
+    partitions
+        Partition to digest of the feature rows that the window holds.
+    snapshots
+        Partition to digest of every snapshot below those features.
+    window_from, holdout_from, window_to
+        ISO days, both ends included: fitted on ``window_from`` to the day before ``holdout_from``,
+        evaluated from there to ``window_to``.
+    train_rows, holdout_rows
+        Labelled rows of the two parts.
+    """
+
+    line: str
+    model_digest: str
+    run_id: str
+    partitions: Mapping[str, str]
+    snapshots: Mapping[str, str]
+    feature_version: str
+    policy_digest: str
+    seed: int
+    parameters: Mapping[str, int | float | str | bool | None]
+    window_from: str
+    holdout_from: str
+    window_to: str
+    train_rows: int
+    holdout_rows: int
+    trained_at: str
+
+    @property
+    def data_digest(self) -> str:
+        """Digest of the training data: every partition of the window with its digest."""
+        return digest_of_json(dict(self.partitions))
+
+    @property
+    def last_partition(self) -> str:
+        """Newest partition of the window."""
+        return max(self.partitions)
+
+
+_R = TypeVar("_R", bound=_Record)
+
+
+def record_from_json(kind: type[_R], content: bytes) -> _R:
+    """Read a record back.
+
+    Raises
+    ------
+    IntegrityError
+        If the content is not such a record.
+    """
+    try:
+        return kind.model_validate_json(content)
+    except ValidationError as error:
+        message = f"{kind.__name__}: expected a recorded one, found something else ({error})"
+        raise IntegrityError(message) from error

@@ -1,0 +1,216 @@
+"""What is loaded and who answers: immutable values that are replaced whole.
+
+A request reads the table once and works on what it read, so a switch is one assignment and no
+request meets half of one. How a table comes about is `reconciler`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ml_release.domain.artefact import EXAMPLE_FILE, SIGNATURE_FILE, signature_from_json
+from ml_release.domain.assignment import assign
+from ml_release.domain.features import feature_values
+from ml_release.domain.history import look_up
+from ml_release.errors import InputError, IntegrityError
+from ml_release.serving.protocols import decode_any
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from ml_release.adapters.onnx_models import OnnxLoader, OnnxModel
+    from ml_release.domain.artefact import Signature
+    from ml_release.domain.deployment import Declaration, Variant
+    from ml_release.domain.features import Columns
+    from ml_release.domain.history import HistoryTable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedVersion:
+    """A model that answered its own example request.
+
+    Attributes
+    ----------
+    model_digest
+        What it was loaded by.
+    """
+
+    model_digest: str
+    signature: Signature
+    model: OnnxModel
+
+    def predict(
+        self, columns: Columns, history: HistoryTable | None
+    ) -> tuple[dict[str, npt.NDArray[np.generic]], npt.NDArray[np.float64], int]:
+        """Answer typed request columns of shape (n,).
+
+        Returns
+        -------
+        dict
+            Readable feature values, each of shape (n,).
+        numpy.ndarray
+            Probability of the positive class per row, from 0 to 1, shape (n,).
+        int
+            Look-ups in the history table that met no key.
+
+        Raises
+        ------
+        IntegrityError
+            If an answer is no probability.
+        """
+        plan = self.model.plan
+        found, misses = look_up(plan.history_features, history, columns)
+        values = feature_values(plan.features, {**columns, **found})
+        predictions = self.model.predict(values)
+        # NaN compares false with everything, so it is caught here too.
+        if not ((predictions >= 0) & (predictions <= 1)).all():
+            message = f"model {self.model_digest}: expected probabilities, found {predictions[:5]}"
+            raise IntegrityError(message)
+        return values, predictions, misses
+
+
+def load_version(
+    line: str,
+    model_digest: str,
+    files: Mapping[str, bytes],
+    loader: OnnxLoader,
+    history: HistoryTable | None,
+) -> LoadedVersion:
+    """Build a version from verified files and let it answer its example request.
+
+    Raises
+    ------
+    IntegrityError
+        If it is not a model of this line, or does not answer its own example.
+    """
+    model = loader.load(files)
+    signature = signature_from_json(files[SIGNATURE_FILE])
+    if signature.line != line:
+        message = f"model {model_digest}: expected a model of line {line}, found {signature.line}"
+        raise IntegrityError(message)
+    if EXAMPLE_FILE not in files:
+        message = f"model {model_digest}: expected {EXAMPLE_FILE} to warm up with, found {sorted(files)}"
+        raise IntegrityError(message)
+    version = LoadedVersion(model_digest=model_digest, signature=signature, model=model)
+    try:
+        example = decode_any(files[EXAMPLE_FILE], signature)
+        version.predict(example.columns, history)
+    except InputError as error:
+        message = f"model {model_digest}: {EXAMPLE_FILE} does not fit the signature ({error})"
+        raise IntegrityError(message) from error
+    except IntegrityError:
+        raise
+    # onnxruntime's exceptions have no base below Exception. Whatever it is, this model is not fit
+    # to answer anybody.
+    except Exception as error:
+        message = f"model {model_digest}: it cannot answer its own example ({error})"
+        raise IntegrityError(message) from error
+    return version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answering:
+    """A loaded version in the role that the declaration gives it.
+
+    Attributes
+    ----------
+    headers
+        Sent with every answer: who answered, by which commit.
+    """
+
+    variant: Variant
+    loaded: LoadedVersion
+    headers: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """What one line serves.
+
+    Attributes
+    ----------
+    answering
+        By version number: the declared variants that are loaded. The champion always is.
+    warm
+        The rollback target, ready to answer; None where there is none or it could not be loaded.
+    since
+        When this server switched to it, ISO 8601 in UTC.
+    """
+
+    declaration: Declaration
+    answering: Mapping[int, Answering]
+    warm: LoadedVersion | None
+    history: HistoryTable | None
+    since: str
+
+    @property
+    def champion(self) -> Answering:
+        """Who answers by default."""
+        return self.answering[self.declaration.state.champion.version]
+
+    def pick(self, bucket: int) -> Answering:
+        """Who answers the units of a bucket: the assigned variant, the champion in its place."""
+        variant = assign(self.declaration.state.variants, bucket)
+        return self.answering.get(variant.version) or self.champion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineState:
+    """One line, as declared and as served.
+
+    Attributes
+    ----------
+    route
+        What answers; None as long as nothing could be loaded.
+    declared_commit
+        The newest declaration that was read. It differs from the route's where that could not be
+        loaded.
+    problems
+        What keeps the line from serving exactly what is declared.
+    """
+
+    route: Route | None = None
+    declared_commit: str | None = None
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelTable:
+    """All lines of an environment.
+
+    Attributes
+    ----------
+    commit
+        Head of the deployments repository this was made from; None if nothing was ever declared.
+    is_reconciled
+        Whether declared state was read at least once.
+    problems
+        What concerns no line in particular.
+    """
+
+    lines: Mapping[str, LineState] = field(default_factory=dict)
+    commit: str | None = None
+    is_reconciled: bool = False
+    problems: tuple[str, ...] = ()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every declared line is answered by something."""
+        return self.is_reconciled and all(line.route is not None for line in self.lines.values())
+
+
+def answering(declaration: Declaration, variant: Variant, loaded: LoadedVersion) -> Answering:
+    """A loaded version as a variant of a declaration."""
+    return Answering(
+        variant=variant,
+        loaded=loaded,
+        headers=(
+            ("x-model-version", str(variant.version)),
+            ("x-variant", variant.role),
+            ("x-route-commit", declaration.commit),
+        ),
+    )

@@ -1,0 +1,109 @@
+"""What a client may say in headers: who asks, under which name, when it happened."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from ml_release.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_ID_CHARACTERS = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestContext:
+    """What headers say about a request.
+
+    Attributes
+    ----------
+    request_id
+        ``x-request-id``; None if absent or not usable, which is no reason to refuse a request.
+    unit
+        ``x-unit-id``: what is assigned to a variant; None without.
+    event_time
+        ``x-event-time``, or when the request came in; ISO 8601 in UTC.
+    received_time
+        When the request came in; ISO 8601 in UTC.
+    """
+
+    request_id: str | None
+    unit: str | None
+    event_time: str
+    received_time: str
+
+
+def read_context(headers: Mapping[str, str], *, now: datetime) -> RequestContext:
+    """Read the headers, named in lower case.
+
+    Raises
+    ------
+    InputError
+        If ``x-unit-id`` or ``x-event-time`` is given and not usable: a unit that was ignored would
+        meet another variant than it was promised.
+    """
+    received_time = now.isoformat()
+    unit = headers.get("x-unit-id") or None
+    if unit is not None and not is_usable_id(unit):
+        message = (
+            f"header x-unit-id: expected 1 to {MAX_ID_CHARACTERS} printable ASCII characters,"
+            f" found {ascii(unit[:MAX_ID_CHARACTERS])}"
+        )
+        raise InputError(message)
+    stated = headers.get("x-event-time")
+    return RequestContext(
+        request_id=usable_id(headers.get("x-request-id")),
+        unit=unit,
+        event_time=received_time if stated is None else utc_time("header x-event-time", stated),
+        received_time=received_time,
+    )
+
+
+def is_usable_id(text: str) -> bool:
+    """Whether a text can stand in a header and in a log: printable ASCII, not too long."""
+    return (
+        0 < len(text) <= MAX_ID_CHARACTERS
+        and text.isascii()
+        and text.isprintable()
+        and text == text.strip()
+    )
+
+
+def usable_id(text: str | None) -> str | None:
+    """The text if it `is_usable_id`, otherwise None."""
+    return text if text is not None and is_usable_id(text) else None
+
+
+def new_request_id() -> str:
+    """A random name for a request whose client gave none."""
+    return str(uuid.uuid4())
+
+
+def utc_time(subject: str, text: str) -> str:
+    """A stated moment in UTC.
+
+    Raises
+    ------
+    InputError
+        If it is not ISO 8601 with a zone.
+
+    Examples
+    --------
+    >>> utc_time("header x-event-time", "2013-10-01T06:30:00-04:00")
+    '2013-10-01T10:30:00+00:00'
+    """
+    message = (
+        f"{subject}: expected ISO 8601 with a zone like 2013-10-01T06:30:00-04:00, found"
+        f" {ascii(text[:MAX_ID_CHARACTERS])}"
+    )
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            raise InputError(message)
+        return moment.astimezone(UTC).isoformat()
+    except (ValueError, OverflowError) as error:
+        raise InputError(message) from error

@@ -1,0 +1,90 @@
+"""The state of the server as a document: what serves what, since when, why, and what is wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ml_release.serving.line_counts import LineCounts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ml_release.serving.model_table import LineState, ModelTable, Route
+
+
+def status_document(
+    table: ModelTable,
+    counts: Mapping[str, LineCounts],
+    *,
+    environment: str,
+    started_at: str,
+) -> dict[str, object]:
+    """Everything ``GET /status`` tells; only JSON types."""
+    return {
+        "environment": environment,
+        "started_at": started_at,
+        "ready": table.is_ready,
+        "commit": table.commit,
+        "problems": list(table.problems),
+        "lines": {
+            name: _line(state, counts.get(name) or LineCounts())
+            for name, state in sorted(table.lines.items())
+        },
+    }
+
+
+def _line(state: LineState, counts: LineCounts) -> dict[str, object]:
+    return {
+        "serving": None if state.route is None else _route(state.route, counts),
+        "declared_commit": state.declared_commit,
+        "problems": list(state.problems),
+        "requests": {
+            "answered": counts.answered,
+            "rejected": counts.rejected,
+            "failed": counts.failed,
+            "unlogged": counts.unlogged,
+            "rows": counts.rows,
+            "labels": counts.labels,
+        },
+        "latency_ms": {
+            "p50": counts.latency_quantile_ms(0.5),
+            "p99": counts.latency_quantile_ms(0.99),
+            "of_last_requests": len(counts.latencies_ms),
+        },
+    }
+
+
+def _route(route: Route, counts: LineCounts) -> dict[str, object]:
+    declaration, state = route.declaration, route.declaration.state
+    target = state.rollback_target
+    return {
+        "release": state.release,
+        "commit": declaration.commit,
+        "committed_at": declaration.committed_at,
+        "since": route.since,
+        "actor": declaration.actor,
+        "reason": declaration.reason,
+        "variants": [
+            {
+                "role": variant.role,
+                "version": variant.version,
+                "model_digest": variant.model_digest,
+                "weight_percent": variant.weight_percent,
+                "loaded": variant.version in route.answering,
+                "answered": counts.by_version[variant.version],
+            }
+            for variant in state.variants
+        ],
+        "rollback_target": None
+        if target is None
+        else {
+            "version": target.version,
+            "model_digest": target.model_digest,
+            "loaded": route.warm is not None,
+        },
+        "withdrawn": list(state.withdrawn),
+        "history": {
+            "as_of": None if route.history is None else route.history.as_of,
+            "misses": counts.history_misses,
+        },
+    }

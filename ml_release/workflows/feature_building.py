@@ -1,0 +1,212 @@
+"""Build the features of one partition from snapshots that passed their gate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ml_release.domain.features import History, feature_values, request_fields
+from ml_release.domain.history import latest_table, point_in_time
+from ml_release.domain.identity import digest_of_json
+from ml_release.domain.provenance import FeaturesRecord, record_from_json
+from ml_release.errors import RefusedError
+from ml_release.workflows.columns import columns_of, days_of, feature_columns, floats_of
+from ml_release.workflows.snapshots import SNAPSHOT_TABLE, require_fit_snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
+    import pandas as pd
+
+    from ml_release.domain.features import Feature
+    from ml_release.domain.history import HistoryTable
+    from ml_release.domain.identity import SnapshotId
+    from ml_release.ports import EvidenceStore, OnlineHistory, Tables
+    from ml_release.spec.release_line import ReleaseLine
+
+FEATURES_TABLE = "features"
+FEATURES_RECORD = "features"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeaturesBuilt:
+    """Feature rows of one partition with their first ones and the missing share per feature."""
+
+    features: SnapshotId
+    record: FeaturesRecord
+    sample: pd.DataFrame
+    missing_shares: Mapping[str, float]
+
+
+def build_features(
+    line: ReleaseLine, partition: str, *, tables: Tables, evidence: EvidenceStore
+) -> FeaturesBuilt:
+    """Compute and keep the features of every row of a partition, each as of its own day.
+
+    Raises
+    ------
+    RefusedError
+        If a snapshot that is needed is missing or has no passing verdict.
+    """
+    needed = _needed(line, partition, tables=tables)
+    act = f"building features of {partition}"
+    for snapshot in needed:
+        require_fit_snapshot(
+            line,
+            partition=snapshot.partition,
+            digest=snapshot.digest,
+            evidence=evidence,
+            act=act,
+        )
+    rows, own = _joined(needed, tables=tables)
+    values = _values(line, rows, own, subject=f"{line.name} {partition}")
+    frame = rows.loc[own, _kept(line)].reset_index(drop=True)
+    frame = frame.assign(**feature_columns(values))
+    features = tables.write(line.name, FEATURES_TABLE, partition, frame)
+    record = FeaturesRecord(
+        line=line.name,
+        partition=partition,
+        features_digest=features.digest,
+        snapshots={snapshot.partition: snapshot.digest for snapshot in needed},
+        declaration=declaration_digest(line.features),
+    )
+    evidence.record(line.name, FEATURES_RECORD, features.digest, record.to_json())
+    return FeaturesBuilt(
+        features=features,
+        record=record,
+        sample=frame.head(5),
+        missing_shares={
+            feature.name: float(frame[name].isna().mean())
+            for feature, name in zip(line.features, feature_columns(values), strict=True)
+        },
+    )
+
+
+def publish_online_history(
+    line: ReleaseLine, *, tables: Tables, evidence: EvidenceStore, online: OnlineHistory
+) -> HistoryTable | None:
+    """Publish what the endpoint server looks up, as of the day after the newest good snapshot.
+
+    None, and nothing is published, if the line declares no history feature or has no snapshot.
+    """
+    histories = tuple(f for f in line.features if isinstance(f, History))
+    snapshots = tables.current(line.name, SNAPSHOT_TABLE)
+    if not histories or not snapshots:
+        return None
+    needed = _needed(line, snapshots[-1].partition, tables=tables)
+    for snapshot in needed:
+        require_fit_snapshot(
+            line,
+            partition=snapshot.partition,
+            digest=snapshot.digest,
+            evidence=evidence,
+            act="publishing the online history",
+        )
+    rows, _ = _joined(needed, tables=tables)
+    days = days_of(rows[line.event_day])
+    table = latest_table(
+        histories,
+        columns=columns_of(rows, request_fields(line.features), subject=line.name),
+        days=days,
+        target=floats_of(rows[line.target]),
+        as_of=days.max() + np.timedelta64(1, "D"),
+    )
+    online.publish(line.name, table)
+    return table
+
+
+def require_current_features(
+    line: ReleaseLine, features: SnapshotId, *, tables: Tables, evidence: EvidenceStore, act: str
+) -> FeaturesRecord:
+    """The record of feature rows, if all that they were built from is current and fit.
+
+    Raises
+    ------
+    RefusedError
+        If there is no record, a snapshot was replaced meanwhile or does not pass, or the line
+        declares other features now.
+    """
+    subject = f"{act}: features of {features.partition}"
+    content = evidence.find(line.name, FEATURES_RECORD, features.digest)
+    if content is None:
+        message = (
+            f"{subject} refused: expected a record of what they were built from, found none."
+            f" Materialize {line.name}/features for {features.partition} again."
+        )
+        raise RefusedError(message)
+    record = record_from_json(FeaturesRecord, content)
+    current = {s.partition: s.digest for s in tables.current(line.name, SNAPSHOT_TABLE)}
+    for partition, digest in record.snapshots.items():
+        if current.get(partition) != digest:
+            message = (
+                f"{subject} refused: they were built from snapshot {partition} {digest[:19]},"
+                f" the current one is {current.get(partition, 'none')[:19]}. Materialize"
+                f" {line.name}/features for {features.partition} again."
+            )
+            raise RefusedError(message)
+        require_fit_snapshot(line, partition=partition, digest=digest, evidence=evidence, act=act)
+    declared = declaration_digest(line.features)
+    if record.declaration != declared:
+        message = (
+            f"{subject} refused: they were built from the declaration {record.declaration[:19]},"
+            f" the line now declares {declared[:19]}. Materialize them again."
+        )
+        raise RefusedError(message)
+    return record
+
+
+def declaration_digest(features: Sequence[Feature]) -> str:
+    """Digest of the declared features."""
+    return digest_of_json([feature.model_dump(mode="json") for feature in features])
+
+
+def _needed(line: ReleaseLine, partition: str, *, tables: Tables) -> tuple[SnapshotId, ...]:
+    """The partition's snapshot, last, and those before it that its history looks back into."""
+    known = {s.partition: s for s in tables.current(line.name, SNAPSHOT_TABLE)}
+    wanted = line.landing.with_earlier(partition, count=line.lookback_partitions)
+    missing = [name for name in wanted if name not in known]
+    if missing:
+        message = (
+            f"features of {line.name} {partition} refused: expected snapshots of {list(wanted)},"
+            f" found none of {missing}. Materialize {line.name}/snapshot for them first."
+        )
+        raise RefusedError(message)
+    return tuple(known[name] for name in wanted)
+
+
+def _joined(
+    snapshots: Sequence[SnapshotId], *, tables: Tables
+) -> tuple[pd.DataFrame, npt.NDArray[np.bool_]]:
+    """All rows in order, and which of them belong to the last snapshot."""
+    import pandas as pd
+
+    frames = [tables.read(snapshot, SNAPSHOT_TABLE) for snapshot in snapshots]
+    own = np.zeros(sum(map(len, frames)), dtype=np.bool_)
+    own[len(own) - len(frames[-1]) :] = True
+    return pd.concat(frames, ignore_index=True), own
+
+
+def _values(
+    line: ReleaseLine,
+    rows: pd.DataFrame,
+    own: npt.NDArray[np.bool_],
+    *,
+    subject: str,
+) -> dict[str, npt.NDArray[np.generic]]:
+    columns = columns_of(rows, request_fields(line.features), subject=subject)
+    days = days_of(rows[line.event_day])
+    target = floats_of(rows[line.target])
+    arrays = {name: column[own] for name, column in columns.items()}
+    for feature in line.features:
+        if isinstance(feature, History):
+            arrays[feature.name] = point_in_time(
+                feature, columns=columns, days=days, target=target, for_rows=own
+            )
+    return feature_values(line.features, arrays)
+
+
+def _kept(line: ReleaseLine) -> list[str]:
+    return list(dict.fromkeys((*line.keys, line.event_time, line.event_day, line.target)))

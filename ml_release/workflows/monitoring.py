@@ -1,0 +1,218 @@
+"""Read the inference log and judge it: the window, its drift, the realised performance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ml_release.domain.artefact import REFERENCE_FILE
+from ml_release.domain.drift import judge_drift, profile_from_json
+from ml_release.domain.identity import digest_of_bytes
+from ml_release.domain.inference import feature_columns
+from ml_release.domain.performance import (
+    Performance,
+    WindowRecord,
+    realised_performance,
+    window_start,
+)
+from ml_release.domain.verdict import Verdict, verdict_from_json
+from ml_release.workflows.columns import floats_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from ml_release.domain.deployment import DeclaredState
+    from ml_release.domain.drift import ReferenceProfile
+    from ml_release.ports import Deployments, EvidenceStore, InferenceLog, ModelStore, Plotter
+    from ml_release.spec.release_line import ReleaseLine
+
+INFERENCE_WINDOW = "inference_window"
+DRIFT_VERDICT = "drift_verdict"
+WINDOW_DAYS = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftReport:
+    """The verdict on a window with its pictures."""
+
+    window: WindowRecord
+    verdict: Verdict
+    plots: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerformanceReport:
+    """Realised performance of the champion on its labelled answers, overall and per day."""
+
+    version: int | None
+    performance: Performance
+    per_day: pd.DataFrame
+    plots: Mapping[str, bytes]
+
+
+def observe_window(
+    line: ReleaseLine,
+    *,
+    environment: str,
+    inference_log: InferenceLog,
+    deployments: Deployments,
+    models: ModelStore,
+    evidence: EvidenceStore,
+    days: int = WINDOW_DAYS,
+) -> WindowRecord:
+    """Count the newest days of the champion's answers over its reference bins, and record it.
+
+    An idle or undeclared endpoint gives a window of no rows, which every judge finds inconclusive.
+    The whole log is read; aggregating only what is new is not done here yet.
+    """
+    declaration = deployments.read(line.name, environment)
+    state = None if declaration is None else declaration.state
+    records, _ = inference_log.records(line.name, after={})
+    labels = len(inference_log.labels(line.name))
+    served = _served(records, state)
+    as_of, chosen = None, served
+    if len(served):
+        newest = served["event_time"].max()
+        as_of = newest.date()
+        first = window_start(as_of, days=days)
+        chosen = served[served["event_time"].dt.date >= first]
+    answered = chosen[chosen["outcome"] == "ok"]
+    latencies = floats_of(answered["latency_ms"])
+    window = WindowRecord(
+        line=line.name,
+        version=None if state is None else state.champion.version,
+        model_digest=None if state is None else state.champion.model_digest,
+        days=days,
+        as_of=as_of,
+        rows=len(answered),
+        errors=len(chosen) - len(answered),
+        labels=labels,
+        counts={} if state is None else _counts(_reference(state, models=models), answered),
+        latency_p50_ms=float(np.quantile(latencies, 0.5)) if len(latencies) else None,
+        latency_p99_ms=float(np.quantile(latencies, 0.99)) if len(latencies) else None,
+    )
+    evidence.record(line.name, INFERENCE_WINDOW, environment, window.model_dump_json().encode())
+    return window
+
+
+def newest_window(
+    line: ReleaseLine, *, environment: str, evidence: EvidenceStore
+) -> WindowRecord | None:
+    """The window recorded last, None if there is none."""
+    content = evidence.find(line.name, INFERENCE_WINDOW, environment)
+    return None if content is None else WindowRecord.model_validate_json(content)
+
+
+def newest_drift_verdict(
+    line: ReleaseLine, *, environment: str, evidence: EvidenceStore
+) -> Verdict | None:
+    """The drift verdict on the window recorded last, None if that was not judged yet."""
+    content = evidence.find(line.name, DRIFT_VERDICT, environment)
+    window = evidence.find(line.name, INFERENCE_WINDOW, environment)
+    if content is None or window is None:
+        return None
+    verdict = verdict_from_json(content)
+    return verdict if verdict.subject_digest == digest_of_bytes(window) else None
+
+
+def report_drift(
+    line: ReleaseLine,
+    *,
+    environment: str,
+    models: ModelStore,
+    evidence: EvidenceStore,
+    plotter: Plotter,
+) -> DriftReport | None:
+    """Judge the newest window against the reference of the version that answered, and record it.
+
+    None if nothing is declared, or no window was recorded.
+    """
+    content = evidence.find(line.name, INFERENCE_WINDOW, environment)
+    window = newest_window(line, environment=environment, evidence=evidence)
+    if content is None or window is None or window.model_digest is None:
+        return None
+    profile = profile_from_json(models.read(window.model_digest)[REFERENCE_FILE])
+    verdict = judge_drift(
+        line=line.name,
+        profile=profile,
+        current={name: np.array(counts, dtype=np.int64) for name, counts in window.counts.items()},
+        days=window.days,
+        subject_digest=digest_of_bytes(content),
+        policy=line.policies.drift,
+    )
+    evidence.record(line.name, DRIFT_VERDICT, environment, verdict.to_json())
+    plots = {"drift.png": plotter.findings(verdict, "distribution_is_stable")}
+    return DriftReport(window=window, verdict=verdict, plots=plots)
+
+
+def report_performance(
+    line: ReleaseLine,
+    *,
+    environment: str,
+    inference_log: InferenceLog,
+    deployments: Deployments,
+    plotter: Plotter,
+) -> PerformanceReport:
+    """Score the champion's answers whose labels have come in."""
+    import pandas as pd
+
+    declaration = deployments.read(line.name, environment)
+    state = None if declaration is None else declaration.state
+    records, _ = inference_log.records(line.name, after={})
+    served = _served(records, state)
+    answered = served[(served["outcome"] == "ok") & (served["row"] == 0)]
+    joined = answered.merge(
+        inference_log.labels(line.name)[["request_id", "label"]], on="request_id", how="inner"
+    )
+    confidence = line.policies.evaluation.confidence
+    target, probability = floats_of(joined["label"]), floats_of(joined["prediction"])
+    performance = realised_performance(target, probability, confidence=confidence)
+    rows = []
+    days = joined["event_time"].dt.date
+    for day in sorted(set(days)):
+        chosen = (days == day).to_numpy()
+        one = realised_performance(target[chosen], probability[chosen], confidence=confidence)
+        rows.append(
+            {
+                "day": str(day),
+                "rows": one.rows,
+                "AUC": one.auc.estimate,
+                "low": one.auc.low,
+                "high": one.auc.high,
+                "mean probability": one.mean_probability,
+                "observed rate": one.observed_rate,
+            }
+        )
+    version = None if state is None else state.champion.version
+    name = f"version {version}, served"
+    return PerformanceReport(
+        version=version,
+        performance=performance,
+        per_day=pd.DataFrame(rows),
+        plots={"reliability.png": plotter.reliability({name: performance.bins})}
+        if performance.bins
+        else {},
+    )
+
+
+def _served(records: pd.DataFrame, state: DeclaredState | None) -> pd.DataFrame:
+    """What the present champion answered; nothing if nothing is declared."""
+    digest = None if state is None else state.champion.model_digest
+    return records[(records["model_digest"] == digest) & ~records["shadow"]]
+
+
+def _reference(state: DeclaredState, *, models: ModelStore) -> ReferenceProfile:
+    return profile_from_json(models.read(state.champion.model_digest)[REFERENCE_FILE])
+
+
+def _counts(profile: ReferenceProfile, answered: pd.DataFrame) -> dict[str, tuple[int, ...]]:
+    columns = feature_columns(list(answered["features"]))
+    nothing = np.array([], dtype=np.float64)
+    return {
+        name: tuple(int(count) for count in bins.count(columns.get(name, nothing)))
+        for name, bins in profile.bins.items()
+    }

@@ -1,0 +1,195 @@
+"""Declare what serves: promote a registered version, or roll back to one that served before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ml_release.domain.deployment import Evidence, Variant
+from ml_release.domain.rollback import choose_target, promoted, rolled_back
+from ml_release.domain.verdict import require_evidence
+from ml_release.errors import InputError, NotFoundError
+from ml_release.workflows.registration import CHAMPION_ALIAS
+from ml_release.workflows.release_gate import require_releasable
+
+if TYPE_CHECKING:
+    from ml_release.domain.deployment import Declaration
+    from ml_release.domain.identity import ModelVersion
+    from ml_release.ports import (
+        Clock,
+        Deployments,
+        EvidenceStore,
+        ModelLoader,
+        ModelRegistry,
+        ModelStore,
+    )
+    from ml_release.spec.release_line import ReleaseLine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Who asks for a move and why; ``run_id`` is the orchestrator's run that carries it out."""
+
+    by: str
+    reason: str
+    run_id: str
+
+    def __post_init__(self) -> None:
+        """Refuse a move nobody answers for."""
+        for name in ("by", "reason"):
+            if not getattr(self, name).strip():
+                message = f"move refused: expected who asks and why, found an empty {name!r}"
+                raise InputError(message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """What is declared now, what was before, and whether anything changed."""
+
+    declaration: Declaration
+    before: Declaration | None
+    changed: bool
+
+
+def promote(
+    line: ReleaseLine,
+    number: int | None,
+    *,
+    environment: str,
+    request: Request,
+    evidence: EvidenceStore,
+    models: ModelStore,
+    registry: ModelRegistry,
+    deployments: Deployments,
+    clock: Clock,
+) -> Moved:
+    """Give a registered version, the newest for None, all traffic; its predecessor stays warm.
+
+    Declaring the version that already answers changes nothing.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such version.
+    RefusedError
+        If its evidence does not let it, it was judged against another champion than the present
+        one, it was withdrawn, or somebody else declared meanwhile.
+    """
+    version = find_version(line, number, registry=registry)
+    before = deployments.read(line.name, environment)
+    if before is not None and before.state.champion.model_digest == version.model_digest:
+        _point_champion(line, version.number, registry=registry)
+        return Moved(declaration=before, before=before, changed=False)
+    act = f"promotion of version {version.number}"
+    found = require_releasable(
+        line,
+        version.model_digest,
+        act=act,
+        evidence=evidence,
+        models=models,
+        registry=registry,
+    )
+    require_evidence(
+        found.verdict,
+        act=act,
+        champion_digest="none" if before is None else before.state.champion.model_digest,
+    )
+    release = f"{line.name}-{version.number}-{clock.now():%Y%m%dT%H%M%SZ}"
+    state = promoted(
+        None if before is None else before.state,
+        line=line.name,
+        environment=environment,
+        version=Variant(
+            role="champion",
+            version=version.number,
+            model_digest=version.model_digest,
+            weight_percent=100.0,
+        ),
+        release=release,
+        evidence=Evidence(
+            verdict_digest=found.verdict.digest,
+            policy_digest=found.candidate.policy_digest,
+            feature_version=found.candidate.feature_version,
+        ),
+    )
+    declaration = deployments.declare(
+        state,
+        expected_commit=None if before is None else before.commit,
+        trailers={
+            "Actor": request.by,
+            "Reason": request.reason,
+            "Run-Id": request.run_id,
+            "Release": release,
+            "Evidence-Digest": found.verdict.digest,
+            "Approved-By": request.by,
+        },
+        at=clock.now(),
+    )
+    _point_champion(line, version.number, registry=registry)
+    return Moved(declaration=declaration, before=before, changed=True)
+
+
+def roll_back(
+    line: ReleaseLine,
+    number: int | None,
+    *,
+    environment: str,
+    request: Request,
+    models: ModelStore,
+    loader: ModelLoader,
+    deployments: Deployments,
+    clock: Clock,
+) -> Moved:
+    """Restore the newest version that may serve again, or the one named; withdraw the present one.
+
+    Needs neither the registry nor the experiment tracker: they may be down when it matters. The
+    target is loaded first, so that nothing is declared that cannot answer. Asking again for the
+    version that already answers changes nothing.
+
+    Raises
+    ------
+    RefusedError
+        If there is no version to go back to.
+    IntegrityError, NotFoundError
+        If the target's artefact cannot be loaded.
+    """
+    history = deployments.history(line.name, environment)
+    if history and number is not None and history[-1].state.champion.version == number:
+        return Moved(declaration=history[-1], before=history[-1], changed=False)
+    target = choose_target([declaration.state for declaration in history], wanted=number)
+    loader.load(models.read(target.champion.model_digest))
+    before = history[-1]
+    release = f"{line.name}-rollback-{clock.now():%Y%m%dT%H%M%SZ}"
+    state = rolled_back(before.state, target, release=release)
+    declaration = deployments.declare(
+        state,
+        expected_commit=before.commit,
+        trailers={
+            "Actor": request.by,
+            "Reason": request.reason,
+            "Run-Id": request.run_id,
+            "Release": release,
+            "Evidence-Digest": target.evidence.verdict_digest,
+            "Approved-By": request.by,
+        },
+        at=clock.now(),
+    )
+    return Moved(declaration=declaration, before=before, changed=True)
+
+
+def find_version(line: ReleaseLine, number: int | None, *, registry: ModelRegistry) -> ModelVersion:
+    """A registered version, the newest for None; `NotFoundError` if there is none."""
+    versions = registry.versions(line.name)
+    for version in reversed(versions):
+        if number is None or version.number == number:
+            return version
+    known = [version.number for version in versions]
+    message = (
+        f"{line.name}: expected a registered version {number or ''}, found"
+        f" {known or 'none'}. Run `ml-release train {line.name}` first."
+    )
+    raise NotFoundError(message)
+
+
+def _point_champion(line: ReleaseLine, number: int, *, registry: ModelRegistry) -> None:
+    registry.point_alias(line.name, CHAMPION_ALIAS, number)

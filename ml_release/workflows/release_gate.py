@@ -1,0 +1,83 @@
+"""What every act on a model reads again before it acts: candidate, verdicts, artefact, run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ml_release.domain.identity import digest_of_json
+from ml_release.domain.verdict import (
+    Verdict,
+    require_evidence,
+    require_pass,
+    verdict_from_json,
+)
+from ml_release.errors import RefusedError
+from ml_release.workflows.evaluation import EVALUATION_VERDICT, VERDICT_TAG
+from ml_release.workflows.snapshots import require_fit_snapshot
+from ml_release.workflows.training import find_candidate
+
+if TYPE_CHECKING:
+    from ml_release.domain.provenance import CandidateRecord
+    from ml_release.ports import EvidenceStore, ModelRegistry, ModelStore
+    from ml_release.spec.release_line import ReleaseLine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Releasable:
+    """A candidate whose recorded evidence lets it go on."""
+
+    candidate: CandidateRecord
+    verdict: Verdict
+
+
+def require_releasable(
+    line: ReleaseLine,
+    model_digest: str | None,
+    *,
+    act: str,
+    evidence: EvidenceStore,
+    models: ModelStore,
+    registry: ModelRegistry,
+) -> Releasable:
+    """Read all evidence on a candidate again, the newest one for None.
+
+    The asset graph is not the guard: a failed check stops only its own run. This does, in every
+    run.
+
+    Raises
+    ------
+    RefusedError
+        If the evaluation or a snapshot has no passing verdict under the present policy and on this
+        very data, or the experiment run does not carry the same verdict.
+    IntegrityError
+        If a record or a file of the artefact was changed.
+    NotFoundError
+        If there is no such candidate or artefact.
+    """
+    candidate = find_candidate(line, model_digest, evidence=evidence)
+    content = evidence.find(line.name, EVALUATION_VERDICT, candidate.model_digest)
+    verdict = require_pass(
+        None if content is None else verdict_from_json(content),
+        act=act,
+        subject=f"{line.name} candidate {candidate.model_digest[:19]}",
+    )
+    require_evidence(
+        verdict,
+        act=act,
+        data_digest=candidate.data_digest,
+        feature_version=candidate.feature_version,
+        policy_digest=digest_of_json(line.policies.evaluation.model_dump(mode="json")),
+    )
+    for partition, digest in candidate.snapshots.items():
+        require_fit_snapshot(line, partition=partition, digest=digest, evidence=evidence, act=act)
+    models.read(candidate.model_digest)
+    tagged = registry.run_tags(candidate.run_id).get(VERDICT_TAG)
+    if tagged != verdict.digest:
+        message = (
+            f"{act} of {line.name} candidate {candidate.model_digest[:19]} refused: the recorded"
+            f" verdict is {verdict.digest[:19]}, its experiment run {candidate.run_id} carries"
+            f" {tagged[:19] if tagged else 'none'}. One of them was changed; evaluate again."
+        )
+        raise RefusedError(message)
+    return Releasable(candidate=candidate, verdict=verdict)

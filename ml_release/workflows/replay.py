@@ -1,0 +1,158 @@
+"""Send real landed rows through the endpoint as live traffic, and their labels after them."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ml_release.domain.features import request_fields
+from ml_release.errors import InputError, UnavailableError
+from ml_release.workflows.columns import columns_of, days_of, floats_of
+from ml_release.workflows.training import plain_records
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import date
+
+    import pandas as pd
+
+    from ml_release.ports import EndpointClient, Landing
+    from ml_release.spec.release_line import ReleaseLine
+
+_LABELS_PER_REQUEST = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replayed:
+    """What was sent.
+
+    Attributes
+    ----------
+    requests, failed
+        Requests sent, and those that were not answered with 200.
+    labels
+        Labels sent; rows without a label (cancelled flights) have none to send.
+    latency_p50_ms, latency_p99_ms
+        Round trip at the client.
+    first_failure
+        The first answer that was not 200, empty without one.
+    """
+
+    requests: int
+    failed: int
+    labels: int
+    latency_p50_ms: float
+    latency_p99_ms: float
+    first_failure: str
+
+
+def replay(
+    line: ReleaseLine,
+    *,
+    first: date,
+    last: date,
+    landing: Landing,
+    endpoint: EndpointClient,
+    concurrency: int = 4,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Replayed:
+    """Send every landed row of some local days as one request each, then the matured labels.
+
+    Labels mature ``label_delay`` after their event; those of events up to ``last`` are all sent, as
+    if the delay had passed. The request id is made of the row's keys, so that a replay repeated is
+    the same requests.
+
+    Parameters
+    ----------
+    first, last
+        Local days of the event, both included.
+    on_progress
+        Called with requests done and in all.
+
+    Raises
+    ------
+    InputError
+        If no row falls on those days.
+    UnavailableError
+        If the endpoint does not answer at all.
+    """
+    rows = _rows_of(line, first=first, last=last, landing=landing)
+    requests = _requests(line, rows)
+    latencies: list[float] = []
+    failures: list[str] = []
+
+    def send(request: tuple[str, str, bytes]) -> None:
+        request_id, event_time, body = request
+        start = perf_counter()
+        status, answer = endpoint.invoke(
+            line.name, body, request_id=request_id, event_time=event_time
+        )
+        latencies.append((perf_counter() - start) * 1000)
+        if status != 200:  # noqa: PLR2004 (HTTP)
+            failures.append(f"{status}: {answer}")
+        if on_progress is not None:
+            on_progress(len(latencies), len(requests))
+
+    with ThreadPoolExecutor(max_workers=concurrency) as pool:
+        for _ in pool.map(send, requests):
+            pass
+    labels = _send_labels(line, rows, [request[0] for request in requests], endpoint=endpoint)
+    return Replayed(
+        requests=len(requests),
+        failed=len(failures),
+        labels=labels,
+        latency_p50_ms=float(np.quantile(latencies, 0.5)),
+        latency_p99_ms=float(np.quantile(latencies, 0.99)),
+        first_failure=failures[0] if failures else "",
+    )
+
+
+def _rows_of(line: ReleaseLine, *, first: date, last: date, landing: Landing) -> pd.DataFrame:
+    import pandas as pd
+
+    frames = []
+    for partition in line.landing.between(f"{first:%Y-%m}", f"{last:%Y-%m}"):
+        rows = line.assemble_rows(landing.read(line.landing, partition))
+        days = days_of(rows[line.event_day])
+        frames.append(rows[(days >= np.datetime64(first)) & (days <= np.datetime64(last))])
+    found = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    if found.empty:
+        message = f"replay of {line.name}: expected rows from {first} to {last}, found none"
+        raise InputError(message)
+    return found
+
+
+def _requests(line: ReleaseLine, rows: pd.DataFrame) -> list[tuple[str, str, bytes]]:
+    columns = columns_of(rows, request_fields(line.features), subject=line.name)
+    records = plain_records(columns)
+    keys = rows[list(line.keys)].astype(str).agg("/".join, axis=1).str.replace(" ", "T")
+    times = rows[line.event_time].map(lambda moment: moment.isoformat())
+    return [
+        (key, time, json.dumps({"dataframe_records": [record]}, allow_nan=False).encode())
+        for key, time, record in zip(keys, times, records, strict=True)
+    ]
+
+
+def _send_labels(
+    line: ReleaseLine, rows: pd.DataFrame, request_ids: Sequence[str], *, endpoint: EndpointClient
+) -> int:
+    target = floats_of(rows[line.target])
+    known = rows[line.event_time] + line.label_delay
+    labels: list[Mapping[str, object]] = [
+        {"request_id": request_id, "label": int(label), "event_time": moment.isoformat()}
+        for request_id, label, moment in zip(request_ids, target, known, strict=True)
+        if not np.isnan(label)
+    ]
+    for start in range(0, len(labels), _LABELS_PER_REQUEST):
+        status, answer = endpoint.tell_labels(
+            line.name, labels[start : start + _LABELS_PER_REQUEST]
+        )
+        if status != 200:  # noqa: PLR2004 (HTTP)
+            message = f"labels of {line.name}: the endpoint answered {status}: {answer}"
+            raise UnavailableError(message)
+    return len(labels)

@@ -1,0 +1,123 @@
+"""What each line serves, what it has, and what it waits for: gathered, nothing changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+
+from ml_release.domain.verdict import Outcome, verdict_from_json
+from ml_release.workflows.evaluation import EVALUATION_VERDICT
+from ml_release.workflows.monitoring import newest_drift_verdict, newest_window
+from ml_release.workflows.training import CANDIDATE
+
+if TYPE_CHECKING:
+    from ml_release.domain.deployment import Declaration
+    from ml_release.ports import Deployments, EvidenceStore, ModelRegistry
+    from ml_release.spec.release_line import ReleaseLine
+
+
+class LineStatus(BaseModel):
+    """One line at one moment; None is not known or not there.
+
+    Attributes
+    ----------
+    versions
+        Registered version numbers.
+    serving, share_percent
+        Version that is declared to answer, and its share of the traffic.
+    waits_for
+        What keeps the newest version from production, in words; empty if nothing does.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    line: str
+    environment: str
+    versions: tuple[int, ...]
+    serving: int | None
+    share_percent: float | None
+    since: str | None
+    by: str | None
+    reason: str | None
+    commit: str | None
+    withdrawn: tuple[int, ...]
+    candidate: str | None
+    candidate_verdict: Outcome | None
+    objections: tuple[str, ...]
+    drift: Outcome | None
+    drift_objections: tuple[str, ...]
+    window_rows: int | None
+    labels: int | None
+    waits_for: str
+
+
+def line_status(
+    line: ReleaseLine,
+    *,
+    environment: str,
+    evidence: EvidenceStore,
+    registry: ModelRegistry,
+    deployments: Deployments,
+) -> LineStatus:
+    """Gather the status of a line."""
+    declaration = deployments.read(line.name, environment)
+    state = None if declaration is None else declaration.state
+    digest = evidence.newest_subject(line.name, CANDIDATE)
+    content = None if digest is None else evidence.find(line.name, EVALUATION_VERDICT, digest)
+    verdict = None if content is None else verdict_from_json(content)
+    drift = newest_drift_verdict(line, environment=environment, evidence=evidence)
+    window = newest_window(line, environment=environment, evidence=evidence)
+    versions = registry.versions(line.name)
+    objections = () if verdict is None else tuple(f.sentence() for f in verdict.objections)
+    registered = {version.model_digest for version in versions}
+    return LineStatus(
+        line=line.name,
+        environment=environment,
+        versions=tuple(version.number for version in versions),
+        serving=None if state is None else state.champion.version,
+        share_percent=None if state is None else state.champion.weight_percent,
+        since=None if declaration is None else declaration.committed_at,
+        by=None if declaration is None else declaration.actor,
+        reason=None if declaration is None else declaration.reason,
+        commit=None if declaration is None else declaration.commit,
+        withdrawn=() if state is None else state.withdrawn,
+        candidate=digest,
+        candidate_verdict=None if verdict is None else verdict.outcome,
+        objections=objections,
+        drift=None if drift is None else drift.outcome,
+        drift_objections=() if drift is None else tuple(f.sentence() for f in drift.objections),
+        window_rows=None if window is None else window.rows,
+        labels=None if window is None else window.labels,
+        waits_for=_waits_for(
+            declaration,
+            candidate=digest,
+            outcome=None if verdict is None else verdict.outcome,
+            is_registered=digest in registered,
+            newest=versions[-1].number if versions else None,
+        ),
+    )
+
+
+def _waits_for(  # noqa: PLR0911 (one answer per step of the way)
+    declaration: Declaration | None,
+    *,
+    candidate: str | None,
+    outcome: Outcome | None,
+    is_registered: bool,
+    newest: int | None,
+) -> str:
+    if candidate is None:
+        return "a candidate: nothing was trained yet"
+    if outcome is None:
+        return "an evaluation of the newest candidate"
+    if outcome is not Outcome.PASS:
+        return f"a better candidate: the newest one is judged {outcome.value}"
+    if not is_registered or newest is None:
+        return "registration of the newest candidate"
+    serving = None if declaration is None else declaration.state.champion.version
+    if declaration is not None and newest in declaration.state.withdrawn:
+        return f"a new candidate: version {newest} was withdrawn"
+    if serving != newest:
+        return f"promotion of version {newest}"
+    return ""
