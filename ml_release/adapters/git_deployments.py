@@ -7,24 +7,29 @@ with ``git -C .ml_release/deployments log``.
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dulwich.errors import NotGitRepository
-from dulwich.objects import Blob, Commit, Tree
+from dulwich.file import FileLocked
+from dulwich.objects import Blob, Commit, ObjectID, Tree
+from dulwich.refs import Ref
 from dulwich.repo import Repo
 
 from ml_release.domain.deployment import Declaration, from_yaml, path_of, to_yaml
-from ml_release.errors import InputError, StaleWriteError, UnavailableError
+from ml_release.domain.identity import check_line_name
+from ml_release.errors import DeclarationError, InputError, StaleWriteError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from ml_release.domain.deployment import DeclaredState
 
-_BRANCH = b"refs/heads/main"
+_BRANCH = Ref(b"refs/heads/main")
 _FILE_MODE = 0o100644
 _TREE_MODE = 0o040000
 _AUTHOR = b"ml_release <ml_release@localhost>"
@@ -43,7 +48,7 @@ class GitDeployments:
         if repository is None:
             return None
         with repository:
-            head = repository.refs.read_ref(_BRANCH)
+            head = _head(repository)
             return head.decode() if head else None
 
     def read(self, line: str, environment: str) -> Declaration | None:
@@ -61,16 +66,20 @@ class GitDeployments:
         if repository is None:
             return ()
         with repository:
-            head = repository.refs.read_ref(_BRANCH)
+            head = _head(repository)
             if head is None:
                 return ()
-            applications = _descend(repository, _commit(repository, head).tree, ["applications"])
+            tree = _commit(repository, head).tree
+            applications = _descend(repository, tree, ["applications"])
             if applications is None:
                 return ()
             names = sorted(entry.path.decode() for entry in applications.items())
-        return tuple(
-            name for name in names if self.read(name, environment) is not None
-        )
+            return tuple(
+                name
+                for name in names
+                if _is_line_name(name)
+                and _read_file(repository, tree, path_of(name, environment).split("/")) is not None
+            )
 
     def declare(
         self,
@@ -80,13 +89,20 @@ class GitDeployments:
         trailers: Mapping[str, str],
         at: datetime,
     ) -> Declaration:
-        """Write the whole file as one commit, if the declaration is still the expected one."""
+        """Write the whole file as one commit, if the declaration is still the expected one.
+
+        A state that is declared already is not declared twice: the declaration that stands is
+        returned.
+        """
         path = path_of(state.line, state.environment)
         content = to_yaml(state).encode()
+        text = _message(state, trailers).encode()
         for _ in range(_ATTEMPTS):
             with self._open_or_create() as repository:
-                head = repository.refs.read_ref(_BRANCH)
-                self._check_expected(path, expected_commit)
+                head = _head(repository)
+                standing = self._check_expected(path, expected_commit)
+                if standing is not None and standing.state == state:
+                    return standing
                 blob = Blob.from_string(content)
                 repository.object_store.add_object(blob)
                 base = None if head is None else _commit(repository, head).tree
@@ -97,21 +113,19 @@ class GitDeployments:
                 commit.author_time = commit.commit_time = int(at.timestamp())
                 commit.author_timezone = commit.commit_timezone = 0
                 commit.encoding = b"UTF-8"
-                commit.message = _message(state, trailers).encode()
+                commit.message = text
                 repository.object_store.add_object(commit)
-                moved = (
-                    repository.refs.add_if_new(_BRANCH, commit.id)
-                    if head is None
-                    else repository.refs.set_if_equals(_BRANCH, head, commit.id)
-                )
-                if moved:
+                if _moved(repository, head, commit.id):
                     return _declaration(state, commit)
             # Another line's writer came first: look again, our own file may be untouched.
             time.sleep(0.05)
-        message = f"{path}: other writers kept coming first; nothing was declared. Try again."
+        message = (
+            f"{path}: other writers kept coming first; nothing was declared. Try again; if no"
+            f" writer runs, remove {self._root / _BRANCH.decode()}.lock, which a killed one left."
+        )
         raise UnavailableError(message)
 
-    def _check_expected(self, path: str, expected_commit: str | None) -> None:
+    def _check_expected(self, path: str, expected_commit: str | None) -> Declaration | None:
         found = self._walk(path, newest_only=True)
         found_commit = found[0].commit if found else None
         if found_commit != expected_commit:
@@ -121,6 +135,7 @@ class GitDeployments:
                 " decide again."
             )
             raise StaleWriteError(message)
+        return found[0] if found else None
 
     def _open(self) -> Repo | None:
         try:
@@ -132,9 +147,23 @@ class GitDeployments:
         repository = self._open()
         if repository is not None:
             return repository
-        self._root.mkdir(parents=True, exist_ok=True)
-        repository = Repo.init_bare(str(self._root))
-        repository.refs.set_symbolic_ref(b"HEAD", _BRANCH)
+        self._root.parent.mkdir(parents=True, exist_ok=True)
+        # Made beside its place and moved there whole: two writers may come first at once.
+        draft = Path(tempfile.mkdtemp(dir=self._root.parent, prefix=".draft-"))
+        with Repo.init_bare(str(draft)) as made:
+            made.refs.set_symbolic_ref(Ref(b"HEAD"), _BRANCH)
+        draft.chmod(0o755)
+        try:
+            draft.rename(self._root)
+        except OSError:
+            shutil.rmtree(draft, ignore_errors=True)
+        repository = self._open()
+        if repository is None:
+            message = (
+                f"deployments repository {self._root}: expected a bare Git repository, an empty"
+                " folder or none, found other files"
+            )
+            raise InputError(message)
         return repository
 
     def _walk(self, path: str, *, newest_only: bool) -> list[Declaration]:
@@ -142,7 +171,7 @@ class GitDeployments:
         if repository is None:
             return []
         with repository:
-            head = repository.refs.read_ref(_BRANCH)
+            head = _head(repository)
             if head is None:
                 return []
             declarations = []
@@ -172,15 +201,37 @@ def _declaration(state: DeclaredState, commit: Commit) -> Declaration:
 
 
 def trailers_of(message: str) -> dict[str, str]:
-    """Trailers of a commit message: the ``Key: value`` lines of its last paragraph."""
-    paragraph = message.strip().rsplit("\n\n", 1)[-1]
-    pairs = (line.split(": ", 1) for line in paragraph.splitlines() if ": " in line)
-    return dict((key, value) for key, value in pairs)  # noqa: C402 (mypy cannot see the length 2)
+    """Trailers of a commit message: the ``Key: value`` lines of its last paragraph.
+
+    The first paragraph is the summary and holds none.
+    """
+    paragraph = message.rstrip("\n").partition("\n\n")[2].rsplit("\n\n", 1)[-1]
+    # By \n alone: splitlines also splits at characters that a value may hold in a foreign commit.
+    pairs = (line.partition(": ") for line in paragraph.split("\n"))
+    return {key: value for key, separator, value in pairs if separator}
+
+
+def _moved(repository: Repo, head: ObjectID | None, commit: ObjectID) -> bool:
+    """Whether the branch now is at ``commit``; not if it had left ``head`` or is being written."""
+    try:
+        if head is None:
+            return repository.refs.add_if_new(_BRANCH, commit)
+        return repository.refs.set_if_equals(_BRANCH, head, commit)
+    except FileLocked:
+        return False
+
+
+def _is_line_name(name: str) -> bool:
+    try:
+        check_line_name(name)
+    except DeclarationError:
+        return False
+    return True
 
 
 def _message(state: DeclaredState, trailers: Mapping[str, str]) -> str:
     for key, value in trailers.items():
-        if "\n" in key or "\n" in value or ":" in key:
+        if len(key.splitlines()) != 1 or ":" in key or len(value.splitlines()) != 1:
             message = f"trailer {key!r}: expected one line, found {value!r}"
             raise InputError(message)
     shares = ", ".join(
@@ -191,7 +242,12 @@ def _message(state: DeclaredState, trailers: Mapping[str, str]) -> str:
     return f"{state.line} {state.environment}: {shares}\n\n{rows}\n"
 
 
-def _commit(repository: Repo, sha: bytes) -> Commit:
+def _head(repository: Repo) -> ObjectID | None:
+    head = repository.refs.read_ref(_BRANCH)
+    return None if head is None else ObjectID(head)
+
+
+def _commit(repository: Repo, sha: ObjectID) -> Commit:
     found = repository[sha]
     if not isinstance(found, Commit):
         message = f"deployments repository: expected a commit at {sha.decode()}, found {found!r}"
@@ -199,7 +255,7 @@ def _commit(repository: Repo, sha: bytes) -> Commit:
     return found
 
 
-def _descend(repository: Repo, tree_id: bytes, parts: list[str]) -> Tree | None:
+def _descend(repository: Repo, tree_id: ObjectID, parts: list[str]) -> Tree | None:
     found = repository[tree_id]
     for part in parts:
         if not isinstance(found, Tree) or part.encode() not in found:
@@ -208,7 +264,7 @@ def _descend(repository: Repo, tree_id: bytes, parts: list[str]) -> Tree | None:
     return found if isinstance(found, Tree) else None
 
 
-def _read_file(repository: Repo, tree_id: bytes, parts: list[str]) -> bytes | None:
+def _read_file(repository: Repo, tree_id: ObjectID, parts: list[str]) -> bytes | None:
     folder = _descend(repository, tree_id, parts[:-1])
     name = parts[-1].encode()
     if folder is None or name not in folder:
@@ -217,7 +273,9 @@ def _read_file(repository: Repo, tree_id: bytes, parts: list[str]) -> bytes | No
     return blob.data if isinstance(blob, Blob) else None
 
 
-def _with_file(repository: Repo, tree_id: bytes | None, parts: list[str], blob_id: bytes) -> bytes:
+def _with_file(
+    repository: Repo, tree_id: ObjectID | None, parts: list[str], blob_id: ObjectID
+) -> ObjectID:
     tree = Tree()
     if tree_id is not None:
         existing = repository[tree_id]

@@ -1,4 +1,4 @@
-"""Writes the inference log: JSON lines, handed to the operating system before a request is answered.
+"""Writes the inference log: JSON lines, with the operating system before a request is answered.
 
 Every batch is one write(2) of whole lines with ``O_APPEND``, so a process that is killed loses
 nothing it has acknowledged. A power cut may: nothing is forced to the disk here. Each process
@@ -109,9 +109,7 @@ class InferenceLogFiles:
         folder = self._root / check_line_name(line)
         folder.mkdir(parents=True, exist_ok=True)
         self._begun += 1
-        name = segment_name(
-            kind, begun_at=self._now(), process_id=os.getpid(), ordinal=self._begun
-        )
+        name = segment_name(kind, begun_at=self._now(), process_id=os.getpid(), ordinal=self._begun)
         descriptor = os.open(folder / name, _FLAGS, 0o644)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         self._segments[line, kind] = _Segment(descriptor=descriptor, size_bytes=0)

@@ -42,7 +42,14 @@ class InferenceTables:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def records(self, line: str, *, after: Mapping[str, int]) -> tuple[pd.DataFrame, dict[str, int]]:
+    def size(self, line: str) -> int:
+        """Bytes of all records and labels, to see cheaply whether anything came in."""
+        folder = self._root / check_line_name(line)
+        return sum(path.stat().st_size for path in folder.glob("*.jsonl"))
+
+    def records(
+        self, line: str, *, after: Mapping[str, int]
+    ) -> tuple[pd.DataFrame, dict[str, int]]:
         """Records after a cursor, and the cursor behind them.
 
         Returns
@@ -63,7 +70,7 @@ class InferenceTables:
         return frame, cursor
 
     def labels(self, line: str) -> pd.DataFrame:
-        """Columns ``request_id``, ``label``, ``event_time``; the first label of a request stands."""
+        """Columns ``request_id``, ``label``, ``event_time``; a request's first label stands."""
         found, _, torn = self._read(line, "labels", Label, {})
         frame = _frame(found, Label)[["request_id", "label", "event_time"]]
         frame = frame.drop_duplicates("request_id", ignore_index=True)
@@ -123,5 +130,5 @@ def _frame(found: list[_T], type_: type[_T]) -> pd.DataFrame:
             times = pd.to_datetime(pd.Series(values, dtype=object), utc=True, format="ISO8601")
             columns[field.name] = times.astype("datetime64[us, UTC]")
         else:
-            columns[field.name] = pd.Series(values, dtype=_DTYPES.get(field.name, "object"))  # type: ignore[call-overload]
+            columns[field.name] = pd.Series(values, dtype=_DTYPES.get(field.name, "object"))
     return pd.DataFrame(columns)

@@ -8,7 +8,7 @@ by the evaluation gates; nothing here is trusted on its word.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -83,7 +83,7 @@ class OnnxCompiler:
         return content
 
 
-def _refuse(found: str) -> None:
+def _refuse(found: str) -> NoReturn:
     message = (
         "model compiler: expected a two-class HistGradientBoostingClassifier on plain numbers with"
         f" the classes 0 and 1, found {found}. It cannot be written exactly without code."

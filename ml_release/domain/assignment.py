@@ -2,7 +2,7 @@
 
 Nothing is stored. A bucket can be recomputed anywhere, without this code::
 
-    printf '%s:%s' "$salt" "$unit" | sha256sum | cut -c1-16      # 16 hexadecimal digits, modulo 10000
+    printf '%s:%s' "$salt" "$unit" | sha256sum | cut -c1-16   # hexadecimal, modulo 10000
 
 Whether the observed split is the declared one is judged elsewhere, from the inference log.
 """

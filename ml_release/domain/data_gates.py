@@ -13,6 +13,15 @@ from ml_release.domain.identity import SnapshotId, digest_of_json
 from ml_release.domain.verdict import Finding, Outcome, Verdict, compare
 
 JUDGE = "data_gates/1"
+DESCRIPTIONS = {
+    "schema_is_valid": "Types, ranges and allowed values are those the line declares.",
+    "keys_are_unique": "No two rows have the same key.",
+    "volume_is_expected": "The number of rows is in the declared band and near that of others.",
+    "nulls_are_within_limits": "No column misses more values than its limit.",
+}
+"""The rules of this judge: claims, each a check of the asset, with what they say."""
+
+RULES = tuple(DESCRIPTIONS)
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

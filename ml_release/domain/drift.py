@@ -26,6 +26,14 @@ if TYPE_CHECKING:
     from ml_release.domain.features import Columns
 
 JUDGE = "drift/1"
+DESCRIPTIONS = {
+    "distribution_is_stable": "No feature moved beyond what the reference shows of itself.",
+    "missing_rate_is_stable": "No feature misses more values than in the reference.",
+    "categories_are_known": "No feature holds more unknown words than in the reference.",
+}
+"""The rules of this judge: claims, each a check of the asset, with what they say."""
+
+RULES = tuple(DESCRIPTIONS)
 CATEGORY_BINS = 50
 PSEUDOCOUNT = 0.5
 

@@ -20,6 +20,15 @@ if TYPE_CHECKING:
     from ml_release.domain.scores import Difference
 
 JUDGE = "evaluation_gates/1"
+DESCRIPTIONS = {
+    "score_is_above_floor": "The lower end of the AUC's confidence interval reaches the floor.",
+    "probabilities_are_calibrated": "Predicted probabilities match observed rates.",
+    "no_worse_than_champion": "Not worse than the champion by more than the margin, same rows.",
+    "is_servable": "The artefact loads and answers like the estimator, fast enough.",
+}
+"""The rules of this judge: claims, each a check of the asset, with what they say."""
+
+RULES = tuple(DESCRIPTIONS)
 
 
 class EvaluationPolicy(BaseModel):

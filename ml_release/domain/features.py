@@ -33,7 +33,7 @@ FieldType = Literal["number", "string", "timestamp"]
 
 
 class _Feature(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     name: str
     description: str = ""

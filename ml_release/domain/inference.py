@@ -83,9 +83,7 @@ class Label:
     received_time: str
 
 
-def segment_name(
-    kind: SegmentKind, *, begun_at: datetime, process_id: int, ordinal: int
-) -> str:
+def segment_name(kind: SegmentKind, *, begun_at: datetime, process_id: int, ordinal: int) -> str:
     """File name of a segment; names of one kind sort by the time they were begun.
 
     >>> from datetime import UTC, datetime

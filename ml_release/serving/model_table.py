@@ -6,11 +6,8 @@ request meets half of one. How a table comes about is `reconciler`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from ml_release.domain.artefact import EXAMPLE_FILE, SIGNATURE_FILE, signature_from_json
 from ml_release.domain.assignment import assign
@@ -20,6 +17,9 @@ from ml_release.errors import InputError, IntegrityError
 from ml_release.serving.protocols import decode_any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
     import numpy.typing as npt
 
     from ml_release.adapters.onnx_models import OnnxLoader, OnnxModel
@@ -93,7 +93,9 @@ def load_version(
         message = f"model {model_digest}: expected a model of line {line}, found {signature.line}"
         raise IntegrityError(message)
     if EXAMPLE_FILE not in files:
-        message = f"model {model_digest}: expected {EXAMPLE_FILE} to warm up with, found {sorted(files)}"
+        message = (
+            f"model {model_digest}: expected {EXAMPLE_FILE} to warm up with, found {sorted(files)}"
+        )
         raise IntegrityError(message)
     version = LoadedVersion(model_digest=model_digest, signature=signature, model=model)
     try:

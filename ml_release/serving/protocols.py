@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 _TENSOR_TYPES = {
     "number": frozenset(
-        ("FP16", "FP32", "FP64", "INT8", "INT16", "INT32", "INT64")
-        + ("UINT8", "UINT16", "UINT32", "UINT64")
+        {f"FP{bits}" for bits in (16, 32, 64)}
+        | {f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)}
     ),
-    "string": frozenset(("BYTES",)),
-    "timestamp": frozenset(("BYTES",)),
+    "string": frozenset({"BYTES"}),
+    "timestamp": frozenset({"BYTES"}),
 }
 _DATATYPE = {"number": "FP64", "string": "BYTES", "timestamp": "BYTES"}
 _FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
@@ -242,13 +242,15 @@ def _from_records(format_: str, content: object) -> tuple[dict[str, Values], int
     given: dict[str, Values] = {}
     for row, record in enumerate(content):
         if not isinstance(record, dict):
-            message = f"{format_}, row {row}: expected an object of named fields, found {type(record).__name__}"
-            raise InputError(message)
+            _refuse(f"{format_}, row {row}", "an object of named fields", record)
         if row == 0:
             given = {name: [] for name in record}
         if record.keys() != given.keys():
             differing = sorted(record.keys() ^ given.keys())
-            message = f"{format_}, row {row}: expected the fields of row 0, found a difference in {differing}"
+            message = (
+                f"{format_}, row {row}: expected the fields of row 0, found a difference in"
+                f" {differing}"
+            )
             raise InputError(message)
         for name, value in record.items():
             given[name].append(value)
@@ -265,7 +267,10 @@ def _from_columns(content: object) -> tuple[dict[str, Values], int]:
             _refuse(f"inputs, field {name!r}", "a list with one value per row", values)
         rows = len(values) if rows is None else rows
         if len(values) != rows:
-            message = f"inputs, field {name!r}: expected {rows} rows as in the first field, found {len(values)}"
+            message = (
+                f"inputs, field {name!r}: expected {rows} rows as in the first field, found"
+                f" {len(values)}"
+            )
             raise InputError(message)
         given[name] = values
     return given, rows or 0

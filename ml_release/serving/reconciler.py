@@ -106,7 +106,7 @@ class Reconciler:
             self._refresh_routes()
         # The thread must outlive whatever a repository or a file system can raise: dead, it would
         # freeze what is served without anybody noticing.
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             if not self._table.problems:
                 _LOG.warning("reconciling failed", exc_info=not isinstance(error, MlReleaseError))
             self._report(f"reconciling: {type(error).__name__}: {error}")
@@ -163,10 +163,18 @@ class Reconciler:
             for variant in state.variants
         }
         fit = {number: version for number, version in loaded.items() if version is not None}
+        champion = fit.get(state.champion.version)
+        for number, version in list(fit.items()):
+            if champion is not None and version.signature.inputs != champion.signature.inputs:
+                problems.append(
+                    f"version {number}: expected the inputs of the champion, found others; a"
+                    " request is read before it is known who answers it"
+                )
+                del fit[number]
         # A declaration that cannot be served whole does not replace one that is. With nothing to
         # fall back on, the champion answers in the place of what is missing.
         is_served_whole = len(fit) == len(loaded)
-        is_fallback = current.route is None and state.champion.version in fit
+        is_fallback = current.route is None and champion is not None
         warm = (
             None
             if state.rollback_target is None
@@ -175,9 +183,7 @@ class Reconciler:
         route = current.route
         if is_served_whole or is_fallback:
             route = self._route(declaration, fit, warm, history, current.route)
-        return LineState(
-            route=route, declared_commit=declaration.commit, problems=tuple(problems)
-        )
+        return LineState(route=route, declared_commit=declaration.commit, problems=tuple(problems))
 
     def _route(
         self,

@@ -27,8 +27,9 @@ MAX_STRING_CHARACTERS = 256
 """Words become keys and categories; numpy holds keys in arrays as wide as the longest one."""
 
 _SHOWN_CHARACTERS = 60
-_NUMBERS = {int, float, type(None)}
-_WORDS = {str, type(None)}
+_NUMBERS: frozenset[type] = frozenset({int, float, type(None)})
+_WHOLE: frozenset[type] = frozenset({int, type(None)})
+_WORDS: frozenset[type] = frozenset({str, type(None)})
 
 
 class _UnfitError(Exception):
@@ -75,7 +76,8 @@ def columns_of(
         if missing:
             problems.append(f"missing fields {missing}")
         if unknown:
-            problems.append(f"unknown fields {[_shown(name) for name in unknown[:20]]}, expected {names}")
+            shown = ", ".join(_shown(name) for name in unknown[:20])
+            problems.append(f"unknown fields {shown}; expected {names}")
     elif rows == 0:
         problems.append("expected at least one row, found none")
     columns = {}
@@ -99,8 +101,7 @@ def columns_of(
 def _numbers(field: InputField, values: Values, whole: bool) -> npt.NDArray[np.generic]:  # noqa: FBT001 (a converter)
     expected = "a whole number" if whole else "a number"
     expected += " or null" if field.nullable else ""
-    allowed = {int, type(None)} if whole else _NUMBERS
-    _check_types(field, values, allowed, expected)
+    _check_types(field, values, _WHOLE if whole else _NUMBERS, expected)
     try:
         column = np.array(values, dtype=np.float64)
     except OverflowError:
@@ -132,7 +133,7 @@ def _strings(field: InputField, values: Values, _whole: bool) -> npt.NDArray[np.
 def _timestamps(field: InputField, values: Values, _whole: bool) -> npt.NDArray[np.generic]:  # noqa: FBT001
     expected = "a local time like 2013-10-01T06:30 without a zone"
     _check_types(field, values, _WORDS, expected)
-    moments = []
+    moments: list[datetime | None] = []
     for row, value in enumerate(values):
         if value is None:
             moments.append(None)
@@ -154,7 +155,9 @@ _CONVERTERS: dict[FieldType, Callable[[InputField, Values, bool], npt.NDArray[np
 }
 
 
-def _check_types(field: InputField, values: Values, allowed: set[type], expected: str) -> None:
+def _check_types(
+    field: InputField, values: Values, allowed: frozenset[type], expected: str
+) -> None:
     """Exact types: a truth value is an int to Python, and not a number here."""
     if not field.nullable:
         allowed = allowed - {type(None)}

@@ -5,14 +5,18 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from ml_release.errors import InputError
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 MAX_ID_CHARACTERS = 128
+
+
+class HeaderValues(Protocol):
+    """Headers of a request by lower-case name."""
+
+    def get(self, key: str, /) -> str | None:
+        """The value, None if the header is absent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +41,8 @@ class RequestContext:
     received_time: str
 
 
-def read_context(headers: Mapping[str, str], *, now: datetime) -> RequestContext:
-    """Read the headers, named in lower case.
+def read_context(headers: HeaderValues, *, now: datetime) -> RequestContext:
+    """Read the headers.
 
     Raises
     ------
@@ -51,7 +55,7 @@ def read_context(headers: Mapping[str, str], *, now: datetime) -> RequestContext
     if unit is not None and not is_usable_id(unit):
         message = (
             f"header x-unit-id: expected 1 to {MAX_ID_CHARACTERS} printable ASCII characters,"
-            f" found {ascii(unit[:MAX_ID_CHARACTERS])}"
+            f" found {unit[:MAX_ID_CHARACTERS]!a}"
         )
         raise InputError(message)
     stated = headers.get("x-event-time")
@@ -98,7 +102,7 @@ def utc_time(subject: str, text: str) -> str:
     """
     message = (
         f"{subject}: expected ISO 8601 with a zone like 2013-10-01T06:30:00-04:00, found"
-        f" {ascii(text[:MAX_ID_CHARACTERS])}"
+        f" {text[:MAX_ID_CHARACTERS]!a}"
     )
     try:
         moment = datetime.fromisoformat(text)

@@ -90,6 +90,15 @@ class LandingSource(BaseModel):
         """
         return tuple(_month(number) for number in range(_number(first), _number(last) + 1))
 
+    def following(self, partition: str) -> str:
+        """The month after a partition.
+
+        >>> source = LandingSource(rows="{partition}.parquet", first_partition="2013-01")
+        >>> source.following("2013-12")
+        '2014-01'
+        """
+        return _month(_number(partition) + 1)
+
 
 def _number(partition: str) -> int:
     if not _MONTH.fullmatch(partition):

@@ -17,7 +17,7 @@ PARAMETERS: Mapping[str, Any] = {
 
 
 def build_estimator(parameters: Mapping[str, Any], seed: int) -> Any:  # noqa: ANN401 (any estimator)
-    """Histogram gradient boosting; early stopping is off, since it would split off rows by chance."""
+    """Histogram gradient boosting without early stopping, which would split off rows by chance."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     return HistGradientBoostingClassifier(**parameters, random_state=seed, early_stopping=False)

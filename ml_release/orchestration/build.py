@@ -1,0 +1,75 @@
+"""From release lines to everything Dagster loads of them."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from ml_release.orchestration.data_assets import features_asset, landing_spec, snapshot_asset
+from ml_release.orchestration.endpoint_assets import production_endpoint_asset, rollback_job
+from ml_release.orchestration.jobs import monitor_job, promote_job, train_job
+from ml_release.orchestration.model_assets import (
+    candidate_asset,
+    evaluation_asset,
+    registered_version_asset,
+)
+from ml_release.orchestration.monitoring_assets import (
+    drift_report_asset,
+    inference_window_asset,
+    performance_report_asset,
+)
+from ml_release.orchestration.sensors import drift_sensor, label_volume_sensor, new_records_sensor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ml_release.orchestration.wiring import Wiring
+    from ml_release.spec.release_line import ReleaseLine
+
+
+def build_definitions(
+    lines: Iterable[ReleaseLine], *, wiring: Wiring, resources: Mapping[str, object]
+) -> dg.Definitions:
+    """Assets, checks, jobs and sensors of every line."""
+    with warnings.catch_warnings():
+        # backfill_policy is in beta: the snapshot test of the asset graph would see it change.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return dg.Definitions.merge(
+            dg.Definitions(resources=resources, executor=dg.in_process_executor),
+            *(_line_definitions(line, wiring) for line in lines),
+        )
+
+
+def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
+    return dg.Definitions(
+        assets=[
+            landing_spec(line),
+            *(
+                make(line, wiring)
+                for make in (
+                    snapshot_asset,
+                    features_asset,
+                    candidate_asset,
+                    evaluation_asset,
+                    registered_version_asset,
+                    production_endpoint_asset,
+                    inference_window_asset,
+                    drift_report_asset,
+                    performance_report_asset,
+                )
+            ),
+        ],
+        jobs=[
+            train_job(line),
+            promote_job(line),
+            rollback_job(line, wiring),
+            monitor_job(line),
+        ],
+        sensors=[
+            new_records_sensor(line, wiring),
+            drift_sensor(line, wiring),
+            label_volume_sensor(line, wiring),
+        ],
+    )

@@ -1,0 +1,136 @@
+"""The assets a model is made from: landing, snapshot, features."""
+
+import dagster as dg
+
+from ml_release.domain import data_gates
+from ml_release.orchestration.rendering import (
+    check_results,
+    check_specs,
+    findings_table,
+    frame_table,
+    reported,
+)
+from ml_release.orchestration.wiring import Wiring
+from ml_release.spec.release_line import ReleaseLine
+from ml_release.workflows.feature_building import build_features, publish_online_history
+from ml_release.workflows.snapshots import take_snapshot
+
+
+def partitions_of(line: ReleaseLine) -> dg.TimeWindowPartitionsDefinition:
+    """The months a line declares; they go on where it declares no last one."""
+    source = line.landing
+    last = source.last_partition
+    return dg.TimeWindowPartitionsDefinition(
+        start=source.first_partition,
+        # The end is the first month that is not included.
+        end=None if last is None else source.following(last),
+        fmt="%Y-%m",
+        cron_schedule="0 0 1 * *",
+    )
+
+
+def landing_spec(line: ReleaseLine) -> dg.AssetSpec:
+    """Where the line's raw rows arrive: outside of Dagster, shown in the lineage."""
+    return dg.AssetSpec(
+        key=[line.name, "landing"],
+        description=f"Raw rows as they arrive: `{line.landing.rows}`"
+        + "".join(f", `{path}`" for path in line.landing.companions.values()),
+        group_name=line.name,
+        kinds={"parquet"},
+    )
+
+
+def snapshot_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
+    """The asset ``<line>/snapshot``."""
+    key = dg.AssetKey([line.name, "snapshot"])
+
+    @dg.asset(
+        key=key,
+        deps=[dg.AssetKey([line.name, "landing"])],
+        partitions_def=partitions_of(line),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        check_specs=check_specs(key, data_gates.DESCRIPTIONS, blocking=True),
+        group_name=line.name,
+        kinds={"deltalake", "pandera"},
+        description=f"{line.objective} One month of assembled rows, immutable, known by digest.",
+    )
+    def snapshot(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        verdicts = {}
+        for partition in context.partition_keys:
+            with reported():
+                taken = take_snapshot(
+                    line,
+                    partition,
+                    landing=wiring.landing,
+                    tables=wiring.tables,
+                    evidence=wiring.evidence,
+                )
+            verdicts[partition] = taken.verdict
+            context.log.info(
+                "%s: %s rows, %s", partition, taken.snapshot.rows, taken.verdict.outcome
+            )
+            context.add_asset_metadata(
+                {
+                    "dagster/row_count": taken.snapshot.rows,
+                    "digest": taken.snapshot.digest,
+                    "table version": taken.snapshot.table_version,
+                    "outcome": taken.verdict.outcome.value,
+                    "findings": findings_table(taken.verdict.findings),
+                    "first rows": frame_table(taken.sample),
+                },
+                asset_key=key,
+                partition_key=partition,
+            )
+        return dg.MaterializeResult(check_results=check_results(key, data_gates.RULES, verdicts))
+
+    return snapshot
+
+
+def features_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
+    """The asset ``<line>/features``."""
+    key = dg.AssetKey([line.name, "features"])
+
+    @dg.asset(
+        key=key,
+        deps=[
+            dg.AssetDep(
+                dg.AssetKey([line.name, "snapshot"]),
+                partition_mapping=dg.TimeWindowPartitionMapping(
+                    start_offset=-line.lookback_partitions,
+                    allow_nonexistent_upstream_partitions=True,
+                ),
+            )
+        ],
+        partitions_def=partitions_of(line),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name=line.name,
+        kinds={"deltalake", "numpy"},
+        description="Readable feature values of one month, each as of the beginning of its day.",
+    )
+    def features(context: dg.AssetExecutionContext) -> None:
+        for partition in context.partition_keys:
+            with reported():
+                built = build_features(
+                    line, partition, tables=wiring.tables, evidence=wiring.evidence
+                )
+            context.log.info("%s: %s rows", partition, built.features.rows)
+            context.add_asset_metadata(
+                {
+                    "dagster/row_count": built.features.rows,
+                    "digest": built.features.digest,
+                    "table version": built.features.table_version,
+                    "built from snapshots": dg.JsonMetadataValue(dict(built.record.snapshots)),
+                    "missing shares": dg.JsonMetadataValue(dict(built.missing_shares)),
+                    "first rows": frame_table(built.sample),
+                },
+                asset_key=key,
+                partition_key=partition,
+            )
+        with reported():
+            table = publish_online_history(
+                line, tables=wiring.tables, evidence=wiring.evidence, online=wiring.online
+            )
+        if table is not None:
+            context.log.info("online history as of %s published", table.as_of)
+
+    return features

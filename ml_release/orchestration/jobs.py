@@ -1,0 +1,77 @@
+"""The jobs of a line: train, promote, monitor (and rollback, which stands with the endpoint)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from ml_release.orchestration.endpoint_assets import endpoint_key
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import (
+        UnresolvedAssetJobDefinition,
+    )
+
+    from ml_release.spec.release_line import ReleaseLine
+
+TRAINED = ("snapshot", "features", "candidate", "evaluation", "registered_version")
+MONITORED = ("inference_window", "drift_report", "performance_report")
+FIRST_PARTITION_TAG = "dagster/asset_partition_range_start"
+LAST_PARTITION_TAG = "dagster/asset_partition_range_end"
+LINE_TAG = "ml_release/line"
+REASON_TAG = "ml_release/reason"
+TRIGGER_TAG = "ml_release/trigger"
+
+
+def train_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
+    """The job ``<line>_train``: snapshot to registered version, through the gates."""
+    return _job(line, "train", TRAINED, "From landed rows to a registered version, if it earns it.")
+
+
+def promote_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
+    """The job ``<line>_promote``: declare a registered version."""
+    return dg.define_asset_job(
+        f"{line.name}_promote",
+        selection=dg.AssetSelection.assets(endpoint_key(line)),
+        description="Give a registered version all production traffic.",
+        tags={LINE_TAG: line.name},
+        executor_def=dg.in_process_executor,
+    )
+
+
+def monitor_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
+    """The job ``<line>_monitor``: read the inference log and judge it."""
+    return _job(line, "monitor", MONITORED, "Read the inference log: window, drift, performance.")
+
+
+def training_request(
+    line: ReleaseLine, *, first: str, last: str, fresh_from: str
+) -> tuple[dict[str, object], dict[str, str]]:
+    """Run configuration and tags of a training run.
+
+    Parameters
+    ----------
+    first, last
+        Window to train on, both included.
+    fresh_from
+        First partition whose snapshot and features are made again; earlier ones stay.
+    """
+    config: dict[str, object] = {
+        "ops": {f"{line.name}__candidate": {"config": {"first": first, "last": last}}}
+    }
+    tags = {FIRST_PARTITION_TAG: fresh_from, LAST_PARTITION_TAG: last, LINE_TAG: line.name}
+    return config, tags
+
+
+def _job(
+    line: ReleaseLine, name: str, assets: tuple[str, ...], description: str
+) -> UnresolvedAssetJobDefinition:
+    return dg.define_asset_job(
+        f"{line.name}_{name}",
+        selection=dg.AssetSelection.assets(*(dg.AssetKey([line.name, asset]) for asset in assets)),
+        description=description,
+        tags={LINE_TAG: line.name},
+        # One process per run: a step process that imports its libraries pays more than its work.
+        executor_def=dg.in_process_executor,
+    )

@@ -1,0 +1,164 @@
+"""The assets of a model on its way: candidate, evaluation, registered version."""
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from ml_release.domain import evaluation_gates
+from ml_release.orchestration.rendering import (
+    check_results,
+    check_specs,
+    picture,
+    reported,
+    scores_table,
+)
+from ml_release.orchestration.resources import TRACKING
+from ml_release.orchestration.wiring import Wiring
+from ml_release.spec.release_line import ReleaseLine
+from ml_release.workflows.evaluation import evaluate_candidate
+from ml_release.workflows.registration import register_version
+from ml_release.workflows.training import train_candidate
+
+
+class TrainingWindow(dg.Config):
+    """Months to train on, both included; empty for the oldest or newest that has features."""
+
+    first: str | None = None
+    last: str | None = None
+
+
+def candidate_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
+    """The asset ``<line>/candidate``."""
+
+    @dg.asset(
+        key=[line.name, "candidate"],
+        deps=[dg.AssetKey([line.name, "features"])],
+        required_resource_keys={TRACKING},
+        group_name=line.name,
+        kinds={"scikitlearn", "mlflow", "onnx"},
+        description="A model fitted on all but the last days of a window, as code-free artefact.",
+    )
+    def candidate(
+        context: dg.AssetExecutionContext, config: TrainingWindow
+    ) -> dg.MaterializeResult:
+        with reported(), context.resources.mlflow.run() as run:
+            record = train_candidate(
+                line,
+                first=config.first,
+                last=config.last,
+                tables=wiring.tables,
+                evidence=wiring.evidence,
+                models=wiring.models,
+                compiler=wiring.compiler,
+                run=run,
+                now=wiring.clock.now(),
+            )
+        return dg.MaterializeResult(
+            metadata={
+                "model digest": record.model_digest,
+                "MLflow run": record.run_id,
+                "window": f"{record.window_from} to {record.window_to}",
+                "holdout from": record.holdout_from,
+                "training rows": record.train_rows,
+                "holdout rows": record.holdout_rows,
+                "data digest": record.data_digest,
+                "feature version": record.feature_version,
+                "features": dg.JsonMetadataValue(dict(record.partitions)),
+                "parameters": dg.JsonMetadataValue(dict(record.parameters)),
+            }
+        )
+
+    return candidate
+
+
+def evaluation_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
+    """The asset ``<line>/evaluation``."""
+    key = dg.AssetKey([line.name, "evaluation"])
+
+    @dg.asset(
+        key=key,
+        deps=[dg.AssetKey([line.name, "candidate"])],
+        check_specs=check_specs(key, evaluation_gates.DESCRIPTIONS, blocking=True),
+        group_name=line.name,
+        kinds={"onnx", "mlflow"},
+        description="The newest candidate on later days, beside the champion: what a release rests"
+        " on.",
+    )
+    def evaluation() -> dg.MaterializeResult:
+        with reported():
+            found = evaluate_candidate(
+                line,
+                environment=wiring.environment,
+                tables=wiring.tables,
+                evidence=wiring.evidence,
+                models=wiring.models,
+                loader=wiring.loader,
+                deployments=wiring.deployments,
+                experiments=wiring.experiments,
+                plotter=wiring.plotter,
+            )
+        return dg.MaterializeResult(
+            metadata={
+                "outcome": found.verdict.outcome.value,
+                "verdict digest": found.verdict.digest,
+                "model digest": found.candidate.model_digest,
+                "AUC": found.performance.auc.estimate,
+                "scores": scores_table(
+                    {
+                        "candidate": found.performance,
+                        f"champion, version {found.champion_version}": found.champion,
+                    }
+                ),
+                "latency of one row, ms": found.latency_ms,
+                **{name: picture(png) for name, png in found.plots.items()},
+            },
+            check_results=check_results(
+                key,
+                evaluation_gates.RULES,
+                {line.name: found.verdict},
+                plots={
+                    "probabilities_are_calibrated": _only(found.plots, "reliability.png"),
+                    "score_is_above_floor": _only(found.plots, "roc.png"),
+                    "no_worse_than_champion": _only(found.plots, "roc.png"),
+                },
+            ),
+        )
+
+    return evaluation
+
+
+def registered_version_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
+    """The asset ``<line>/registered_version``."""
+
+    @dg.asset(
+        key=[line.name, "registered_version"],
+        deps=[
+            dg.AssetKey([line.name, "candidate"]),
+            dg.AssetKey([line.name, "evaluation"]),
+        ],
+        group_name=line.name,
+        kinds={"mlflow"},
+        description="The newest candidate in the model registry, once its recorded verdict passes.",
+    )
+    def registered_version() -> dg.MaterializeResult:
+        with reported():
+            version, found = register_version(
+                line,
+                evidence=wiring.evidence,
+                models=wiring.models,
+                registry=wiring.registry,
+            )
+        return dg.MaterializeResult(
+            metadata={
+                "version": version.number,
+                "model digest": version.model_digest,
+                "verdict digest": found.verdict.digest,
+                "MLflow run": found.candidate.run_id,
+            }
+        )
+
+    return registered_version
+
+
+def _only(plots: Mapping[str, bytes], name: str) -> dict[str, bytes]:
+    return {name: plots[name]} if name in plots else {}

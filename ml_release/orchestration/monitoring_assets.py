@@ -1,0 +1,130 @@
+"""The assets that read the inference log: window, drift report, performance report."""
+
+import dagster as dg
+
+from ml_release.domain import drift
+from ml_release.orchestration.endpoint_assets import endpoint_key
+from ml_release.orchestration.rendering import (
+    check_results,
+    check_specs,
+    frame_table,
+    number,
+    picture,
+    reported,
+    scores_table,
+)
+from ml_release.orchestration.wiring import Wiring
+from ml_release.spec.release_line import ReleaseLine
+from ml_release.workflows.monitoring import observe_window, report_drift, report_performance
+
+
+def inference_window_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
+    """The asset ``<line>/inference_window``."""
+
+    @dg.asset(
+        key=[line.name, "inference_window"],
+        deps=[endpoint_key(line)],
+        group_name=line.name,
+        kinds={"json"},
+        description="The newest days of the champion's answers, counted over its reference bins.",
+    )
+    def inference_window() -> dg.MaterializeResult:
+        with reported():
+            window = observe_window(
+                line,
+                environment=wiring.environment,
+                inference_log=wiring.inference_log,
+                deployments=wiring.deployments,
+                models=wiring.models,
+                evidence=wiring.evidence,
+            )
+        return dg.MaterializeResult(
+            metadata={
+                "version": str(window.version or "none"),
+                "as of": str(window.as_of or "no events"),
+                "days": window.days,
+                "dagster/row_count": window.rows,
+                "errors": window.errors,
+                "labels": window.labels,
+                "latency p50, ms": number(window.latency_p50_ms),
+                "latency p99, ms": number(window.latency_p99_ms),
+            }
+        )
+
+    return inference_window
+
+
+def drift_report_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
+    """The asset ``<line>/drift_report``."""
+    key = dg.AssetKey([line.name, "drift_report"])
+
+    @dg.asset(
+        key=key,
+        deps=[dg.AssetKey([line.name, "inference_window"])],
+        check_specs=check_specs(key, drift.DESCRIPTIONS, blocking=False),
+        group_name=line.name,
+        kinds={"numpy"},
+        description="Whether the newest window's inputs have moved away from the reference of the"
+        " version that answered.",
+    )
+    def drift_report() -> dg.MaterializeResult:
+        with reported():
+            report = report_drift(
+                line,
+                environment=wiring.environment,
+                models=wiring.models,
+                evidence=wiring.evidence,
+                plotter=wiring.plotter,
+            )
+        # Drift is news for a person and for the retraining sensor; it stops no run.
+        return dg.MaterializeResult(
+            metadata={"outcome": "nothing is declared yet"}
+            if report is None
+            else {
+                "outcome": report.verdict.outcome.value,
+                "rows": report.window.rows,
+                "as of": str(report.window.as_of or "no events"),
+                "drifted": ", ".join(drift.drifted_features(report.verdict)) or "none",
+                **{name: picture(png) for name, png in report.plots.items()},
+            },
+            check_results=check_results(
+                key,
+                drift.RULES,
+                {} if report is None else {line.name: report.verdict},
+                severity=dg.AssetCheckSeverity.WARN,
+            ),
+        )
+
+    return drift_report
+
+
+def performance_report_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
+    """The asset ``<line>/performance_report``."""
+
+    @dg.asset(
+        key=[line.name, "performance_report"],
+        deps=[dg.AssetKey([line.name, "inference_window"])],
+        group_name=line.name,
+        kinds={"numpy"},
+        description="Scores of the champion's answers whose labels have come in.",
+    )
+    def performance_report() -> dg.MaterializeResult:
+        with reported():
+            report = report_performance(
+                line,
+                environment=wiring.environment,
+                inference_log=wiring.inference_log,
+                deployments=wiring.deployments,
+                plotter=wiring.plotter,
+            )
+        return dg.MaterializeResult(
+            metadata={
+                "labelled rows": report.performance.rows,
+                "AUC": number(report.performance.auc.estimate),
+                "scores": scores_table({f"version {report.version}, served": report.performance}),
+                "per day": frame_table(report.per_day),
+                **{name: picture(png) for name, png in report.plots.items()},
+            }
+        )
+
+    return performance_report

@@ -1,0 +1,173 @@
+"""Verdicts and tables as Dagster shows them: check results and metadata."""
+
+from __future__ import annotations
+
+import base64
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from ml_release.domain.verdict import Outcome, worst
+from ml_release.errors import MlReleaseError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import pandas as pd
+
+    from ml_release.domain.performance import Performance
+    from ml_release.domain.verdict import Finding, Verdict
+
+ERROR_KIND = "ml_release error"
+_DIGITS = 5
+
+
+def check_specs(
+    asset: dg.AssetKey, descriptions: Mapping[str, str], *, blocking: bool
+) -> list[dg.AssetCheckSpec]:
+    """One check per rule of a judge, computed with the asset it is about."""
+    return [
+        dg.AssetCheckSpec(rule, asset=asset, blocking=blocking, description=text)
+        for rule, text in descriptions.items()
+    ]
+
+
+def check_results(
+    asset: dg.AssetKey,
+    rules: Sequence[str],
+    verdicts: Mapping[str, Verdict],
+    *,
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
+    plots: Mapping[str, Mapping[str, bytes]] | None = None,
+) -> list[dg.AssetCheckResult]:
+    """What each rule found; only voting findings that all pass make a check pass.
+
+    Parameters
+    ----------
+    verdicts
+        Name (a partition, or the line) to the verdict on it.
+    plots
+        Rule to the pictures that belong to it.
+    """
+    return [
+        dg.AssetCheckResult(
+            check_name=rule,
+            asset_key=asset,
+            passed=outcome is Outcome.PASS,
+            severity=severity,
+            description=_summary(outcome, found),
+            metadata={
+                "outcome": outcome.value,
+                "findings": findings_table(found),
+                "verdict digests": dg.JsonMetadataValue(
+                    {name: verdict.digest for name, verdict in verdicts.items()}
+                ),
+                **{name: picture(png) for name, png in (plots or {}).get(rule, {}).items()},
+            },
+        )
+        for rule, found, outcome in _by_rule(rules, verdicts)
+    ]
+
+
+def _by_rule(
+    rules: Sequence[str], verdicts: Mapping[str, Verdict]
+) -> Iterator[tuple[str, list[Finding], Outcome]]:
+    for rule in rules:
+        found = [f for verdict in verdicts.values() for f in verdict.findings if f.rule == rule]
+        yield rule, found, worst(f.outcome for f in found if f.votes)
+
+
+def _summary(outcome: Outcome, found: Sequence[Finding]) -> str:
+    held = [f.sentence() for f in found if f.votes and f.outcome is not Outcome.PASS]
+    if held:
+        return "\n".join(held)
+    if outcome is Outcome.PASS:
+        return f"{sum(f.votes for f in found)} findings, all pass"
+    return "nothing was found that could show it"
+
+
+def findings_table(found: Sequence[Finding]) -> dg.TableMetadataValue:
+    """Findings as a table, the observed value beside its limit."""
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord(
+                {
+                    "subject": f.subject,
+                    "outcome": f.outcome.value + ("" if f.votes else " (muted)"),
+                    "observed": number(f.observed),
+                    "limit": "" if f.limit is None else f"{f.bound} {number(f.limit)}",
+                    "unit": f.unit,
+                    "n": "" if f.n is None else str(f.n),
+                    "detail": f.detail,
+                }
+            )
+            for f in found
+        ],
+        schema=_text_schema("subject", "outcome", "observed", "limit", "unit", "n", "detail"),
+    )
+
+
+def frame_table(frame: pd.DataFrame) -> dg.TableMetadataValue:
+    """A small frame as a table."""
+    columns = [str(column) for column in frame.columns]
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord(
+                {
+                    column: number(value) if isinstance(value, float) else str(value)
+                    for column, value in zip(columns, row, strict=True)
+                }
+            )
+            for row in frame.itertuples(index=False)
+        ],
+        schema=_text_schema(*columns),
+    )
+
+
+def scores_table(models: Mapping[str, Performance | None]) -> dg.TableMetadataValue:
+    """Scores of several models on the same rows, one column per model."""
+    known = {name: performance for name, performance in models.items() if performance}
+    rows = {
+        "AUC": {n: number(p.auc.estimate) for n, p in known.items()},
+        "AUC interval": {
+            n: f"{number(p.auc.low)} to {number(p.auc.high)}" for n, p in known.items()
+        },
+        "log loss": {n: number(p.log_loss) for n, p in known.items()},
+        "Brier loss": {n: number(p.brier_loss) for n, p in known.items()},
+        "calibration error": {n: number(p.calibration_error) for n, p in known.items()},
+        "mean probability": {n: number(p.mean_probability) for n, p in known.items()},
+        "observed rate": {n: number(p.observed_rate) for n, p in known.items()},
+        "rows": {n: str(p.rows) for n, p in known.items()},
+    }
+    return dg.MetadataValue.table(
+        [dg.TableRecord({"score": score, **values}) for score, values in rows.items()],
+        schema=_text_schema("score", *known),
+    )
+
+
+def picture(png: bytes) -> dg.MarkdownMetadataValue:
+    """A PNG inside the page."""
+    return dg.MetadataValue.md(f"![](data:image/png;base64,{base64.b64encode(png).decode()})")
+
+
+def number(value: float | None) -> str:
+    """A number for reading; unknown where there is none."""
+    return "unknown" if value is None or value != value else f"{value:.{_DIGITS}g}"  # noqa: PLR0124 (NaN)
+
+
+def _text_schema(*names: str) -> dg.TableSchema:
+    return dg.TableSchema(columns=[dg.TableColumn(name, "string") for name in names])
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Our errors as a failed step with one clear message; a retry would not help."""
+    try:
+        yield
+    except MlReleaseError as error:
+        raise dg.Failure(
+            description=str(error),
+            metadata={ERROR_KIND: type(error).__name__},
+            allow_retries=False,
+        ) from error

@@ -1,0 +1,78 @@
+"""The adapters of one machine, chosen once from the settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ml_release.adapters.delta_tables import DeltaTables
+from ml_release.adapters.evidence_files import EvidenceFiles
+from ml_release.adapters.git_deployments import GitDeployments
+from ml_release.adapters.inference_tables import InferenceTables
+from ml_release.adapters.landing_files import LandingFiles
+from ml_release.adapters.mlflow_registry import MlflowExperiments, MlflowRegistry
+from ml_release.adapters.model_files import ModelFiles
+from ml_release.adapters.online_files import OnlineFiles
+from ml_release.adapters.onnx_compiler import OnnxCompiler
+from ml_release.adapters.onnx_models import OnnxLoader
+from ml_release.adapters.plots import Plots
+from ml_release.adapters.system_clock import SystemClock
+
+if TYPE_CHECKING:
+    from ml_release.ports import (
+        Clock,
+        Deployments,
+        EvidenceStore,
+        Experiments,
+        InferenceLog,
+        Landing,
+        ModelCompiler,
+        ModelLoader,
+        ModelRegistry,
+        ModelStore,
+        OnlineHistory,
+        Plotter,
+        Tables,
+    )
+    from ml_release.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """Every port with the adapter behind it, and which environment is declared to."""
+
+    environment: str
+    clock: Clock
+    landing: Landing
+    tables: Tables
+    evidence: EvidenceStore
+    models: ModelStore
+    loader: ModelLoader
+    compiler: ModelCompiler
+    experiments: Experiments
+    registry: ModelRegistry
+    deployments: Deployments
+    online: OnlineHistory
+    inference_log: InferenceLog
+    plotter: Plotter
+
+
+def local_wiring(settings: Settings) -> Wiring:
+    """Adapters below the home folder; nothing is opened or made until it is used."""
+    clock = SystemClock()
+    return Wiring(
+        environment=settings.environment,
+        clock=clock,
+        landing=LandingFiles(settings.data),
+        tables=DeltaTables(settings.lake),
+        evidence=EvidenceFiles(settings.evidence),
+        models=ModelFiles(settings.models),
+        loader=OnnxLoader(),
+        compiler=OnnxCompiler(),
+        experiments=MlflowExperiments(settings.tracking_uri, now=clock.now),
+        registry=MlflowRegistry(settings.tracking_uri),
+        deployments=GitDeployments(settings.deployments),
+        online=OnlineFiles(settings.online),
+        inference_log=InferenceTables(settings.inference),
+        plotter=Plots(),
+    )

@@ -1,0 +1,128 @@
+"""The endpoint as an RSGI application: reads a body within its limits, and sends the reply.
+
+https://github.com/emmett-framework/granian/blob/master/docs/spec/RSGI.md
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from ml_release.serving.replies import HttpError, error_reply
+from ml_release.serving.routes import find_address
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable
+
+    from ml_release.serving.endpoint import Endpoint
+    from ml_release.serving.replies import Reply
+
+MAX_BODY_BYTES = 2 * 1024 * 1024
+_DRAINED_BYTES = 4 * MAX_BODY_BYTES
+"""So much of a body that is too large is still read, so that its sender gets to see the answer."""
+
+_TOO_LARGE = f"request body: expected at most {MAX_BODY_BYTES} bytes, found more"
+
+
+class RequestHeaders(Protocol):
+    """Headers of a request by lower-case name."""
+
+    def get(self, key: str, default: str | None = None) -> str | None:
+        """The value, or the default."""
+
+
+class Scope(Protocol):
+    """What RSGI tells about a request."""
+
+    @property
+    def proto(self) -> str:
+        """``http`` or ``ws``."""
+
+    @property
+    def method(self) -> str:
+        """Method in upper case."""
+
+    @property
+    def path(self) -> str:
+        """Path without the query."""
+
+    @property
+    def headers(self) -> RequestHeaders:
+        """Headers of the request."""
+
+
+class Connection(Protocol):
+    """What RSGI gives to read the body and to answer."""
+
+    def __call__(self) -> Awaitable[bytes]:
+        """The whole body."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """The body in pieces."""
+
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        """Answer."""
+
+
+class EndpointApp:
+    """RSGI application over an `Endpoint`."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    async def __rsgi__(self, scope: Scope, connection: Connection) -> None:
+        """Answer one request."""
+        reply = await self._reply(scope, connection)
+        connection.response_bytes(reply.status, list(reply.headers), reply.body)
+
+    async def _reply(self, scope: Scope, connection: Connection) -> Reply:
+        method, path, headers = scope.method, scope.path, scope.headers
+        try:
+            address, _ = find_address(method, path)
+            body = await _body(headers, connection) if address.method == "POST" else b""
+        except HttpError as error:
+            return error.reply()
+        # The connection broke or its framing is wrong: there may be nobody left to tell.
+        except (RuntimeError, OSError) as error:
+            return error_reply(400, f"request body: it cannot be read ({error})")
+        return self._endpoint.handle(method, path, _Readable(headers), body)
+
+
+class _Readable:
+    """Headers whose values are text; one that is not is as good as absent."""
+
+    def __init__(self, headers: RequestHeaders) -> None:
+        self._headers = headers
+
+    def get(self, key: str, /) -> str | None:
+        """The value, None if there is none that is text."""
+        try:
+            return self._headers.get(key)
+        except (UnicodeDecodeError, RuntimeError):
+            return None
+
+
+async def _body(headers: RequestHeaders, connection: Connection) -> bytes:
+    content_type = headers.get("content-type") or "application/json"
+    if content_type.split(";")[0].strip().lower() != "application/json":
+        found = content_type[:80]
+        message = f"header content-type: expected application/json, found {found!a}"
+        raise HttpError(415, message)
+    if encoding := headers.get("content-encoding"):
+        message = f"header content-encoding: expected none, found {encoding[:80]!a}"
+        raise HttpError(415, message)
+    stated = headers.get("content-length") or ""
+    if stated.isdecimal() and int(stated) <= MAX_BODY_BYTES:
+        return await connection()
+    if stated.isdecimal() and int(stated) > _DRAINED_BYTES:
+        raise HttpError(413, _TOO_LARGE)
+    pieces = []
+    size = 0
+    async for piece in connection:
+        size += len(piece)
+        if size <= MAX_BODY_BYTES:
+            pieces.append(piece)
+        elif size > _DRAINED_BYTES:
+            break
+    if size > MAX_BODY_BYTES:
+        raise HttpError(413, _TOO_LARGE)
+    return b"".join(pieces)

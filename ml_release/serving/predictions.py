@@ -1,0 +1,120 @@
+"""One request through one model, and the records that it leaves."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ml_release.domain.inference import InferenceRecord
+from ml_release.errors import MlReleaseError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from ml_release.domain.features import Columns
+    from ml_release.serving.model_table import Answering, Route
+    from ml_release.serving.protocols import PredictionRequest
+    from ml_release.serving.request_headers import RequestContext
+
+_LOG = logging.getLogger(__name__)
+
+FeatureRow = dict[str, float | str | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a model made of a request.
+
+    Attributes
+    ----------
+    features
+        Per row the readable values the model saw; missing is None. Where the model failed before
+        there were any, the columns of the request.
+    predictions
+        Per row a probability; empty if the model failed.
+    misses
+        Look-ups of history features that met no key.
+    error
+        What went wrong; None if nothing did.
+    """
+
+    features: list[FeatureRow]
+    predictions: list[float]
+    misses: int = 0
+    error: str | None = None
+
+
+def predict(chosen: Answering, route: Route, request: PredictionRequest) -> Answer:
+    """Let the chosen version answer. A model that fails gives an answer with an error."""
+    try:
+        values, predictions, misses = chosen.loaded.predict(request.columns, route.history)
+        return Answer(
+            features=_readable_rows(values), predictions=predictions.tolist(), misses=misses
+        )
+    # onnxruntime's exceptions have no base below Exception. Whatever a model does, the request is
+    # recorded as failed and answered as failed; no prediction is made up.
+    except Exception as error:  # noqa: BLE001
+        if not isinstance(error, MlReleaseError):
+            _LOG.warning("version %s", chosen.variant.version, exc_info=True)
+        return Answer(
+            features=_readable_rows(_words_for_timestamps(request.columns)),
+            predictions=[],
+            error=f"the model failed ({type(error).__name__}: {error})",
+        )
+
+
+def records_of(
+    answer: Answer,
+    *,
+    line: str,
+    request_id: str,
+    context: RequestContext,
+    chosen: Answering,
+    route: Route,
+    bucket: int | None,
+    latency_ms: float,
+) -> list[InferenceRecord]:
+    """One record per row of the request."""
+    has_failed = answer.error is not None
+    return [
+        InferenceRecord(
+            request_id=request_id,
+            row=row,
+            event_time=context.event_time,
+            received_time=context.received_time,
+            line=line,
+            variant=chosen.variant.role,
+            version=chosen.variant.version,
+            model_digest=chosen.variant.model_digest,
+            route_commit=route.declaration.commit,
+            bucket=bucket,
+            features=features,
+            prediction=None if has_failed else answer.predictions[row],
+            latency_ms=latency_ms,
+            outcome="error" if has_failed else "ok",
+            error=answer.error,
+            shadow=False,
+        )
+        for row, features in enumerate(answer.features)
+    ]
+
+
+def _readable_rows(values: Mapping[str, npt.NDArray[np.generic]]) -> list[FeatureRow]:
+    columns = [
+        # JSON has no NaN; only NaN differs from itself.
+        [None if value != value else value for value in column.tolist()]  # noqa: PLR0124
+        for column in values.values()
+    ]
+    names = tuple(values)
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _words_for_timestamps(columns: Columns) -> dict[str, npt.NDArray[np.generic]]:
+    return {
+        name: column.astype(str).astype(object) if column.dtype.kind == "M" else column
+        for name, column in columns.items()
+    }
