@@ -122,3 +122,22 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         environment=environment,
         server_port=int(port),
     )
+
+
+def refuse_telemetry() -> None:
+    """Keep vendors from reporting use, unless the user has said otherwise in the environment."""
+    for name in ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
+        os.environ.setdefault(name, "true")
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """The environment of a process that is to have these settings."""
+    return {
+        **os.environ,
+        "ML_RELEASE_HOME": str(settings.home),
+        "ML_RELEASE_DATA": str(settings.data),
+        "ML_RELEASE_ENVIRONMENT": settings.environment,
+        "ML_RELEASE_PORT": str(settings.server_port),
+        "MLFLOW_TRACKING_URI": settings.tracking_uri,
+        "DAGSTER_HOME": str(settings.dagster_home),
+    }

@@ -81,6 +81,13 @@ class MlflowExperiments:
         self._tracking_uri = tracking_uri
         self._now = now
 
+    def ensure(self, name: str, *, artifacts_uri: str) -> None:
+        """Make an experiment whose runs keep their files at ``artifacts_uri``, if there is none."""
+        client = _client(self._tracking_uri)
+        with _translated(f"experiment {name}"):
+            if client.get_experiment_by_name(name) is None:
+                client.create_experiment(name, artifact_location=artifacts_uri)
+
     def resume(self, run_id: str) -> MlflowRun:
         """A run that was opened before."""
         client = _client(self._tracking_uri)

@@ -27,13 +27,14 @@ class OnlineFiles:
 
     def publish(self, line: str, table: HistoryTable) -> None:
         """Replace the table in one step."""
+        path = self.path(line)
         self._root.mkdir(parents=True, exist_ok=True)
         handle, draft = tempfile.mkstemp(dir=self._root, prefix=f".{line}-")
         with os.fdopen(handle, "wb") as file:
             file.write(table.to_json())
             file.flush()
             os.fsync(file.fileno())
-        os.replace(draft, self.path(line))  # noqa: PTH105 (draft is a plain string)
+        os.replace(draft, path)  # noqa: PTH105 (draft is a plain string)
 
     def read(self, line: str) -> HistoryTable | None:
         """The table, None if none was published."""

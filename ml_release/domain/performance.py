@@ -29,7 +29,8 @@ class WindowRecord(BaseModel):
     Attributes
     ----------
     days
-        Length of the window in calendar days of event time; it ends with ``as_of``.
+        Calendar days of event time that the window really holds: a window that is only filling is
+        judged as the shorter one it is.
     as_of
         Day of the newest event, None if the log holds nothing of this version.
     rows, errors
@@ -47,7 +48,7 @@ class WindowRecord(BaseModel):
     line: str
     version: int | None
     model_digest: str | None
-    days: int = Field(ge=1)
+    days: int = Field(ge=0)
     as_of: date | None
     rows: int
     errors: int

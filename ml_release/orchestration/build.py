@@ -30,14 +30,22 @@ if TYPE_CHECKING:
 
 
 def build_definitions(
-    lines: Iterable[ReleaseLine], *, wiring: Wiring, resources: Mapping[str, object]
+    lines: Iterable[ReleaseLine],
+    *,
+    wiring: Wiring,
+    resources: Mapping[str, object],
+    loggers: Mapping[str, dg.LoggerDefinition] | None = None,
 ) -> dg.Definitions:
-    """Assets, checks, jobs and sensors of every line."""
+    """Assets, checks, jobs and sensors of every line; Dagster's own loggers unless given."""
     with warnings.catch_warnings():
         # backfill_policy is in beta: the snapshot test of the asset graph would see it change.
         warnings.simplefilter("ignore", dg.BetaWarning)
         return dg.Definitions.merge(
-            dg.Definitions(resources=resources, executor=dg.in_process_executor),
+            dg.Definitions(
+                resources=resources,
+                executor=dg.in_process_executor,
+                loggers=None if loggers is None else dict(loggers),
+            ),
             *(_line_definitions(line, wiring) for line in lines),
         )
 

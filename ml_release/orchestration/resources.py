@@ -5,13 +5,13 @@ a Dagster run starts; here both wait until a candidate is trained, so that a run
 data gate leaves no empty MLflow run, and loading the code location imports no MLflow.
 """
 
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 
 import dagster as dg
 
-from ml_release.adapters.mlflow_registry import MlflowRun
+from ml_release.adapters.mlflow_registry import MlflowExperiments
 from ml_release.ports import ExperimentRun
 from ml_release.settings import Settings
 
@@ -22,34 +22,41 @@ class Tracking:
     """Opens the MLflow run of a Dagster run."""
 
     def __init__(
-        self, context: dg.InitResourceContext, *, artifacts: str, now: Callable[[], datetime]
+        self,
+        context: dg.InitResourceContext,
+        *,
+        experiments: MlflowExperiments,
+        artifacts_uri: str,
     ) -> None:
         self._context = context
-        self._artifacts = artifacts
-        self._now = now
+        self._experiments = experiments
+        self._artifacts_uri = artifacts_uri
 
     @contextmanager
     def run(self) -> Iterator[ExperimentRun]:
         """The run, finished at the end of the block, or failed if the block raises."""
-        import mlflow
-        from dagster_mlflow import mlflow_tracking
+        # mlflow_tracking would make the experiment with artefacts in the working folder.
+        self._experiments.ensure(
+            self._context.resource_config["experiment_name"], artifacts_uri=self._artifacts_uri
+        )
+        with warnings.catch_warnings():
+            # All of dagster-mlflow is in beta, and says so each time it is used.
+            warnings.simplefilter("ignore", dg.BetaWarning)
+            from dagster_mlflow import mlflow_tracking
 
-        config = self._context.resource_config
-        client = mlflow.MlflowClient(tracking_uri=config["mlflow_tracking_uri"])
-        if client.get_experiment_by_name(config["experiment_name"]) is None:
-            # mlflow_tracking would make it with artefacts in the working folder.
-            client.create_experiment(config["experiment_name"], artifact_location=self._artifacts)
-        with contextmanager(mlflow_tracking.resource_fn)(self._context) as tracker:
-            run_id = tracker.active_run().info.run_id
-            try:
-                yield MlflowRun(client, run_id, now=self._now)
-            except BaseException:
-                tracker.end_run("FAILED")
-                raise
-            tracker.end_run("FINISHED")
+            opened = contextmanager(mlflow_tracking.resource_fn)(self._context)
+            tracker = opened.__enter__()
+        try:
+            yield self._experiments.resume(tracker.active_run().info.run_id)
+        except BaseException:
+            tracker.end_run("FAILED")
+            raise
+        tracker.end_run("FINISHED")
 
 
-def tracking_resource(settings: Settings, *, now: Callable[[], datetime]) -> dg.ResourceDefinition:
+def tracking_resource(
+    settings: Settings, *, experiments: MlflowExperiments
+) -> dg.ResourceDefinition:
     """The resource ``mlflow``, set up from the settings."""
 
     @dg.resource(
@@ -62,6 +69,10 @@ def tracking_resource(settings: Settings, *, now: Callable[[], datetime]) -> dg.
         description="Experiment tracking in MLflow, through dagster-mlflow.",
     )
     def mlflow_run(context: dg.InitResourceContext) -> Tracking:
-        return Tracking(context, artifacts=settings.mlflow_artifacts.as_uri(), now=now)
+        return Tracking(
+            context,
+            experiments=experiments,
+            artifacts_uri=settings.mlflow_artifacts.as_uri(),
+        )
 
     return mlflow_run

@@ -171,13 +171,29 @@ class LineState:
     declared_commit
         The newest declaration that was read. It differs from the route's where that could not be
         loaded.
+    declared_digests
+        The models that declaration names.
     problems
         What keeps the line from serving exactly what is declared.
+    history_problem
+        What keeps it from using the newest history table.
     """
 
     route: Route | None = None
     declared_commit: str | None = None
+    declared_digests: frozenset[str] = frozenset()
     problems: tuple[str, ...] = ()
+    history_problem: str | None = None
+
+    @property
+    def served_digests(self) -> frozenset[str]:
+        """The models that answer, and the one that is kept warm."""
+        if self.route is None:
+            return frozenset()
+        loaded = [answer.loaded for answer in self.route.answering.values()]
+        if self.route.warm is not None:
+            loaded.append(self.route.warm)
+        return frozenset(version.model_digest for version in loaded)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -126,10 +126,12 @@ def decode_infer(body: bytes, signature: Signature) -> PredictionRequest:
 def _flat(tensor: _Tensor) -> Values:
     """The values of a tensor of shape [n] or [n, 1], written flat or nested."""
     data: list[Any] = tensor.data
-    if data and all(type(item) is list and len(item) == 1 for item in data):
-        data = [item[0] for item in data]
     n = len(data)
-    if tensor.shape not in ([n], [n, 1]):
+    is_nested = n > 0 and type(data[0]) is list
+    if is_nested:
+        # Anything else than one value stays as it is, and is refused as a value.
+        data = [item[0] if type(item) is list and len(item) == 1 else item for item in data]
+    if tensor.shape != [n, 1] and (is_nested or tensor.shape != [n]):
         message = (
             f"field {tensor.name!r}: expected shape [{n}] or [{n}, 1] for {n} values, found"
             f" {tensor.shape}"

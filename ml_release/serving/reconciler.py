@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ml_release.errors import MlReleaseError
+from ml_release.serving.histories import Histories
 from ml_release.serving.model_table import (
     LineState,
     ModelTable,
@@ -66,13 +67,12 @@ class Reconciler:
         self._deployments = deployments
         self._models = models
         self._loader = loader
-        self._online = online
         self._environment = environment
         self._now = now
         self._retry_seconds = retry_seconds
         self._table = ModelTable()
         self._loaded: dict[tuple[str, str], LoadedVersion] = {}
-        self._histories: dict[str, _SeenHistory] = {}
+        self._histories = Histories(online)
         self._next_retry = 0.0
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -128,23 +128,13 @@ class Reconciler:
                 " declared last goes on to serve; restore the repository."
             )
             return
-        problems: list[str] = []
-        lines = {}
-        for name in self._declared_lines(problems):
-            lines[name] = self._line_state(name, table.lines.get(name, LineState()))
-        self._table = ModelTable(
-            lines=lines, commit=head, is_reconciled=True, problems=tuple(problems)
-        )
+        lines = {
+            name: self._line_state(name, table.lines.get(name, LineState()))
+            for name in self._deployments.lines(self._environment)
+        }
+        self._table = ModelTable(lines=lines, commit=head, is_reconciled=True)
         self._next_retry = time.monotonic() + self._retry_seconds
         self._forget_unused()
-
-    def _declared_lines(self, problems: list[str]) -> tuple[str, ...]:
-        """Names of the lines, the known ones if one broken declaration hides the others."""
-        try:
-            return self._deployments.lines(self._environment)
-        except MlReleaseError as error:
-            problems.append(f"deployments: {error}")
-            return tuple(self._table.lines)
 
     def _line_state(self, line: str, current: LineState) -> LineState:
         try:
@@ -157,9 +147,9 @@ class Reconciler:
             return current
         state = declaration.state
         problems: list[str] = []
-        history = self._history(line, problems)
+        seen = self._histories.current(line)
         loaded = {
-            variant.version: self._version(line, variant, history, problems)
+            variant.version: self._version(line, variant, seen.table, problems)
             for variant in state.variants
         }
         fit = {number: version for number, version in loaded.items() if version is not None}
@@ -178,12 +168,19 @@ class Reconciler:
         warm = (
             None
             if state.rollback_target is None
-            else self._version(line, state.rollback_target, history, problems)
+            else self._version(line, state.rollback_target, seen.table, problems)
         )
         route = current.route
         if is_served_whole or is_fallback:
-            route = self._route(declaration, fit, warm, history, current.route)
-        return LineState(route=route, declared_commit=declaration.commit, problems=tuple(problems))
+            route = self._route(declaration, fit, warm, seen.table, current.route)
+        declared = (*state.variants, *filter(None, (state.rollback_target,)))
+        return LineState(
+            route=route,
+            declared_commit=declaration.commit,
+            declared_digests=frozenset(variant.model_digest for variant in declared),
+            problems=tuple(problems),
+            history_problem=seen.problem,
+        )
 
     def _route(
         self,
@@ -233,15 +230,11 @@ class Reconciler:
         return self._loaded[key]
 
     def _forget_unused(self) -> None:
+        """Keep what serves, and what is declared to: the rest of it may load on the next try."""
         in_use = {
-            (name, loaded.model_digest)
+            (name, digest)
             for name, line in self._table.lines.items()
-            if line.route is not None
-            for loaded in (
-                *(answer.loaded for answer in line.route.answering.values()),
-                line.route.warm,
-            )
-            if loaded is not None
+            for digest in line.declared_digests | line.served_digests
         }
         self._loaded = {key: loaded for key, loaded in self._loaded.items() if key in in_use}
 
@@ -249,47 +242,14 @@ class Reconciler:
         """Give every route the newest history table, in one replacement of the table."""
         changed: dict[str, LineState] = {}
         for name, line in self._table.lines.items():
+            seen = self._histories.current(name)
             if line.route is None:
                 continue
-            problems: list[str] = []
-            history = self._history(name, problems)
-            is_known = set(problems) <= set(line.problems)
-            if history is line.route.history and is_known:
-                continue
-            changed[name] = dataclasses.replace(
-                line,
-                route=dataclasses.replace(line.route, history=history),
-                problems=line.problems if is_known else (*line.problems, *problems),
-            )
+            if seen.table is not line.route.history or seen.problem != line.history_problem:
+                changed[name] = dataclasses.replace(
+                    line,
+                    route=dataclasses.replace(line.route, history=seen.table),
+                    history_problem=seen.problem,
+                )
         if changed:
             self._table = dataclasses.replace(self._table, lines={**self._table.lines, **changed})
-
-    def _history(self, line: str, problems: list[str]) -> HistoryTable | None:
-        """The history table, read again only if the file is another one than before."""
-        seen = self._histories.get(line, _SeenHistory())
-        try:
-            stat = self._online.path(line).stat()
-        except OSError as error:
-            if seen.table is not None:
-                problems.append(
-                    f"history of {line}: the file cannot be read any more ({error}); the table as"
-                    f" of {seen.table.as_of} goes on to answer"
-                )
-            return seen.table
-        mark = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
-        if mark != seen.mark:
-            try:
-                seen = _SeenHistory(mark=mark, table=self._online.read(line))
-            except (MlReleaseError, OSError) as error:
-                seen = _SeenHistory(mark=mark, table=seen.table, problem=str(error))
-            self._histories[line] = seen
-        if seen.problem is not None:
-            problems.append(f"history of {line}: {seen.problem}")
-        return seen.table
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _SeenHistory:
-    mark: tuple[int, int, int] | None = None
-    table: HistoryTable | None = None
-    problem: str | None = None

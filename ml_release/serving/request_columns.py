@@ -6,6 +6,7 @@ was found. The types are those of JSON; which format the values came in is not k
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -102,14 +103,16 @@ def _numbers(field: InputField, values: Values, whole: bool) -> npt.NDArray[np.g
     expected = "a whole number" if whole else "a number"
     expected += " or null" if field.nullable else ""
     _check_types(field, values, _WHOLE if whole else _NUMBERS, expected)
+    # JSON has no infinity, but a number that is too large is read as one. Asked of the list: for
+    # one row, numpy takes longer to look than everything else here.
+    for infinity in (math.inf, -math.inf):
+        if infinity in values:
+            raise _UnfitError(values.index(infinity), "a finite number")
     try:
-        column = np.array(values, dtype=np.float64)
+        return np.array(values, dtype=np.float64)
     except OverflowError:
         row = next(row for row, value in enumerate(values) if not _fits_float(value))
         raise _UnfitError(row, "a number that fits 64 bits") from None
-    if np.isinf(column).any():
-        raise _UnfitError(int(np.isinf(column).argmax()), "a finite number")
-    return column
 
 
 def _strings(field: InputField, values: Values, _whole: bool) -> npt.NDArray[np.generic]:  # noqa: FBT001

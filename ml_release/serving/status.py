@@ -37,7 +37,7 @@ def _line(state: LineState, counts: LineCounts) -> dict[str, object]:
     return {
         "serving": None if state.route is None else _route(state.route, counts),
         "declared_commit": state.declared_commit,
-        "problems": list(state.problems),
+        "problems": [*state.problems, *filter(None, (state.history_problem,))],
         "requests": {
             "answered": counts.answered,
             "rejected": counts.rejected,

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     BaseModel,
@@ -131,6 +132,9 @@ class ReleaseLine(BaseModel):
         Column with the moment of the event, UTC.
     event_day
         Column with the local time whose date is the day of the event.
+    time_zone
+        Where that local time is, by its IANA name, as ``America/New_York``: days of served events
+        are counted in it too.
     target
         Column with the label: 1, 0 or missing.
     label_delay
@@ -152,6 +156,7 @@ class ReleaseLine(BaseModel):
     keys: Annotated[tuple[str, ...], Field(min_length=1)]
     event_time: str
     event_day: str
+    time_zone: str = "UTC"
     target: str
     label_delay: timedelta
     favourable: Annotated[int, Field(ge=0, le=1)]
@@ -185,6 +190,10 @@ class ReleaseLine(BaseModel):
             fields = {field.name for field in request_fields(self.features)}
         except DeclarationError as error:
             problems.append(str(error))
+        try:
+            ZoneInfo(self.time_zone)
+        except (ValueError, ZoneInfoNotFoundError):
+            problems.append(f"time zone {self.time_zone!r}: expected one as America/New_York")
         if self.target in fields:
             problems.append(f"the target {self.target!r} is used as a feature")
         names = {feature.name for feature in self.features}

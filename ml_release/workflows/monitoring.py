@@ -74,19 +74,19 @@ def observe_window(
     records, _ = inference_log.records(line.name, after={})
     labels = len(inference_log.labels(line.name))
     served = _served(records, state)
-    as_of, chosen = None, served
+    as_of, chosen, held = None, served, 0
     if len(served):
-        newest = served["event_time"].max()
-        as_of = newest.date()
-        first = window_start(as_of, days=days)
-        chosen = served[served["event_time"].dt.date >= first]
+        event_days = _local_days(line, served["event_time"])
+        as_of = max(event_days)
+        inside = event_days >= window_start(as_of, days=days)
+        chosen, held = served[inside], int(event_days[inside].nunique())
     answered = chosen[chosen["outcome"] == "ok"]
     latencies = floats_of(answered["latency_ms"])
     window = WindowRecord(
         line=line.name,
         version=None if state is None else state.champion.version,
         model_digest=None if state is None else state.champion.model_digest,
-        days=days,
+        days=held,
         as_of=as_of,
         rows=len(answered),
         errors=len(chosen) - len(answered),
@@ -172,7 +172,7 @@ def report_performance(
     target, probability = floats_of(joined["label"]), floats_of(joined["prediction"])
     performance = realised_performance(target, probability, confidence=confidence)
     rows = []
-    days = joined["event_time"].dt.date
+    days = _local_days(line, joined["event_time"])
     for day in sorted(set(days)):
         chosen = (days == day).to_numpy()
         one = realised_performance(target[chosen], probability[chosen], confidence=confidence)
@@ -197,6 +197,11 @@ def report_performance(
         if performance.bins
         else {},
     )
+
+
+def _local_days(line: ReleaseLine, moments: pd.Series) -> pd.Series:
+    days: pd.Series = moments.dt.tz_convert(line.time_zone).dt.date
+    return days
 
 
 def _served(records: pd.DataFrame, state: DeclaredState | None) -> pd.DataFrame:

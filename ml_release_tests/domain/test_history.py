@@ -153,8 +153,8 @@ def test_a_window_ends_before_the_day_and_begins_window_days_before() -> None:
 def test_the_prior_pulls_a_rare_key_towards_the_mean_of_all() -> None:
     """One late row among four, with a prior of two rows."""
     feature = History(name="h", keys=("a",), window_days=7, prior_rows=2)
-    keys: list[tuple[str | None, str | None]] = [("x", None)] * 3 + [("y", None), ("x", None)]
-    rows = Rows(days=[0, 0, 0, 0, 1], keys=keys, target=[0.0, 0.0, 0.0, 1.0, 0.0])
+    keys = [(word, None) for word in "xxxyx"]
+    rows = Rows(days=[0, 0, 0, 0, 1], keys=[*keys], target=[0.0, 0.0, 0.0, 1.0, 0.0])
     assert rows.history(feature)[-1] == pytest.approx((0 + 2 * 0.25) / (3 + 2))
 
 

@@ -26,7 +26,7 @@ NOTHING: Floats = np.empty(0)
 def sample(seed: int, n: int = 300) -> tuple[Floats, Floats]:
     """Labels and probabilities with many ties."""
     rng = np.random.default_rng(seed)
-    probability = np.round(rng.beta(1.2, 5, n), 2)
+    probability = np.clip(np.round(rng.beta(1.2, 5, n), 2), 0.01, 0.99)
     target = (rng.random(n) < probability).astype(float)
     target[:2] = (0, 1)
     return target, probability

@@ -19,8 +19,13 @@ from ml_release.adapters.inference_tables import InferenceTables
 from ml_release.adapters.model_files import ModelFiles
 from ml_release.adapters.online_files import OnlineFiles
 from ml_release.adapters.onnx_compiler import OnnxCompiler
-from ml_release.domain.artefact import EXAMPLE_FILE, MODEL_FILE, PLAN_FILE, SIGNATURE_FILE
-from ml_release.domain.artefact import signature_of
+from ml_release.domain.artefact import (
+    EXAMPLE_FILE,
+    MODEL_FILE,
+    PLAN_FILE,
+    SIGNATURE_FILE,
+    signature_of,
+)
 from ml_release.domain.deployment import DeclaredState, Evidence, Variant
 from ml_release.domain.features import (
     Calendar,
@@ -169,7 +174,12 @@ class World:
         return [sys.executable, "-m", "ml_release.serving", *arguments]
 
     def environ(self) -> dict[str, str]:
-        return {**os.environ, "ML_RELEASE_HOME": str(self.settings.home), "PYTHONPATH": str(ROOT)}
+        return {
+            **os.environ,
+            "ML_RELEASE_HOME": str(self.settings.home),
+            "ML_RELEASE_ENVIRONMENT": "production",
+            "PYTHONPATH": str(ROOT),
+        }
 
     @contextmanager
     def server(self) -> Iterator[tuple[str, subprocess.Popen[str]]]:

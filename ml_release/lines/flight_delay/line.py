@@ -31,6 +31,7 @@ LINE = ReleaseLine(
     keys=("scheduled_departure_utc", "carrier", "flight", "origin"),
     event_time="scheduled_departure_utc",
     event_day="scheduled_departure",
+    time_zone="America/New_York",
     target="is_late",
     label_delay=timedelta(days=1),
     favourable=0,

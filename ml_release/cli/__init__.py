@@ -1,0 +1,289 @@
+"""The ``ml-release`` command.
+
+Exit codes: 0 done, 1 refused by a gate or policy, 2 bad usage or input, 3 something broke.
+Every command that changes something runs a Dagster job, so that it shows in the UI with its run.
+"""
+
+from __future__ import annotations
+
+import getpass
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ml_release.errors import DeclarationError, InputError, MlReleaseError, RefusedError
+from ml_release.settings import read_settings, refuse_telemetry
+
+if TYPE_CHECKING:
+    from ml_release.cli.running import JobRun
+    from ml_release.orchestration.wiring import Wiring
+    from ml_release.settings import Settings
+    from ml_release.spec.release_line import ReleaseLine
+
+REFUSED, BAD_INPUT, BROKEN = 1, 2, 3
+
+
+app = typer.Typer(
+    help="Release ML models: from dataset to monitored production endpoint and back.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Line = Annotated[str, typer.Argument(metavar="LINE", help="Name of the release line.")]
+By = Annotated[str, typer.Option("--by", help="Who asks for it.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+@app.command()
+def train(
+    line: Line,
+    first: Annotated[
+        str | None, typer.Option("--from", help="First month, as 2013-01; default the oldest.")
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", help="Last month, included; default the newest landed.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Snapshot, features, candidate, evaluation, registered version: through the gates."""
+    from ml_release.cli import acts
+
+    found, settings, wiring = _open(line)
+    run = acts.train(found, first=first, last=last, settings=settings, wiring=wiring)
+    version = run.metadata["registered_version"]
+    evaluation = run.metadata["evaluation"]
+    _tell(
+        f"{line} version {version['version']} registered: AUC {evaluation['AUC']:.4f} on the test"
+        f" window, {run.checks} checks passed. Next: ml-release promote {line}"
+        f" {version['version']} --reason WHY",
+        {
+            "line": line,
+            "version": version["version"],
+            "model_digest": version["model digest"],
+            "verdict_digest": version["verdict digest"],
+            "auc_score": evaluation["AUC"],
+            "checks_passed": run.checks,
+            "run_id": run.run_id,
+        },
+        as_json=as_json,
+    )
+
+
+@app.command()
+def promote(
+    line: Line,
+    version: Annotated[
+        int | None, typer.Argument(metavar="[VERSION]", help="Default: the newest registered.")
+    ] = None,
+    by: By = "",
+    reason: Annotated[str, typer.Option("--reason", help="Why.")] = "promoted by hand",
+    as_json: Json = False,
+) -> None:
+    """Declare a registered version to answer all production traffic."""
+    from ml_release.cli import acts
+
+    found, settings, wiring = _open(line)
+    run = acts.promote(
+        found, version, by=by or getpass.getuser(), reason=reason, settings=settings, wiring=wiring
+    )
+    _tell_move(line, run, as_json=as_json)
+
+
+@app.command()
+def rollback(
+    line: Line,
+    version: Annotated[
+        int | None, typer.Option("--to", help="Version to go back to; default the last that may.")
+    ] = None,
+    by: By = "",
+    reason: Annotated[str, typer.Option("--reason", help="Why.")] = "rolled back by hand",
+    as_json: Json = False,
+) -> None:
+    """Restore the last version that may serve, and withdraw the present one."""
+    from ml_release.cli import acts
+
+    found, settings, wiring = _open(line)
+    run = acts.roll_back(
+        found, version, by=by or getpass.getuser(), reason=reason, settings=settings, wiring=wiring
+    )
+    _tell_move(line, run, as_json=as_json)
+
+
+@app.command()
+def status(
+    line: Annotated[
+        str | None, typer.Argument(metavar="[LINE]", help="Default: every line.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Versions, traffic, gates, drift, and what each release waits for."""
+    from ml_release.cli.console import print_facts, print_json
+    from ml_release.definitions import LINES, find_line
+    from ml_release.orchestration.wiring import local_wiring
+    from ml_release.workflows.status import line_status
+
+    wiring = local_wiring(_settings())
+    found = [
+        line_status(
+            one,
+            environment=wiring.environment,
+            evidence=wiring.evidence,
+            registry=wiring.registry,
+            deployments=wiring.deployments,
+        )
+        for one in (LINES if line is None else (find_line(line),))
+    ]
+    if as_json:
+        print_json({"lines": [one.model_dump(mode="json") for one in found]})
+        return
+    for one in found:
+        facts = [
+            ("serving", "nothing" if one.serving is None else f"version {one.serving}"),
+            ("traffic", "none" if one.share_percent is None else f"{one.share_percent:g} %"),
+            ("since", f"{one.since or 'never'}, by {one.by or 'nobody'}: {one.reason or ''}"),
+            ("registered", ", ".join(map(str, one.versions)) or "none"),
+            ("withdrawn", ", ".join(map(str, one.withdrawn)) or "none"),
+            ("newest candidate", f"{(one.candidate or 'none')[:19]}, {one.candidate_verdict}"),
+            *(("", objection) for objection in one.objections),
+            ("drift", f"{one.drift or 'not judged'} on {one.window_rows or 0} rows"),
+            *(("", objection) for objection in one.drift_objections),
+            ("labels", str(one.labels or 0)),
+            ("waits for", one.waits_for or "nothing"),
+        ]
+        print_facts(facts, title=f"{one.line} ({one.environment})")
+
+
+@app.command()
+def serve(
+    port: Annotated[int | None, typer.Option(help="Default: ML_RELEASE_PORT or 8500.")] = None,
+    host: Annotated[str, typer.Option(help="A loopback address.")] = "127.0.0.1",
+    environment: Annotated[str | None, typer.Option(help="Which declared state.")] = None,
+) -> None:
+    """Run the endpoint server until Ctrl-C."""
+    from ml_release.serving.__main__ import main
+
+    options = ["--host", host]
+    options += [] if port is None else ["--port", str(port)]
+    options += [] if environment is None else ["--environment", environment]
+    raise typer.Exit(main(options))
+
+
+@app.command()
+def up(
+    dagster_port: Annotated[int, typer.Option(help="Dagster UI.")] = 3000,
+    mlflow_port: Annotated[int, typer.Option(help="MLflow UI.")] = 5000,
+) -> None:
+    """Dagster UI and daemon, MLflow UI and endpoint server together; Ctrl-C stops all."""
+    from ml_release.cli.console import messages
+    from ml_release.cli.processes import (
+        dagster_service,
+        endpoint_service,
+        mlflow_service,
+        running,
+    )
+    from ml_release.orchestration.instance import prepare_dagster_home
+
+    settings = _settings()
+    prepare_dagster_home(settings)
+    services = [
+        endpoint_service(settings.server_port),
+        mlflow_service(mlflow_port, settings),
+        dagster_service(dagster_port),
+    ]
+    # A supervisor stops us with SIGTERM; the block below has to end as it does for Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with (
+            messages.status("starting") as waiting,
+            running(
+                services,
+                settings=settings,
+                on_ready=lambda s: messages.print(f"  {s.name:<9} {s.url}"),
+            ) as processes,
+        ):
+            waiting.stop()
+            messages.print("Ctrl-C stops all. Logs: " + str(settings.home / "logs"))
+            while True:
+                ended = [name for name, process in processes.items() if process.poll() is not None]
+                if ended:
+                    messages.print(f"[red]{', '.join(ended)} ended; stopping the others[/red]")
+                    raise typer.Exit(BROKEN)
+                time.sleep(0.5)
+    except KeyboardInterrupt:
+        messages.print("stopped")
+
+
+@app.command()
+def demo() -> None:
+    """The whole story on real flights, with progress; ends in a summary and links."""
+    from ml_release.cli.demo import run_demo
+
+    found, settings, wiring = _open("flight_delay")
+    run_demo(found, settings=settings, wiring=wiring)
+
+
+def _settings() -> Settings:
+    refuse_telemetry()
+    return read_settings()
+
+
+def _open(name: str) -> tuple[ReleaseLine, Settings, Wiring]:
+    from ml_release.definitions import find_line
+    from ml_release.orchestration.wiring import local_wiring
+
+    settings = _settings()
+    return find_line(name), settings, local_wiring(settings)
+
+
+def _tell(text: str, document: dict[str, Any], *, as_json: bool) -> None:
+    from ml_release.cli.console import print_json, results
+
+    if as_json:
+        print_json(document)
+    else:
+        results.print(text, soft_wrap=True)
+
+
+def _tell_move(line: str, run: JobRun, *, as_json: bool) -> None:
+    moved = run.metadata["production_endpoint"]
+    text = (
+        f"{line}: version {moved['version']} answers all production traffic"
+        if moved["changed"]
+        else f"{line}: version {moved['version']} answers already; nothing was changed"
+    )
+    _tell(
+        f"{text} (commit {str(moved['commit'])[:12]}, before: {moved['before']}, withdrawn:"
+        f" {moved['withdrawn']})",
+        {
+            "line": line,
+            "version": moved["version"],
+            "changed": moved["changed"],
+            "commit": moved["commit"],
+            "before": moved["before"],
+            "withdrawn": moved["withdrawn"],
+            "run_id": run.run_id,
+        },
+        as_json=as_json,
+    )
+
+
+def main() -> None:
+    """Run the command; our errors become one message and an exit code."""
+    from rich.markup import escape
+
+    from ml_release.cli.console import messages
+
+    try:
+        app()
+    except MlReleaseError as error:
+        messages.print(f"[red]{escape(str(error))}[/red]", soft_wrap=True)
+        if isinstance(error, RefusedError):
+            sys.exit(REFUSED)
+        sys.exit(BAD_INPUT if isinstance(error, InputError | DeclarationError) else BROKEN)
+    except Exception:  # noqa: BLE001 (the last place: whatever broke is shown whole, with its exit code)
+        messages.print_exception(max_frames=4)
+        sys.exit(BROKEN)

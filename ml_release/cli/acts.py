@@ -1,0 +1,84 @@
+"""What commands do, each as one Dagster job with its request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ml_release.cli.running import JobRun, run_job
+from ml_release.errors import NotFoundError
+from ml_release.orchestration.jobs import REASON_TAG, training_request
+
+if TYPE_CHECKING:
+    from ml_release.orchestration.wiring import Wiring
+    from ml_release.settings import Settings
+    from ml_release.spec.release_line import ReleaseLine
+
+
+def train(
+    line: ReleaseLine,
+    *,
+    first: str | None,
+    last: str | None,
+    settings: Settings,
+    wiring: Wiring,
+    reason: str = "asked for on the command line",
+) -> JobRun:
+    """Snapshot to registered version over some months, all that have landed for None."""
+    landed = wiring.landing.partitions(line.landing)
+    if not landed:
+        message = f"{line.name}: expected landed partitions below {settings.data}, found none"
+        raise NotFoundError(message)
+    begin, end = first or landed[0], last or landed[-1]
+    # Snapshots and features are made again for the window and for what its history looks back to.
+    earliest = line.landing.with_earlier(begin, count=line.lookback_partitions)[0]
+    config, tags = training_request(line, first=begin, last=end, fresh_from=earliest)
+    return run_job(
+        f"{line.name}_train",
+        settings=settings,
+        wiring=wiring,
+        run_config=config,
+        tags={**tags, REASON_TAG: reason},
+    )
+
+
+def promote(
+    line: ReleaseLine,
+    version: int | None,
+    *,
+    by: str,
+    reason: str,
+    settings: Settings,
+    wiring: Wiring,
+) -> JobRun:
+    """Declare a registered version, the newest for None."""
+    config = {"by": by, "reason": reason, **({} if version is None else {"version": version})}
+    return run_job(
+        f"{line.name}_promote",
+        settings=settings,
+        wiring=wiring,
+        run_config={"ops": {f"{line.name}__production_endpoint": {"config": config}}},
+    )
+
+
+def roll_back(
+    line: ReleaseLine,
+    version: int | None,
+    *,
+    by: str,
+    reason: str,
+    settings: Settings,
+    wiring: Wiring,
+) -> JobRun:
+    """Restore the last version that may serve, or the one named."""
+    config = {"by": by, "reason": reason, **({} if version is None else {"version": version})}
+    return run_job(
+        f"{line.name}_rollback",
+        settings=settings,
+        wiring=wiring,
+        run_config={"ops": {f"{line.name}_roll_back": {"config": config}}},
+    )
+
+
+def monitor(line: ReleaseLine, *, settings: Settings, wiring: Wiring) -> JobRun:
+    """Read the inference log and judge it."""
+    return run_job(f"{line.name}_monitor", settings=settings, wiring=wiring)

@@ -1,0 +1,322 @@
+"""What every adapter of `Deployments` has to do, and what the Git repository shows besides."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+import pytest
+from dulwich.repo import Repo
+
+from ml_release.adapters.git_deployments import GitDeployments, trailers_of
+from ml_release.adapters.in_memory import InMemoryDeployments
+from ml_release.errors import (
+    DeclarationError,
+    InputError,
+    MlReleaseError,
+    StaleWriteError,
+    UnavailableError,
+)
+from ml_release_tests.domain.test_deployment import state, variant
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ml_release.domain.deployment import Declaration, DeclaredState
+    from ml_release.ports import Deployments
+
+LINE = "flight_delay"
+AT = datetime(2013, 4, 1, 12, 0, 0, tzinfo=UTC)
+TRAILERS = {"Actor": "someone", "Reason": "because: it is good", "Approved-By": "a <a@b.c>"}
+
+
+@pytest.fixture(params=["in_memory", "git"])
+def deployments(request: pytest.FixtureRequest, tmp_path: Path) -> Deployments:
+    if request.param == "in_memory":
+        return InMemoryDeployments()
+    return GitDeployments(tmp_path / "deployments")
+
+
+def declare(
+    deployments: Deployments,
+    declared: DeclaredState,
+    expected_commit: str | None = None,
+    *,
+    at: datetime = AT,
+) -> Declaration:
+    return deployments.declare(declared, expected_commit=expected_commit, trailers=TRAILERS, at=at)
+
+
+def test_nothing_is_declared_at_first(deployments: Deployments) -> None:
+    """Reading makes nothing."""
+    assert deployments.read(LINE, "production") is None
+    assert deployments.history(LINE, "production") == ()
+
+
+def test_what_was_declared_is_read_with_who_when_and_why(deployments: Deployments) -> None:
+    """The declaration returned is the one that stands."""
+    at = AT.astimezone(timezone(timedelta(hours=-4)))
+    made = declare(deployments, state(), at=at)
+    assert deployments.read(LINE, "production") == made
+    assert made.state == state()
+    assert (made.actor, made.reason) == ("someone", "because: it is good")
+    assert made.committed_at == "2013-04-01T12:00:00+00:00"
+
+
+def test_history_is_every_declaration_oldest_first(deployments: Deployments) -> None:
+    """Also when a clock ran backwards between them."""
+    first = declare(deployments, state(variant(1)), None)
+    second = declare(deployments, state(variant(2)), first.commit, at=AT - timedelta(days=1))
+    third = declare(deployments, state(variant(1), release="r3"), second.commit)
+    assert deployments.history(LINE, "production") == (first, second, third)
+    assert deployments.read(LINE, "production") == third
+
+
+@pytest.mark.parametrize(
+    "expected", ["first", "unknown", None], ids=["an older one", "an unknown one", "none"]
+)
+def test_a_writer_who_read_another_declaration_is_refused(
+    deployments: Deployments, expected: str | None
+) -> None:
+    """And nothing changes."""
+    first = declare(deployments, state(variant(1)))
+    second = declare(deployments, state(variant(2)), first.commit)
+    commit = {"first": first.commit, "unknown": "0" * 40, None: None}[expected]
+    with pytest.raises(StaleWriteError, match=f"found {second.commit}"):
+        declare(deployments, state(variant(3)), commit)
+    assert deployments.history(LINE, "production") == (first, second)
+
+
+def test_expecting_a_declaration_where_there_is_none_is_refused(deployments: Deployments) -> None:
+    """The writer looked into another repository."""
+    with pytest.raises(StaleWriteError, match="found None"):
+        declare(deployments, state(), "0" * 40)
+    assert deployments.read(LINE, "production") is None
+
+
+def test_declaring_what_stands_already_changes_nothing(deployments: Deployments) -> None:
+    """A retried act gets the declaration that stands, and the next writer is not stale."""
+    first = declare(deployments, state(variant(1)))
+    assert declare(deployments, state(variant(1)), first.commit) == first
+    assert deployments.history(LINE, "production") == (first,)
+    second = declare(deployments, state(variant(2)), first.commit)
+    assert deployments.read(LINE, "production") == second
+
+
+def test_lines_and_environments_do_not_disturb_one_another(deployments: Deployments) -> None:
+    """Another line's declaration makes nobody stale."""
+    first = declare(deployments, state())
+    other = declare(deployments, state(line="credit_risk"))
+    staging = declare(deployments, state(environment="staging"))
+    assert deployments.read(LINE, "production") == first
+    second = declare(deployments, state(variant(2)), first.commit)
+    assert deployments.read("credit_risk", "production") == other
+    assert deployments.read(LINE, "staging") == staging
+    assert deployments.history(LINE, "production") == (first, second)
+
+
+@pytest.mark.parametrize(
+    "trailers",
+    [
+        pytest.param({"Reason": "a\nApproved-By: boss"}, id="line break"),
+        pytest.param({"Reason": "a\rApproved-By: boss"}, id="carriage return"),
+        pytest.param({"Reason": "a\u2028Approved-By: boss"}, id="line separator"),
+        pytest.param({"Reason": ""}, id="no reason"),
+        pytest.param({"Approved-By: boss": "x"}, id="a colon in the key"),
+        pytest.param({"a\nb": "x"}, id="a line break in the key"),
+    ],
+)
+def test_a_trailer_that_could_forge_another_is_refused(
+    deployments: Deployments, trailers: dict[str, str]
+) -> None:
+    """Who approved what is not decided by a reason's text."""
+    with pytest.raises(InputError, match="expected one line"):
+        deployments.declare(state(), expected_commit=None, trailers=trailers, at=AT)
+    assert deployments.read(LINE, "production") is None
+
+
+def test_without_trailers_actor_and_reason_are_unknown(deployments: Deployments) -> None:
+    """They are not read out of the summary."""
+    made = deployments.declare(state(), expected_commit=None, trailers={}, at=AT)
+    assert (made.actor, made.reason) == ("unknown", "unknown")
+    assert deployments.read(LINE, "production") == made
+
+
+def test_a_line_is_a_plain_name(deployments: Deployments) -> None:
+    """It becomes part of a path."""
+    with pytest.raises(DeclarationError):
+        deployments.read("../x", "production")
+
+
+def together(*works: object) -> list[object]:
+    """Results and errors of functions that start at once."""
+    results: list[object] = []
+    start = threading.Barrier(len(works))
+
+    def run(work: object) -> None:
+        assert callable(work)
+        start.wait()
+        try:
+            results.append(work())
+        except MlReleaseError as error:
+            results.append(error)
+
+    threads = [threading.Thread(target=run, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+@pytest.mark.parametrize("standing", [False, True], ids=["the first", "the next"])
+def test_of_writers_at_once_exactly_one_wins(deployments: Deployments, standing: bool) -> None:
+    """The others are told that they are stale, and only one declaration is added."""
+    expected = declare(deployments, state(release="r0")).commit if standing else None
+    works = [
+        lambda n=n: declare(deployments, state(variant(n)), expected)  # type: ignore[misc]
+        for n in range(1, 7)
+    ]
+    results = together(*works)
+    stale = [result for result in results if isinstance(result, StaleWriteError)]
+    (winner,) = [result for result in results if not isinstance(result, Exception)]
+    assert (len(results), len(stale)) == (6, 5)
+    assert deployments.read(LINE, "production") == winner
+    assert len(deployments.history(LINE, "production")) == 1 + standing
+
+
+def test_writers_of_different_lines_all_win(deployments: Deployments) -> None:
+    """Also when the repository is made by them."""
+    works = [
+        lambda n=n: declare(deployments, state(line=f"line{n}"))  # type: ignore[misc]
+        for n in range(6)
+    ]
+    results = together(*works)
+    assert [result for result in results if isinstance(result, Exception)] == []
+    for n in range(6):
+        found = deployments.read(f"line{n}", "production")
+        assert found is not None
+        assert found.state.line == f"line{n}"
+
+
+@pytest.fixture
+def git(tmp_path: Path) -> GitDeployments:
+    return GitDeployments(tmp_path / "deployments")
+
+
+def commit_files(root: Path, files: dict[str, bytes]) -> None:
+    """What a person could commit by hand."""
+    from dulwich.objects import Blob, Commit, Tree
+
+    with Repo(str(root)) as repository:
+        head = repository.refs[b"refs/heads/main"]  # type: ignore[index]
+        old = repository[head]
+        assert isinstance(old, Commit)
+        store = repository.object_store
+        root_tree = repository[old.tree]
+        assert isinstance(root_tree, Tree)
+        folder = repository[root_tree[b"applications"][1]]
+        assert isinstance(folder, Tree)
+        for name, content in files.items():
+            blob = Blob.from_string(content)
+            store.add_object(blob)
+            folder.add(name.encode(), 0o100644, blob.id)
+        store.add_object(folder)
+        root_tree.add(b"applications", 0o040000, folder.id)
+        store.add_object(root_tree)
+        new = Commit()
+        new.tree, new.parents = root_tree.id, [old.id]
+        new.author = new.committer = b"a person <a@b.c>"
+        new.author_time = new.commit_time = int(AT.timestamp())
+        new.author_timezone = new.commit_timezone = 0
+        new.message = b"by hand"
+        store.add_object(new)
+        repository.refs[b"refs/heads/main"] = new.id  # type: ignore[index]
+
+
+def test_git_names_the_lines_that_have_a_declared_state(
+    git: GitDeployments, tmp_path: Path
+) -> None:
+    """Per environment; a stray file among the applications is no line and breaks nothing."""
+    assert git.lines("production") == ()
+    declare(git, state(line="b_line"))
+    declare(git, state(line="a_line"))
+    declare(git, state(line="only_staging", environment="staging"))
+    commit_files(tmp_path / "deployments", {"README.md": b"hello", "stray": b"x"})
+    assert git.lines("production") == ("a_line", "b_line")
+    assert git.lines("staging") == ("only_staging",)
+
+
+def test_git_head_moves_with_every_declaration(git: GitDeployments) -> None:
+    """A watcher compares one commit for all lines."""
+    assert git.head() is None
+    first = declare(git, state())
+    assert git.head() == first.commit
+    other = declare(git, state(line="other"))
+    assert git.head() == other.commit != first.commit
+
+
+def test_git_keeps_the_whole_file_and_the_trailers_in_each_commit(
+    git: GitDeployments, tmp_path: Path
+) -> None:
+    """The log of the repository is the audit trail."""
+    declare(git, state())
+    with Repo(str(tmp_path / "deployments")) as repository:
+        (entry,) = list(repository.get_walker())
+        message = entry.commit.message.decode()
+        assert repository.refs.get_symrefs()[b"HEAD"] == b"refs/heads/main"  # type: ignore[index]
+    assert message.startswith(f"{LINE} production: champion version 1 at 100 %\n\n")
+    assert trailers_of(message) == TRAILERS
+
+
+def test_git_reads_a_file_that_somebody_broke_as_a_declaration_error(
+    git: GitDeployments, tmp_path: Path
+) -> None:
+    """With path and commit; the other lines stay readable."""
+    declare(git, state())
+    other = declare(git, state(line="other"))
+    path = "applications/flight_delay/overlays/production/model-config.yaml"
+    from ml_release.adapters import git_deployments as module
+
+    with Repo(str(tmp_path / "deployments")) as repository:
+        head = module._head(repository)
+        assert head is not None
+        from dulwich.objects import Blob, Commit
+
+        blob = Blob.from_string(b"data: {}")
+        repository.object_store.add_object(blob)
+        old = repository[head]
+        assert isinstance(old, Commit)
+        new = old.copy()
+        assert isinstance(new, Commit)
+        new.tree = module._with_file(repository, old.tree, path.split("/"), blob.id)
+        new.parents = [old.id]
+        repository.object_store.add_object(new)
+        repository.refs.set_if_equals(module._BRANCH, head, new.id)
+    with pytest.raises(DeclarationError, match=f"{path} at commit {new.id.decode()[:12]}"):
+        git.read(LINE, "production")
+    assert git.read("other", "production") == other
+    assert git.lines("production") == (LINE, "other")
+
+
+def test_git_says_what_to_do_about_a_lock_that_a_killed_writer_left(
+    git: GitDeployments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not an exception of the vendor, and nothing is declared."""
+    first = declare(git, state(variant(1)))
+    lock = tmp_path / "deployments" / "refs" / "heads" / "main.lock"
+    lock.touch()
+    monkeypatch.setattr("ml_release.adapters.git_deployments.time.sleep", lambda _: None)
+    with pytest.raises(UnavailableError, match=r"remove .*main\.lock"):
+        declare(git, state(variant(2)), first.commit)
+    lock.unlink()
+    declare(git, state(variant(2)), first.commit)
+
+
+def test_git_refuses_a_folder_of_other_files(tmp_path: Path) -> None:
+    """It does not scatter a repository among them."""
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="found other files"):
+        declare(GitDeployments(tmp_path), state())
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

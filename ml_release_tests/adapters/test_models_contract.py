@@ -1,0 +1,151 @@
+"""What every adapter of `ModelStore` has to do, and how files on disk are guarded."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ml_release.adapters.in_memory import InMemoryModels
+from ml_release.adapters.model_files import MANIFEST, ModelFiles
+from ml_release.domain.identity import digest_hex
+from ml_release.errors import InputError, IntegrityError, NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from ml_release.ports import ModelStore
+
+FILES = {"model.onnx": b"\x00model", "plan.json": b"{}"}
+
+
+@pytest.fixture(params=["in_memory", "files"])
+def models(request: pytest.FixtureRequest, tmp_path: Path) -> ModelStore:
+    return InMemoryModels() if request.param == "in_memory" else ModelFiles(tmp_path)
+
+
+def test_an_artefact_is_read_as_it_was_published(models: ModelStore) -> None:
+    """Every byte of every file, and no file besides."""
+    assert models.read(models.publish(FILES)) == FILES
+
+
+def test_the_digest_is_that_of_the_content(models: ModelStore) -> None:
+    """Names and bytes decide, the order of the files does not."""
+    digest = models.publish(FILES)
+    assert models.publish(dict(reversed(FILES.items()))) == digest
+    others = [
+        {**FILES, "plan.json": b"{ }"},
+        {**FILES, "more.json": b""},
+        {"model.onnx": FILES["model.onnx"], "plan2.json": b"{}"},
+        {"model.onnx": b"{}", "plan.json": FILES["model.onnx"]},
+    ]
+    assert len({digest, *(models.publish(other) for other in others)}) == 5
+
+
+def test_an_artefact_that_was_not_published_is_not_found(models: ModelStore) -> None:
+    """And the message says what to do."""
+    with pytest.raises(NotFoundError, match="register it again"):
+        models.read("sha256:" + "0" * 64)
+
+
+@pytest.mark.parametrize("digest", ["", "latest", "sha256:../../x", "sha256:" + "0" * 63])
+def test_a_digest_that_is_none_is_refused(models: ModelStore, digest: str) -> None:
+    """Nothing is served by a name, and no path is made of one."""
+    with pytest.raises(IntegrityError, match="64 hexadecimal digits"):
+        models.read(digest)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [{}, {"": b""}, {"..": b""}, {"a/b": b""}, {"../a": b""}],
+    ids=["none", "no name", "parent", "folder", "outside"],
+)
+def test_what_is_no_plain_file_name_is_refused(
+    models: ModelStore, files: Mapping[str, bytes]
+) -> None:
+    """An artefact cannot reach out of its folder, and an empty one is none."""
+    with pytest.raises(InputError, match="expected plain file names"):
+        models.publish(files)
+
+
+def test_publishing_at_once_gives_one_whole_artefact(models: ModelStore) -> None:
+    """Every publisher gets the digest, and the artefact can be read."""
+    files = {f"file{n}": bytes([n]) * 50_000 for n in range(5)}
+    digests: list[str] = []
+    threads = [
+        threading.Thread(target=lambda: digests.append(models.publish(files))) for _ in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(digests) == 6
+    assert len(set(digests)) == 1
+    assert models.read(digests[0]) == files
+
+
+def test_a_file_changed_in_memory_is_noticed() -> None:
+    """The in-memory store verifies as the real one does."""
+    models = InMemoryModels()
+    digest = models.publish(FILES)
+    models.artefacts[digest]["plan.json"] = b"[]"
+    with pytest.raises(IntegrityError):
+        models.read(digest)
+
+
+@pytest.mark.parametrize("name", [*FILES, MANIFEST])
+def test_one_changed_byte_is_noticed_by_reader_and_publisher(tmp_path: Path, name: str) -> None:
+    """In any file and in the manifest itself; publishing again trusts no folder name."""
+    models = ModelFiles(tmp_path)
+    digest = models.publish(FILES)
+    path = tmp_path / digest_hex(digest) / name
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(IntegrityError, match=name.split(".", maxsplit=1)[0]):
+        models.read(digest)
+    with pytest.raises(IntegrityError):
+        models.publish(FILES)
+
+
+def test_a_missing_file_is_noticed(tmp_path: Path) -> None:
+    """The manifest names it."""
+    models = ModelFiles(tmp_path)
+    digest = models.publish(FILES)
+    (tmp_path / digest_hex(digest) / "plan.json").unlink()
+    with pytest.raises(IntegrityError, match=r"names plan\.json, which is missing"):
+        models.read(digest)
+
+
+def test_a_file_beside_the_manifest_is_not_part_of_the_artefact(tmp_path: Path) -> None:
+    """What was not published is not read."""
+    models = ModelFiles(tmp_path)
+    digest = models.publish(FILES)
+    (tmp_path / digest_hex(digest) / "extra").write_bytes(b"x")
+    assert models.read(digest) == FILES
+
+
+def test_the_manifest_is_not_a_file_to_publish(tmp_path: Path) -> None:
+    """It would replace the one the digest is of."""
+    with pytest.raises(InputError, match=MANIFEST):
+        ModelFiles(tmp_path).publish({MANIFEST: b"{}"})
+
+
+def test_a_publisher_that_breaks_leaves_no_artefact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder appears whole or not at all, and the draft is removed."""
+    models = ModelFiles(tmp_path)
+
+    def full(_: int) -> None:
+        message = "no space left on device"
+        raise OSError(message)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ml_release.adapters.model_files.os.fsync", full)
+        with pytest.raises(OSError, match="no space left"):
+            models.publish(FILES)
+    assert list(tmp_path.iterdir()) == []
+    assert models.read(models.publish(FILES)) == FILES

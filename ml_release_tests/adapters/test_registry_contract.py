@@ -1,0 +1,222 @@
+"""What every adapter of `ModelRegistry`, `Experiments` and `ExperimentRun` has to do.
+
+To run them on one more adapter, write its `World` and add it to ``WORLDS``.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from ml_release.adapters.in_memory import InMemoryExperiments, InMemoryRegistry
+from ml_release.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ml_release.domain.identity import ModelVersion
+    from ml_release.ports import ExperimentRun, Experiments, ModelRegistry
+
+LINE = "flight_delay"
+NAN = float("nan")
+
+
+class World(Protocol):
+    """A registry with its experiments, and a look at what a port does not show."""
+
+    registry: ModelRegistry
+    experiments: Experiments
+
+    def start(self) -> ExperimentRun:
+        """Open a run."""
+
+    def alias(self, line: str, alias: str) -> int | None:
+        """Version that an alias names."""
+
+    def metrics(self, run_id: str) -> dict[str, float]:
+        """Metrics that a run has."""
+
+    def params(self, run_id: str) -> dict[str, str]:
+        """Parameters that a run has."""
+
+    def file(self, run_id: str, path: str) -> bytes | None:
+        """An artefact of a run."""
+
+
+class InMemoryWorld:
+    def __init__(self, _: Path) -> None:
+        self._memory = InMemoryExperiments()
+        self._registry = InMemoryRegistry(self._memory)
+        self.registry: ModelRegistry = self._registry
+        self.experiments: Experiments = self._memory
+
+    def start(self) -> ExperimentRun:
+        return self._memory.start()
+
+    def alias(self, line: str, alias: str) -> int | None:
+        return self._registry.aliases.get((line, alias))
+
+    def metrics(self, run_id: str) -> dict[str, float]:
+        return self._memory.resume(run_id).metrics
+
+    def params(self, run_id: str) -> dict[str, str]:
+        return self._memory.resume(run_id).params
+
+    def file(self, run_id: str, path: str) -> bytes | None:
+        return self._memory.resume(run_id).files.get(path)
+
+
+WORLDS = {"in_memory": InMemoryWorld}
+
+
+@pytest.fixture(params=list(WORLDS.values()), ids=list(WORLDS))
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
+    made: World = request.param(tmp_path)
+    return made
+
+
+def digest(number: int) -> str:
+    return f"sha256:{number:064d}"
+
+
+def register(world: World, number: int = 1, *, line: str = LINE) -> ModelVersion:
+    return world.registry.register(
+        line,
+        model_digest=digest(number),
+        run_id=world.start().run_id,
+        tags={"feature_version": f"f{number}"},
+    )
+
+
+def test_nothing_is_registered_at_first(world: World) -> None:
+    """A line that nobody registered has no versions; that is no error."""
+    assert world.registry.versions(LINE) == ()
+
+
+def test_versions_are_counted_from_one_per_line(world: World) -> None:
+    """Another line has its own numbers."""
+    registered = [register(world, 1), register(world, 2), register(world, 1, line="other")]
+    assert [version.number for version in registered] == [1, 2, 1]
+    assert [version.line for version in registered] == [LINE, LINE, "other"]
+
+
+def test_versions_are_listed_in_the_order_of_their_numbers(world: World) -> None:
+    """As numbers: the tenth comes after the ninth. With digest and tags as registered."""
+    registered = tuple(register(world, number) for number in range(1, 12))
+    listed = world.registry.versions(LINE)
+    assert [version.number for version in listed] == list(range(1, 12))
+    assert [version.model_digest for version in listed] == [v.model_digest for v in registered]
+    assert [version.tags["feature_version"] for version in listed] == [
+        f"f{number}" for number in range(1, 12)
+    ]
+
+
+def test_a_model_that_is_registered_already_keeps_its_version(world: World) -> None:
+    """A retried registration adds nothing, whatever came between and whichever run asks."""
+    first = register(world, 1)
+    register(world, 2)
+    again = register(world, 1)
+    assert (again.number, again.model_digest) == (first.number, first.model_digest)
+    assert len(world.registry.versions(LINE)) == 2
+
+
+def test_the_same_model_in_another_line_is_another_version(world: World) -> None:
+    """Digests are looked up in their line only."""
+    register(world, 1)
+    assert register(world, 1, line="other").line == "other"
+    assert len(world.registry.versions("other")) == 1
+
+
+def test_an_alias_names_one_version_and_can_be_moved(world: World) -> None:
+    """Pointing it twice is the same as once."""
+    register(world, 1)
+    register(world, 2)
+    assert world.alias(LINE, "champion") is None
+    for number in (1, 2, 2):
+        world.registry.point_alias(LINE, "champion", number)
+        assert world.alias(LINE, "champion") == number
+
+
+@pytest.mark.parametrize("number", [0, 2, 99])
+def test_an_alias_cannot_name_a_version_that_does_not_exist(world: World, number: int) -> None:
+    """And stays where it was."""
+    register(world, 1)
+    world.registry.point_alias(LINE, "champion", 1)
+    with pytest.raises(NotFoundError):
+        world.registry.point_alias(LINE, "champion", number)
+    assert world.alias(LINE, "champion") == 1
+
+
+def test_an_alias_of_a_line_without_versions_is_not_found(world: World) -> None:
+    """Not an exception of the vendor."""
+    with pytest.raises(NotFoundError):
+        world.registry.point_alias("other", "champion", 1)
+
+
+def test_tags_of_a_run_are_read_back(world: World) -> None:
+    """A later tag of the same name stands; other runs have none of them."""
+    run, other = world.start(), world.start()
+    run.tag({"data_digest": "a", "model_digest": "b"})
+    run.tag({"data_digest": "c"})
+    tags = world.registry.run_tags(run.run_id)
+    assert (tags["data_digest"], tags["model_digest"]) == ("c", "b")
+    assert "data_digest" not in world.registry.run_tags(other.run_id)
+
+
+def test_a_run_that_does_not_exist_is_not_found(world: World) -> None:
+    """For its tags as for adding to it."""
+    with pytest.raises(NotFoundError):
+        world.registry.run_tags("0" * 32)
+    with pytest.raises(NotFoundError):
+        world.experiments.resume("0" * 32)
+
+
+def test_a_resumed_run_is_the_same_run(world: World) -> None:
+    """What is added shows beside what was there."""
+    run = world.start()
+    run.tag({"first": "1"})
+    resumed = world.experiments.resume(run.run_id)
+    assert resumed.run_id == run.run_id
+    resumed.tag({"second": "2"})
+    tags = world.registry.run_tags(run.run_id)
+    assert (tags["first"], tags["second"]) == ("1", "2")
+
+
+def test_metrics_that_are_not_finite_are_left_out(world: World) -> None:
+    """A metric that could not be computed is not a number in a chart."""
+    run = world.start()
+    run.log(
+        params={"learning_rate": 0.06, "loss": "log"},
+        metrics={"auc": 0.7, "bad": NAN, "worse": float("inf"), "zero": 0.0},
+    )
+    assert world.metrics(run.run_id) == {"auc": 0.7, "zero": 0.0}
+    assert world.params(run.run_id) == {"learning_rate": "0.06", "loss": "log"}
+
+
+def test_files_of_a_run_are_kept(world: World) -> None:
+    """Byte for byte, in their folder."""
+    run = world.start()
+    run.keep("model", {"model.onnx": b"\x00\xff", "plan.json": b"{}"})
+    assert world.file(run.run_id, "model/model.onnx") == b"\x00\xff"
+    assert world.file(run.run_id, "model/plan.json") == b"{}"
+    assert world.file(run.run_id, "model/other") is None
+
+
+def test_registering_one_model_at_once_gives_one_version_in_memory(tmp_path: Path) -> None:
+    """Two runs of one job do not number the same artefact twice."""
+    world = InMemoryWorld(tmp_path)
+    run_id = world.start().run_id
+    numbers: list[int] = []
+
+    def work() -> None:
+        version = world.registry.register(LINE, model_digest=digest(1), run_id=run_id, tags={})
+        numbers.append(version.number)
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert numbers == [1] * 6

@@ -1,0 +1,36 @@
+"""A killed server: what was acknowledged is in the log."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ml_release_tests.serving.load import Load
+
+if TYPE_CHECKING:
+    from ml_release_tests.serving.world import World
+
+
+@pytest.mark.parametrize("after_seconds", [0.3, 0.6])
+def test_an_acknowledged_request_survives_a_kill(world: World, after_seconds: float) -> None:
+    """SIGKILL under load loses none of them, and the next server writes a segment of its own."""
+    with world.server() as (url, process):
+        load = Load(url)
+        load.start()
+        time.sleep(after_seconds)
+        process.kill()
+        process.wait()
+        load.stop()
+    with world.server() as (url, _):
+        again = Load(url, threads=1, limit=5)
+        again.start()
+        again.stop()
+    frame = world.logged()
+    logged = dict(zip(frame["request_id"], frame["prediction"], strict=True))
+    assert len(load.acknowledged) > 20
+    assert {a.request_id for a in load.acknowledged} <= set(logged)
+    assert all(logged[a.request_id] == a.prediction for a in load.acknowledged)
+    segments = {path.name for path in (world.settings.inference / "small_line").iterdir()}
+    assert len(segments) == 2

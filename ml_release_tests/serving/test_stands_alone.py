@@ -1,0 +1,24 @@
+"""The server starts without the release system."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from ml_release_tests.serving.world import ROOT
+
+
+def test_the_server_imports_nothing_of_the_release_system() -> None:
+    """Neither Dagster nor MLflow, pandas or scikit-learn is loaded, nor a part that needs them."""
+    script = """
+import sys
+import ml_release.serving.server, ml_release.serving.__main__, onnxruntime
+heavy = {"dagster", "mlflow", "pandas", "sklearn", "pandera", "scipy", "deltalake", "pyarrow"}
+own = {"workflows", "spec", "lines", "orchestration", "definitions", "cli"}
+found = heavy & set(sys.modules) | {f"ml_release.{name}" for name in own} & set(sys.modules)
+print(sorted(found))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
