@@ -185,14 +185,13 @@ def up(
         mlflow_service,
         running,
     )
-    from ml_release.orchestration.instance import prepare_dagster_home
+    from ml_release.orchestration.instance import prepare_workspace
 
     settings = _settings()
-    prepare_dagster_home(settings)
     services = [
         endpoint_service(settings.server_port),
         mlflow_service(mlflow_port, settings),
-        dagster_service(dagster_port),
+        dagster_service(dagster_port, workspace=prepare_workspace(settings)),
     ]
     # A supervisor stops us with SIGTERM; the block below has to end as it does for Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -59,14 +59,13 @@ def endpoint_service(port: int) -> Service:
     )
 
 
-def dagster_service(port: int) -> Service:
+def dagster_service(port: int, *, workspace: Path) -> Service:
     """The Dagster UI with its daemon, which runs the sensors and the queue."""
     return Service(
         name="dagster",
         command=[
             *(sys.executable, "-m", "dagster", "dev"),
-            *("-m", "ml_release.definitions", "--location-name", "ml_release"),
-            *("-h", LOOPBACK, "-p", str(port)),
+            *("-w", str(workspace), "-h", LOOPBACK, "-p", str(port)),
         ],
         port=port,
         ready=f"http://{LOOPBACK}:{port}/server_info",

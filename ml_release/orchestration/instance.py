@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from ml_release.settings import Settings
 
 _FILE = "dagster.yaml"
+_WORKSPACE = {
+    "load_from": [
+        {"python_module": {"module_name": "ml_release.definitions", "location_name": "ml_release"}}
+    ]
+}
 # Paths of the working folder; under a home of its own Dagster chooses these places by itself.
 _PLACES = ("storage", "local_artifact_storage", "compute_logs")
 _BARE = {"telemetry": {"enabled": False}}
@@ -27,6 +32,13 @@ def prepare_dagster_home(settings: Settings) -> Path:
         kept = {key: value for key, value in declared.items() if key not in _PLACES}
         (home / _FILE).write_text(yaml.safe_dump(kept, sort_keys=False), encoding="utf-8")
     return home
+
+
+def prepare_workspace(settings: Settings) -> Path:
+    """Say in the home folder what the Dagster UI loads, wherever it is started; return the file."""
+    path = prepare_dagster_home(settings) / "workspace.yaml"
+    path.write_text(yaml.safe_dump(_WORKSPACE, sort_keys=False), encoding="utf-8")
+    return path
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:

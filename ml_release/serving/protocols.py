@@ -133,8 +133,8 @@ def _flat(tensor: _Tensor) -> Values:
         data = [item[0] if type(item) is list and len(item) == 1 else item for item in data]
     if tensor.shape != [n, 1] and (is_nested or tensor.shape != [n]):
         message = (
-            f"field {tensor.name!r}: expected shape [{n}] or [{n}, 1] for {n} values, found"
-            f" {tensor.shape}"
+            f"field {tensor.name!r}: expected shape {'' if is_nested else f'[{n}] or '}[{n}, 1],"
+            f" found {tensor.shape} with {n} {'lists' if is_nested else 'values'}"
         )
         raise InputError(message)
     return data

@@ -174,10 +174,7 @@ def together(*works: object) -> list[object]:
 def test_of_writers_at_once_exactly_one_wins(deployments: Deployments, standing: bool) -> None:
     """The others are told that they are stale, and only one declaration is added."""
     expected = declare(deployments, state(release="r0")).commit if standing else None
-    works = [
-        lambda n=n: declare(deployments, state(variant(n)), expected)  # type: ignore[misc]
-        for n in range(1, 7)
-    ]
+    works = [lambda n=n: declare(deployments, state(variant(n)), expected) for n in range(1, 7)]
     results = together(*works)
     stale = [result for result in results if isinstance(result, StaleWriteError)]
     (winner,) = [result for result in results if not isinstance(result, Exception)]
@@ -188,10 +185,7 @@ def test_of_writers_at_once_exactly_one_wins(deployments: Deployments, standing:
 
 def test_writers_of_different_lines_all_win(deployments: Deployments) -> None:
     """Also when the repository is made by them."""
-    works = [
-        lambda n=n: declare(deployments, state(line=f"line{n}"))  # type: ignore[misc]
-        for n in range(6)
-    ]
+    works = [lambda n=n: declare(deployments, state(line=f"line{n}")) for n in range(6)]
     results = together(*works)
     assert [result for result in results if isinstance(result, Exception)] == []
     for n in range(6):

@@ -110,7 +110,8 @@ def test_changing_what_was_read_does_not_change_what_arrived(world: World) -> No
     """The landing zone is read only."""
     source = LandingSource(rows="{partition}.parquet", first_partition="2013-01")
     world.deliver("2013-01.parquet", ROWS)
-    world.landing.read(source, "2013-01")["rows"].loc[0, "a"] = 7.0
+    rows = world.landing.read(source, "2013-01")["rows"]
+    rows.loc[0, "a"] = 7.0
     assert world.landing.read(source, "2013-01")["rows"].loc[0, "a"] == 1.5
 
 

@@ -262,12 +262,16 @@ def data_file(root: Path) -> Path:
 
 
 def test_delta_notices_rows_that_were_changed_on_disk(delta: DeltaTables, tmp_path: Path) -> None:
-    """Also when the file is a good Parquet file of the same shape."""
+    """Also when the file is a good one of the same shape, and the log was made to agree."""
     snapshot = write(delta, frame(1, 2))
     path = data_file(tmp_path)
+    size = path.stat().st_size
     changed = pd.read_parquet(path, partitioning=None)
     changed["number"] += 1e-9
     changed.to_parquet(path)
+    for log in (tmp_path / LINE / TABLE / "_delta_log").glob("*.json"):
+        text = log.read_text().replace(f'"size":{size}', f'"size":{path.stat().st_size}')
+        log.write_text(text)
     with pytest.raises(IntegrityError, match="expected digest"):
         delta.read(snapshot, TABLE)
 
@@ -283,7 +287,7 @@ def test_delta_files_that_cannot_be_read_are_an_integrity_error(
         path.write_bytes(path.read_bytes()[:-20])
     else:
         path.unlink()
-    with pytest.raises(IntegrityError, match="cannot be read|expected digest"):
+    with pytest.raises(IntegrityError, match="files that cannot be read"):
         delta.read(snapshot, TABLE)
 
 

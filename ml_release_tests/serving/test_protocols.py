@@ -214,7 +214,10 @@ CARRIER = {"name": "carrier", "shape": [1], "datatype": "BYTES", "data": ["UA"]}
         pytest.param([tensor(datatype="BOOL", data=[True]), CARRIER], "datatype", id="BOOL"),
         pytest.param([tensor(datatype="INT64"), CARRIER], "a whole number", id="half an INT64"),
         pytest.param([tensor(data=[1, 2], shape=[2]), CARRIER], "expected 2 rows", id="uneven"),
-        pytest.param([tensor(data=[[1, 2]]), CARRIER], "found a list", id="nested too deep"),
+        pytest.param([tensor(data=[[1]]), CARRIER], r"expected shape \[1, 1\]", id="nested"),
+        pytest.param(
+            [tensor(data=[[1, 2]], shape=[1, 1]), CARRIER], "found a list", id="two in a row"
+        ),
         pytest.param([], "missing fields", id="no tensors"),
     ],
 )

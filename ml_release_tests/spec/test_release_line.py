@@ -1,0 +1,186 @@
+"""A release line: contradictions are found when it is declared, all at once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+
+from ml_release.domain.features import Category, History, Number
+from ml_release.errors import DeclarationError, InputError
+from ml_release.spec.policies import Policies
+from ml_release.spec.release_line import LandingSource, ReleaseLine
+from ml_release_tests.spec.test_policies import GOOD
+
+SOURCE = LandingSource(rows="{partition}.parquet", first_partition="2013-01")
+
+
+def policies(*muted: str) -> Policies:
+    return Policies.model_validate({**GOOD, "drift": {"muted": muted}})
+
+
+def declare(**change: Any) -> ReleaseLine:
+    values: dict[str, Any] = {
+        "name": "line",
+        "objective": "to test",
+        "owner": "tests",
+        "landing": SOURCE,
+        "assemble": lambda tables: tables["rows"],
+        "schema_of": lambda: None,
+        "keys": ("id",),
+        "event_time": "at",
+        "event_day": "local",
+        "target": "label",
+        "label_delay": timedelta(days=1),
+        "favourable": 0,
+        "slices": ("carrier",),
+        "features": (
+            Number(name="distance", column="miles"),
+            Category(name="carrier", column="carrier"),
+            History(name="late_rate", keys=("dest",), window_days=28),
+        ),
+        "build_estimator": lambda parameters, seed: None,
+        "policies": policies("distance"),
+        **change,
+    }
+    return ReleaseLine(**values)
+
+
+def test_a_line_that_hangs_together_can_be_declared() -> None:
+    """Its functions are kept and not called."""
+    line = declare()
+    assert line.categories == ("carrier",)
+    rows = pd.DataFrame({"a": [1]})
+    assert line.assemble_rows({"rows": rows}) is rows
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        pytest.param({"name": "Flight-Delay"}, "release line 'Flight-Delay'", id="name"),
+        pytest.param({"target": "miles"}, "the target 'miles' is used as a feature", id="leak"),
+        pytest.param(
+            {"target": "dest"}, "the target 'dest' is used as a feature", id="leaking key"
+        ),
+        pytest.param(
+            {"policies": policies("temp")}, r"names no feature: \['temp'\]", id="unknown muted"
+        ),
+        pytest.param(
+            {"slices": ("gate",)}, r"slices are no request columns: \['gate'\]", id="unknown slice"
+        ),
+        pytest.param({"features": ()}, "  - features: ", id="no features"),
+        pytest.param({"keys": ()}, "  - keys: ", id="no keys"),
+        pytest.param({"favourable": 2}, "  - favourable: ", id="no outcome"),
+        pytest.param({"color": "red"}, "  - color: ", id="an unknown key"),
+        pytest.param({"assemble": "a function"}, "  - assemble: ", id="no function"),
+        pytest.param(
+            {
+                "features": (
+                    Number(name="x", column="carrier"),
+                    Category(name="x", column="carrier"),
+                )
+            },
+            "two features are named 'x'; column 'carrier' is used as number and as string",
+            id="contradicting features",
+        ),
+    ],
+)
+def test_a_line_that_makes_no_sense_is_refused(change: dict[str, Any], problem: str) -> None:
+    """Before anything runs, and as the author's error."""
+    with pytest.raises(DeclarationError, match=problem):
+        declare(**change)
+
+
+def test_all_problems_of_a_line_are_reported_together() -> None:
+    """An author mends the line once: contradictions together, and bad fields together."""
+    with pytest.raises(DeclarationError) as contradictions:
+        declare(name="X", target="miles", slices=("gate",), policies=policies("temp"))
+    for problem in ("release line 'X'", "'miles' is used", "['gate']", "['temp']"):
+        assert problem in str(contradictions.value)
+    with pytest.raises(DeclarationError) as fields:
+        declare(keys=(), favourable=7, owner=None, color="red")
+    for field in ("keys", "favourable", "owner", "color"):
+        assert f"  - {field}: " in str(fields.value)
+
+
+def test_a_line_cannot_be_changed_after_it_was_declared() -> None:
+    """A verdict names the policy it was judged under."""
+    with pytest.raises(ValidationError, match="frozen"):
+        declare().name = "other"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("change", "problems"),
+    [
+        pytest.param({"rows": "rows.parquet"}, ["{partition} once"], id="no partition"),
+        pytest.param(
+            {"rows": "{partition}/{partition}"}, ["{partition} once"], id="two partitions"
+        ),
+        pytest.param({"first_partition": "2013-13"}, ["'2013-13'"], id="no month"),
+        pytest.param({"last_partition": "2013"}, ["'2013'"], id="a year"),
+        pytest.param({"last_partition": "2012-12"}, ["2013-01 or later"], id="the end before"),
+        pytest.param(
+            {"rows": "x", "first_partition": "a", "last_partition": "b"},
+            ["{partition}", "'a'", "'b'"],
+            id="everything at once",
+        ),
+        pytest.param({"pattern": "x"}, ["pattern"], id="an unknown key"),
+    ],
+)
+def test_a_landing_source_that_makes_no_sense_is_refused(
+    change: dict[str, str], problems: list[str]
+) -> None:
+    """With every problem in one message."""
+    values = {"rows": "{partition}.parquet", "first_partition": "2013-01", **change}
+    with pytest.raises(ValidationError) as refused:
+        LandingSource.model_validate(values)
+    for problem in problems:
+        assert problem in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("partition", "count", "expected"),
+    [
+        pytest.param("2013-03", 0, ("2013-03",), id="none before"),
+        pytest.param("2013-03", 2, ("2013-01", "2013-02", "2013-03"), id="two before"),
+        pytest.param("2013-02", 5, ("2013-01", "2013-02"), id="not before the first"),
+        pytest.param("2014-01", 1, ("2013-12", "2014-01"), id="over the year"),
+    ],
+)
+def test_the_partitions_before_one_end_at_the_first_declared(
+    partition: str, count: int, expected: tuple[str, ...]
+) -> None:
+    """In order, the partition itself last."""
+    assert SOURCE.with_earlier(partition, count=count) == expected
+
+
+def test_months_between_two_include_both() -> None:
+    """Over the year; backwards there are none."""
+    assert SOURCE.between("2013-11", "2014-02") == ("2013-11", "2013-12", "2014-01", "2014-02")
+    assert SOURCE.between("2013-02", "2013-01") == ()
+
+
+@pytest.mark.parametrize("partition", ["2013", "2013-00", "2013-13", "x", "2013-01-01"])
+def test_a_partition_that_is_no_month_is_refused(partition: str) -> None:
+    """It came from a command line."""
+    with pytest.raises(InputError, match="expected a month as 2013-01"):
+        SOURCE.with_earlier(partition, count=1)
+
+
+@pytest.mark.parametrize(("window_days", "months"), [(1, 1), (28, 1), (29, 2), (56, 2), (57, 3)])
+def test_history_looks_back_far_enough_for_the_shortest_months(
+    window_days: int, months: int
+) -> None:
+    """A window that begins on the first of March may need all of February."""
+    feature = History(name="h", keys=("dest",), window_days=window_days)
+    line = declare(features=(feature,), slices=(), policies=policies())
+    assert line.lookback_partitions == months
+
+
+def test_without_history_no_earlier_partition_is_needed() -> None:
+    """Nothing is read that is not used."""
+    line = declare(features=(Number(name="distance", column="miles"),), slices=())
+    assert line.lookback_partitions == 0

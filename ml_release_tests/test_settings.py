@@ -1,0 +1,116 @@
+"""Settings: read from the environment once, with defaults, refused with the variable's name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ml_release.errors import InputError
+from ml_release.settings import Settings, read_settings
+
+
+def test_without_variables_everything_is_below_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Production is served on port 8500 of the loopback interface, and nothing is created."""
+    monkeypatch.chdir(tmp_path)
+    settings = read_settings({})
+    home = tmp_path / ".ml_release"
+    assert settings == Settings(
+        home=home,
+        data=tmp_path / "data",
+        tracking_uri=f"sqlite:///{home}/mlflow.db",
+        dagster_home=home / "dagster",
+        environment="production",
+        server_port=8500,
+    )
+    assert settings.server_url == "http://127.0.0.1:8500"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_part_can_point_elsewhere() -> None:
+    """By its own variable."""
+    settings = read_settings(
+        {
+            "ML_RELEASE_HOME": "/h",
+            "ML_RELEASE_DATA": "/d",
+            "MLFLOW_TRACKING_URI": "http://mlflow:5000",
+            "DAGSTER_HOME": "/dagster",
+            "ML_RELEASE_ENVIRONMENT": "staging",
+            "ML_RELEASE_PORT": "9000",
+        }
+    )
+    assert settings == Settings(
+        home=Path("/h"),
+        data=Path("/d"),
+        tracking_uri="http://mlflow:5000",
+        dagster_home=Path("/dagster"),
+        environment="staging",
+        server_port=9000,
+    )
+
+
+def test_the_home_moves_everything_generated() -> None:
+    """No part of the home folder lies outside it or in another part."""
+    settings = read_settings({"ML_RELEASE_HOME": "/h"})
+    parts = [
+        settings.lake,
+        settings.evidence,
+        settings.models,
+        settings.deployments,
+        settings.inference,
+        settings.online,
+        settings.mlflow_artifacts,
+        settings.dagster_home,
+    ]
+    assert len(set(parts)) == 8
+    assert {part.parent for part in parts} == {Path("/h")}
+    assert settings.tracking_uri == "sqlite:////h/mlflow.db"
+
+
+def test_relative_paths_are_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that changes its folder later still finds them."""
+    monkeypatch.chdir(tmp_path)
+    assert read_settings({"ML_RELEASE_HOME": "h"}).home == tmp_path / "h"
+    assert read_settings({"ML_RELEASE_DATA": "d"}).data == tmp_path / "d"
+
+
+def test_a_variable_that_is_empty_counts_as_not_set() -> None:
+    """An empty home would scatter everything over the working folder."""
+    names = [
+        "ML_RELEASE_HOME",
+        "ML_RELEASE_DATA",
+        "MLFLOW_TRACKING_URI",
+        "DAGSTER_HOME",
+        "ML_RELEASE_ENVIRONMENT",
+        "ML_RELEASE_PORT",
+    ]
+    assert read_settings(dict.fromkeys(names, "")) == read_settings({})
+
+
+def test_the_environment_of_the_process_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only here, and only at the edge."""
+    monkeypatch.setenv("ML_RELEASE_PORT", "1234")
+    assert read_settings().server_port == 1234
+
+
+@pytest.mark.parametrize(("port", "number"), [("1", 1), ("65535", 65535)])
+def test_ports_from_first_to_last_can_be_used(port: str, number: int) -> None:
+    """Both ends are included."""
+    assert read_settings({"ML_RELEASE_PORT": port}).server_port == number
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "http", "85.0", "8 500", "²", " "])
+def test_a_port_that_is_none_is_refused_by_its_name(port: str) -> None:
+    """Instead of a ValueError from somewhere."""
+    with pytest.raises(InputError, match=r"ML_RELEASE_PORT: expected 1 to 65535, found '"):
+        read_settings({"ML_RELEASE_PORT": port})
+
+
+def test_all_variables_that_cannot_be_used_are_named_together() -> None:
+    """An unknown environment is an error that lists the known ones."""
+    with pytest.raises(InputError) as refused:
+        read_settings({"ML_RELEASE_PORT": "x", "ML_RELEASE_ENVIRONMENT": "prod"})
+    assert "ML_RELEASE_PORT" in str(refused.value)
+    assert "expected staging or production, found 'prod'" in str(refused.value)
