@@ -140,4 +140,6 @@ def child_environment(settings: Settings) -> dict[str, str]:
         "ML_RELEASE_PORT": str(settings.server_port),
         "MLFLOW_TRACKING_URI": settings.tracking_uri,
         "DAGSTER_HOME": str(settings.dagster_home),
+        # The MLflow UI would start a queue with five workers for jobs that nobody sends.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }

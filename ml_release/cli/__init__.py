@@ -193,8 +193,10 @@ def up(
         mlflow_service(mlflow_port, settings),
         dagster_service(dagster_port, workspace=prepare_workspace(settings)),
     ]
-    # A supervisor stops us with SIGTERM; the block below has to end as it does for Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A supervisor stops us with SIGTERM, and a shell starts background jobs with SIGINT ignored:
+    # either has to end the block below as Ctrl-C does.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     try:
         with (
             messages.status("starting") as waiting,

@@ -92,15 +92,10 @@ def features_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=key,
-        deps=[
-            dg.AssetDep(
-                dg.AssetKey([line.name, "snapshot"]),
-                partition_mapping=dg.TimeWindowPartitionMapping(
-                    start_offset=-line.lookback_partitions,
-                    allow_nonexistent_upstream_partitions=True,
-                ),
-            )
-        ],
+        # Month to month, although history looks back into the month before: with that in the
+        # mapping, materializing January to March would ask for April's features too. What features
+        # were built from is recorded, and training refuses them once a snapshot was replaced.
+        deps=[dg.AssetKey([line.name, "snapshot"])],
         partitions_def=partitions_of(line),
         backfill_policy=dg.BackfillPolicy.single_run(),
         group_name=line.name,

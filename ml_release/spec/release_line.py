@@ -169,15 +169,6 @@ class ReleaseLine(BaseModel):
     output: str = "probability"
     policies: Policies
 
-    @model_validator(mode="wrap")
-    @classmethod
-    def _report_together(cls, values: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401 (pydantic)
-        try:
-            return validate(values)
-        except ValidationError as error:
-            message = f"release line: the declaration is not valid.\n{error_rows(error)}"
-            raise DeclarationError(message) from error
-
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
         problems: list[str] = []
@@ -209,6 +200,16 @@ class ReleaseLine(BaseModel):
             message = "; ".join(problems)
             raise ValueError(message)
         return self
+
+    # Below the other validator, so that it is around it.
+    @model_validator(mode="wrap")
+    @classmethod
+    def _report_together(cls, values: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401 (pydantic)
+        try:
+            return validate(values)
+        except ValidationError as error:
+            message = f"release line: the declaration is not valid.\n{error_rows(error)}"
+            raise DeclarationError(message) from error
 
     @property
     def categories(self) -> tuple[str, ...]:

@@ -15,9 +15,20 @@ from ml_release.domain.features import Category, Feature, FeaturePlan, Number
 from ml_release.errors import DeclarationError, IntegrityError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 Floats = npt.NDArray[np.float64]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads of two test processes would wait for one another, busily."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1):
+        yield
+
+
 PARITY = 1e-12
 
 
@@ -210,7 +221,7 @@ def test_a_model_cut_short_is_refused(good: dict[str, bytes]) -> None:
 
 def test_a_plan_of_other_features_is_refused(good: dict[str, bytes]) -> None:
     """The width of the matrix tells."""
-    with pytest.raises(IntegrityError, match="expected model.onnx to take and give"):
+    with pytest.raises(IntegrityError, match=r"expected model\.onnx to take and give"):
         OnnxLoader().load({**files_of(good[MODEL_FILE], plan_of(5))})
 
 

@@ -41,7 +41,11 @@ def test_the_digest_changes_with_every_limit_and_with_nothing_else() -> None:
     digest = policies_from_yaml(text_of(), subject="a").digest
     turned = "# a comment\n" + yaml.safe_dump(dict(reversed(GOOD.items())), sort_keys=False)
     assert policies_from_yaml(turned, subject="b").digest == digest
-    for section in ({"drift": {"muted": []}}, {"retraining": {"cooldown_days": 8}}):
+    sections: tuple[dict[str, Any], ...] = (
+        {"drift": {"muted": []}},
+        {"retraining": {"cooldown_days": 8}},
+    )
+    for section in sections:
         assert policies_from_yaml(text_of(**section), subject="c").digest != digest
 
 
