@@ -1,0 +1,231 @@
+"""A small release line on synthetic rows, and everything around it in memory.
+
+Four months of a few hundred trips each, late with a probability that distance and carrier decide:
+enough to train, judge, register and declare in well under a second.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ml_release.adapters.in_memory import (
+    InMemoryClock,
+    InMemoryDeployments,
+    InMemoryEvidence,
+    InMemoryExperiments,
+    InMemoryLanding,
+    InMemoryModels,
+    InMemoryOnlineHistory,
+    InMemoryRegistry,
+    InMemoryTables,
+)
+from ml_release.adapters.inference_log import InferenceLogFiles
+from ml_release.adapters.inference_tables import InferenceTables
+from ml_release.adapters.onnx_compiler import OnnxCompiler
+from ml_release.adapters.onnx_models import OnnxLoader
+from ml_release.domain.data_gates import DataGatesPolicy
+from ml_release.domain.drift import DriftPolicy
+from ml_release.domain.evaluation_gates import EvaluationPolicy
+from ml_release.domain.features import Calendar, Category, History, Number
+from ml_release.domain.retraining import RetrainingPolicy
+from ml_release.spec.policies import Policies
+from ml_release.spec.release_line import LandingSource, ReleaseLine
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from ml_release.domain.scores import ReliabilityBin
+    from ml_release.domain.verdict import Verdict
+
+MONTHS = ("2013-01", "2013-02", "2013-03", "2013-04")
+ROWS_PER_MONTH = 600
+
+
+def build_schema() -> Any:
+    """The schema of a snapshot."""
+    import pandera.pandas as pa
+
+    return pa.DataFrameSchema(
+        {
+            "departure_utc": pa.Column("datetime64[us, UTC]"),
+            "departure": pa.Column("datetime64[us]"),
+            "trip": pa.Column(int, pa.Check.ge(0)),
+            "carrier": pa.Column(str, pa.Check.isin(["AA", "BB", "CC", "DD"]), nullable=True),
+            "distance": pa.Column(float, pa.Check.in_range(0, 3000), nullable=True),
+            "is_late": pa.Column(float, pa.Check.isin([0.0, 1.0]), nullable=True),
+        },
+        strict=True,
+    )
+
+
+def assemble(tables: Mapping[str, Any]) -> Any:
+    """Trips with the length of their route."""
+    joined = tables["rows"].merge(tables["routes"], on="route", how="left")
+    return joined[["departure_utc", "departure", "trip", "carrier", "distance", "is_late"]]
+
+
+def build_estimator(parameters: Mapping[str, Any], seed: int) -> Any:
+    """A few small trees."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return HistGradientBoostingClassifier(**parameters, random_state=seed, early_stopping=False)
+
+
+SMALL_LINE = ReleaseLine(
+    name="small_line",
+    objective="Probability that a trip is late.",
+    owner="tests",
+    landing=LandingSource(
+        rows="trips/{partition}.parquet",
+        companions={"routes": "routes.parquet"},
+        first_partition="2013-01",
+        last_partition="2013-12",
+    ),
+    assemble=assemble,
+    schema_of=build_schema,
+    keys=("departure_utc", "trip"),
+    event_time="departure_utc",
+    event_day="departure",
+    time_zone="America/New_York",
+    target="is_late",
+    label_delay=timedelta(days=1),
+    favourable=0,
+    features=(
+        Number(name="distance", column="distance"),
+        Category(name="carrier", column="carrier"),
+        Calendar(name="minute", column="departure", part="minute_of_day"),
+        History(name="carrier_rate", keys=("carrier",), window_days=28),
+    ),
+    build_estimator=build_estimator,
+    parameters={"max_iter": 12, "max_leaf_nodes": 6, "min_samples_leaf": 10},
+    seed=7,
+    output="probability_late",
+    policies=Policies(
+        data_gates=DataGatesPolicy(
+            minimum_rows=100,
+            maximum_rows=5000,
+            volume_change_limit=0.5,
+            missing_share_limit=0.0,
+            missing_share_limits={"is_late": 0.1, "distance": 0.1},
+        ),
+        evaluation=EvaluationPolicy(
+            minimum_rows=100,
+            auc_floor_score=0.6,
+            calibration_error_limit=0.2,
+            champion_margin=0.02,
+            holdout_days=14,
+            latency_limit_ms=1000.0,
+        ),
+        drift=DriftPolicy(minimum_rows=50, muted=("minute",)),
+        retraining=RetrainingPolicy(labels_needed=100, cooldown_days=7),
+    ),
+)
+
+ROUTES = pd.DataFrame(
+    {"route": np.arange(40, dtype=np.int64), "distance": np.linspace(100.0, 2500.0, 40)}
+)
+
+
+def trips(month: str, *, seed: int = 0, rows: int = ROWS_PER_MONTH) -> pd.DataFrame:
+    """Synthetic landed trips of one month, the same for the same month and seed."""
+    generator = np.random.default_rng([seed, *(int(part) for part in month.split("-"))])
+    first = np.datetime64(f"{month}-01", "m")
+    length = (np.datetime64(month, "M") + 1).astype("datetime64[m]") - first
+    minutes = np.sort(generator.integers(0, length.astype(int), rows)).astype("timedelta64[m]")
+    departure = pd.Series((first + minutes).astype("datetime64[us]"))
+    route = generator.integers(0, len(ROUTES), rows)
+    carrier = generator.choice(np.array(["AA", "BB", "CC"], dtype=object), rows)
+    far = ROUTES["distance"].to_numpy()[route] / 2500
+    risk = 1 / (1 + np.exp(3.2 - 3.4 * far - 1.2 * (carrier == "AA")))
+    late = (generator.uniform(0, 1, rows) < risk).astype(float)
+    late[generator.uniform(0, 1, rows) < 0.02] = np.nan
+    local = departure.dt.tz_localize(
+        "America/New_York", ambiguous=np.zeros(rows, dtype=np.bool_), nonexistent="shift_forward"
+    )
+    return pd.DataFrame(
+        {
+            "departure_utc": local.dt.tz_convert("UTC").astype("datetime64[us, UTC]"),
+            "departure": departure,
+            "trip": np.arange(rows, dtype=np.int64),
+            "route": route,
+            "carrier": carrier,
+            "is_late": late,
+        }
+    )
+
+
+class NoPictures:
+    """`Plotter` that remembers what it was asked to draw."""
+
+    def __init__(self) -> None:
+        self.drawn: list[str] = []
+
+    def reliability(self, bins: Mapping[str, Sequence[ReliabilityBin]]) -> bytes:
+        return self._draw("reliability of " + ", ".join(bins))
+
+    def roc(
+        self, target: npt.NDArray[np.float64], scores: Mapping[str, npt.NDArray[np.float64]]
+    ) -> bytes:
+        return self._draw("ROC of " + ", ".join(scores))
+
+    def findings(self, verdict: Verdict, rule: str) -> bytes:
+        return self._draw(f"{rule} of {verdict.judge}")
+
+    def _draw(self, title: str) -> bytes:
+        self.drawn.append(title)
+        return title.encode()
+
+
+@dataclass
+class House:
+    """The small line with all months landed; every port in memory, but for the inference log.
+
+    Attributes
+    ----------
+    log_folder
+        Where the inference log is written and read.
+    """
+
+    log_folder: Path
+    line: ReleaseLine = SMALL_LINE
+    environment: str = "production"
+    clock: InMemoryClock = field(
+        default_factory=lambda: InMemoryClock(datetime(2026, 11, 21, 9, 0, tzinfo=UTC))
+    )
+    landing: InMemoryLanding = field(default_factory=InMemoryLanding)
+    tables: InMemoryTables = field(default_factory=InMemoryTables)
+    evidence: InMemoryEvidence = field(default_factory=InMemoryEvidence)
+    models: InMemoryModels = field(default_factory=InMemoryModels)
+    loader: OnnxLoader = field(default_factory=OnnxLoader)
+    compiler: OnnxCompiler = field(default_factory=OnnxCompiler)
+    experiments: InMemoryExperiments = field(default_factory=InMemoryExperiments)
+    deployments: InMemoryDeployments = field(default_factory=InMemoryDeployments)
+    online: InMemoryOnlineHistory = field(default_factory=InMemoryOnlineHistory)
+    plotter: NoPictures = field(default_factory=NoPictures)
+    registry: InMemoryRegistry = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.registry = InMemoryRegistry(self.experiments)
+        self.landing.deliver("routes.parquet", ROUTES)
+        for month in MONTHS:
+            self.land(month, trips(month))
+
+    @property
+    def inference_log(self) -> InferenceTables:
+        return InferenceTables(self.log_folder)
+
+    @property
+    def log_writer(self) -> InferenceLogFiles:
+        return InferenceLogFiles(self.log_folder, now=self.clock.now)
+
+    def land(self, month: str, rows: pd.DataFrame) -> None:
+        """Let a month arrive, or arrive again."""
+        self.landing.deliver(f"trips/{month}.parquet", rows)
