@@ -12,7 +12,6 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
-import pandas as pd
 
 from ml_release.domain.identity import check_line_name
 from ml_release.domain.inference import InferenceRecord, Label, is_segment
@@ -20,6 +19,8 @@ from ml_release.domain.inference import InferenceRecord, Label, is_segment
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    import pandas as pd
 
     from ml_release.domain.inference import SegmentKind
 
@@ -123,6 +124,8 @@ def _locks_out_writers(descriptor: int) -> bool:
 
 
 def _frame(found: list[_T], type_: type[_T]) -> pd.DataFrame:
+    import pandas as pd
+
     columns: dict[str, Any] = {}
     for field in fields(type_):
         values = [getattr(item, field.name) for item in found]

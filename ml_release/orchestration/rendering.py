@@ -63,11 +63,19 @@ def check_results(
                 "verdict digests": dg.JsonMetadataValue(
                     {name: verdict.digest for name, verdict in verdicts.items()}
                 ),
+                **_trend(found),
                 **{name: picture(png) for name, png in (plots or {}).get(rule, {}).items()},
             },
         )
         for rule, found, outcome in _by_rule(rules, verdicts)
     ]
+
+
+def _trend(found: Sequence[Finding]) -> dict[str, float]:
+    """The observed value and its limit as numbers, where there is one: Dagster plots them."""
+    if len(found) != 1 or found[0].observed is None or found[0].limit is None:
+        return {}
+    return {"observed": found[0].observed, "limit": found[0].limit}
 
 
 def _by_rule(
