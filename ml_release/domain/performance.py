@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ml_release.domain.scores import (
     Difference,
@@ -19,6 +19,7 @@ from ml_release.domain.scores import (
     log_loss,
     reliability_bins,
 )
+from ml_release.errors import IntegrityError
 
 Floats = npt.NDArray[np.float64]
 
@@ -56,6 +57,15 @@ class WindowRecord(BaseModel):
     counts: Mapping[str, tuple[int, ...]]
     latency_p50_ms: float | None
     latency_p99_ms: float | None
+
+
+def window_from_json(content: bytes) -> WindowRecord:
+    """Read a recorded window back; `IntegrityError` if it is none."""
+    try:
+        return WindowRecord.model_validate_json(content)
+    except ValidationError as error:
+        message = f"inference window: expected a recorded one, found something else ({error})"
+        raise IntegrityError(message) from error
 
 
 def window_start(as_of: date, *, days: int) -> date:

@@ -6,12 +6,16 @@ A record is evidence: an act compares it with what is current before it relies o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ml_release.domain.identity import canonical_json, digest_of_json
 from ml_release.errors import IntegrityError
+
+
+# A record that names no data would leave an act nothing to compare.
+Digests = Annotated[Mapping[str, str], Field(min_length=1)]
 
 
 class _Record(BaseModel):
@@ -20,6 +24,11 @@ class _Record(BaseModel):
     def to_json(self) -> bytes:
         """The canonical byte form."""
         return canonical_json(self.model_dump(mode="json"))
+
+    @property
+    def digest(self) -> str:
+        """Digest of the canonical byte form."""
+        return digest_of_json(self.model_dump(mode="json"))
 
 
 class FeaturesRecord(_Record):
@@ -39,7 +48,7 @@ class FeaturesRecord(_Record):
     line: str
     partition: str
     features_digest: str
-    snapshots: Mapping[str, str]
+    snapshots: Digests
     declaration: str
 
 
@@ -64,8 +73,8 @@ class CandidateRecord(_Record):
     line: str
     model_digest: str
     run_id: str
-    partitions: Mapping[str, str]
-    snapshots: Mapping[str, str]
+    partitions: Digests
+    snapshots: Digests
     feature_version: str
     policy_digest: str
     seed: int

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from ml_release.domain.features import Columns
+    from ml_release.domain.features import Columns, Feature
     from ml_release.domain.identity import SnapshotId
     from ml_release.domain.provenance import CandidateRecord
     from ml_release.domain.verdict import Verdict
@@ -208,7 +208,14 @@ def _parity(
     evidence: EvidenceStore,
 ) -> float:
     content = evidence.find(line.name, ESTIMATOR_ANSWERS, candidate.model_digest)
-    expected = np.array([] if content is None else json.loads(content), dtype=np.float64)
+    try:
+        expected = np.array([] if content is None else json.loads(content), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        message = (
+            f"{line.name} candidate {candidate.model_digest[:19]}: expected the estimator's recorded"
+            f" answers, found something else ({error}). Train again."
+        )
+        raise IntegrityError(message) from error
     if expected.shape != probability.shape or not len(expected):
         return float("nan")
     return float(np.max(np.abs(expected - probability)))
@@ -248,9 +255,12 @@ def _champion(
         model = loader.load(models.read(variant.model_digest))
     except (IntegrityError, NotFoundError) as error:
         return unknown(str(error))
-    lacking = sorted(set(model.plan.names) - set(values))
+    built = {feature.name: _meaning(feature) for feature in line.features}
+    lacking = [f.name for f in model.plan.features if built.get(f.name) != _meaning(f)]
     if lacking:
-        return unknown(f"the champion needs features that are no longer built: {lacking}")
+        return unknown(
+            f"the champion needs features that are no longer built as it learned them: {lacking}"
+        )
     answers = model.predict(values)
     return _Champion(
         version=variant.version,
@@ -262,6 +272,11 @@ def _champion(
         performance=realised_performance(target, answers, confidence=confidence),
         probability=answers,
     )
+
+
+def _meaning(feature: Feature) -> dict[str, object]:
+    """What decides the readable values of a feature."""
+    return feature.model_dump(exclude={"description", "limit"})
 
 
 def _metrics(performance: Performance, latency_ms: float) -> dict[str, float]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ml_release.domain.features import History, feature_values, request_fields
 from ml_release.domain.history import latest_table, point_in_time
-from ml_release.domain.identity import digest_of_json
+from ml_release.domain.identity import check_digest, digest_of_json
 from ml_release.domain.provenance import FeaturesRecord, record_from_json
 from ml_release.errors import RefusedError
 from ml_release.workflows.columns import columns_of, days_of, feature_columns, floats_of
@@ -51,16 +51,13 @@ def build_features(
     RefusedError
         If a snapshot that is needed is missing or has no passing verdict.
     """
-    needed = _needed(line, partition, tables=tables)
-    act = f"building features of {partition}"
-    for snapshot in needed:
-        require_fit_snapshot(
-            line,
-            partition=snapshot.partition,
-            digest=snapshot.digest,
-            evidence=evidence,
-            act=act,
-        )
+    needed = _fit(
+        line,
+        partition,
+        tables=tables,
+        evidence=evidence,
+        act=f"building features of {partition}",
+    )
     rows, own = _joined(needed, tables=tables)
     values = _values(line, rows, own, subject=f"{line.name} {partition}")
     frame = rows.loc[own, _kept(line)].reset_index(drop=True)
@@ -90,21 +87,19 @@ def publish_online_history(
 ) -> HistoryTable | None:
     """Publish what the endpoint server looks up, as of the day after the newest good snapshot.
 
-    None, and nothing is published, if the line declares no history feature or has no snapshot.
+    A newer snapshot that is not good is passed over, so that a bad month does not keep the months
+    before it from being used. None, and nothing is published, if the line declares no history
+    feature or has no snapshot.
+
+    Raises
+    ------
+    RefusedError
+        If no snapshot is good, with those it looks back into; it says so of the newest.
     """
     histories = tuple(f for f in line.features if isinstance(f, History))
-    snapshots = tables.current(line.name, SNAPSHOT_TABLE)
-    if not histories or not snapshots:
+    if not histories or not tables.current(line.name, SNAPSHOT_TABLE):
         return None
-    needed = _needed(line, snapshots[-1].partition, tables=tables)
-    for snapshot in needed:
-        require_fit_snapshot(
-            line,
-            partition=snapshot.partition,
-            digest=snapshot.digest,
-            evidence=evidence,
-            act="publishing the online history",
-        )
+    needed = _newest_fit(line, tables=tables, evidence=evidence)
     rows, _ = _joined(needed, tables=tables)
     days = days_of(rows[line.event_day])
     table = latest_table(
@@ -128,6 +123,8 @@ def require_current_features(
     RefusedError
         If there is no record, a snapshot was replaced meanwhile or does not pass, or the line
         declares other features now.
+    IntegrityError
+        If the record is one of other feature rows.
     """
     subject = f"{act}: features of {features.partition}"
     content = evidence.find(line.name, FEATURES_RECORD, features.digest)
@@ -138,6 +135,11 @@ def require_current_features(
         )
         raise RefusedError(message)
     record = record_from_json(FeaturesRecord, content)
+    check_digest(
+        f"record of features {features.partition}",
+        expected=features.digest,
+        found=record.features_digest,
+    )
     current = {s.partition: s.digest for s in tables.current(line.name, SNAPSHOT_TABLE)}
     for partition, digest in record.snapshots.items():
         if current.get(partition) != digest:
@@ -161,6 +163,40 @@ def require_current_features(
 def declaration_digest(features: Sequence[Feature]) -> str:
     """Digest of the declared features."""
     return digest_of_json([feature.model_dump(mode="json") for feature in features])
+
+
+def _newest_fit(
+    line: ReleaseLine, *, tables: Tables, evidence: EvidenceStore
+) -> tuple[SnapshotId, ...]:
+    refusals = []
+    for snapshot in reversed(tables.current(line.name, SNAPSHOT_TABLE)):
+        try:
+            return _fit(
+                line,
+                snapshot.partition,
+                tables=tables,
+                evidence=evidence,
+                act="publishing the online history",
+            )
+        except RefusedError as error:
+            refusals.append(error)
+    raise refusals[0]
+
+
+def _fit(
+    line: ReleaseLine, partition: str, *, tables: Tables, evidence: EvidenceStore, act: str
+) -> tuple[SnapshotId, ...]:
+    """What `_needed` says, each with a passing verdict."""
+    needed = _needed(line, partition, tables=tables)
+    for snapshot in needed:
+        require_fit_snapshot(
+            line,
+            partition=snapshot.partition,
+            digest=snapshot.digest,
+            evidence=evidence,
+            act=act,
+        )
+    return needed
 
 
 def _needed(line: ReleaseLine, partition: str, *, tables: Tables) -> tuple[SnapshotId, ...]:

@@ -15,6 +15,7 @@ from ml_release.domain.performance import (
     Performance,
     WindowRecord,
     realised_performance,
+    window_from_json,
     window_start,
 )
 from ml_release.domain.verdict import Verdict, verdict_from_json
@@ -102,9 +103,9 @@ def observe_window(
 def newest_window(
     line: ReleaseLine, *, environment: str, evidence: EvidenceStore
 ) -> WindowRecord | None:
-    """The window recorded last, None if there is none."""
+    """The window recorded last, None if there is none; `IntegrityError` if it was edited."""
     content = evidence.find(line.name, INFERENCE_WINDOW, environment)
-    return None if content is None else WindowRecord.model_validate_json(content)
+    return None if content is None else window_from_json(content)
 
 
 def newest_drift_verdict(

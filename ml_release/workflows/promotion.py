@@ -108,7 +108,7 @@ def promote(
         release=release,
         evidence=Evidence(
             verdict_digest=found.verdict.digest,
-            policy_digest=found.candidate.policy_digest,
+            policy_digest=found.policy_digest,
             feature_version=found.candidate.feature_version,
         ),
     )

@@ -45,7 +45,7 @@ def register_version(
         run_id=candidate.run_id,
         tags={
             "verdict_digest": found.verdict.digest,
-            "policy_digest": candidate.policy_digest,
+            "policy_digest": found.policy_digest,
             "data_digest": candidate.data_digest,
             "feature_version": candidate.feature_version,
         },

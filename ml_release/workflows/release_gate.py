@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ml_release.domain.identity import digest_of_json
+from ml_release.domain.identity import check_digest, digest_of_json
 from ml_release.domain.verdict import (
     Verdict,
     require_evidence,
@@ -15,7 +15,7 @@ from ml_release.domain.verdict import (
 from ml_release.errors import RefusedError
 from ml_release.workflows.evaluation import EVALUATION_VERDICT, VERDICT_TAG
 from ml_release.workflows.snapshots import require_fit_snapshot
-from ml_release.workflows.training import find_candidate
+from ml_release.workflows.training import CANDIDATE_TAG, find_candidate
 
 if TYPE_CHECKING:
     from ml_release.domain.provenance import CandidateRecord
@@ -29,6 +29,11 @@ class Releasable:
 
     candidate: CandidateRecord
     verdict: Verdict
+
+    @property
+    def policy_digest(self) -> str:
+        """Of the policy it was judged under, which may be newer than the one it was trained at."""
+        return self.verdict.evidence["policy_digest"]
 
 
 def require_releasable(
@@ -49,7 +54,7 @@ def require_releasable(
     ------
     RefusedError
         If the evaluation or a snapshot has no passing verdict under the present policy and on this
-        very data, or the experiment run does not carry the same verdict.
+        very data, or the experiment run does not carry the same candidate and verdict.
     IntegrityError
         If a record or a file of the artefact was changed.
     NotFoundError
@@ -57,10 +62,12 @@ def require_releasable(
     """
     candidate = find_candidate(line, model_digest, evidence=evidence)
     content = evidence.find(line.name, EVALUATION_VERDICT, candidate.model_digest)
+    subject = f"{line.name} candidate {candidate.model_digest[:19]}"
     verdict = require_pass(
-        None if content is None else verdict_from_json(content),
-        act=act,
-        subject=f"{line.name} candidate {candidate.model_digest[:19]}",
+        None if content is None else verdict_from_json(content), act=act, subject=subject
+    )
+    check_digest(
+        f"verdict on {subject}", expected=candidate.model_digest, found=verdict.subject_digest
     )
     require_evidence(
         verdict,
@@ -72,12 +79,17 @@ def require_releasable(
     for partition, digest in candidate.snapshots.items():
         require_fit_snapshot(line, partition=partition, digest=digest, evidence=evidence, act=act)
     models.read(candidate.model_digest)
-    tagged = registry.run_tags(candidate.run_id).get(VERDICT_TAG)
-    if tagged != verdict.digest:
-        message = (
-            f"{act} of {line.name} candidate {candidate.model_digest[:19]} refused: the recorded"
-            f" verdict is {verdict.digest[:19]}, its experiment run {candidate.run_id} carries"
-            f" {tagged[:19] if tagged else 'none'}. One of them was changed; evaluate again."
-        )
-        raise RefusedError(message)
+    tags = registry.run_tags(candidate.run_id)
+    for name, tag, recorded, again in (
+        ("candidate", CANDIDATE_TAG, candidate.digest, "train"),
+        ("verdict", VERDICT_TAG, verdict.digest, "evaluate"),
+    ):
+        tagged = tags.get(tag)
+        if tagged != recorded:
+            message = (
+                f"{act} of {subject} refused: the recorded {name} is {recorded[:19]}, its experiment"
+                f" run {candidate.run_id} carries {tagged[:19] if tagged else 'none'}. One of them"
+                f" was changed; {again} again."
+            )
+            raise RefusedError(message)
     return Releasable(candidate=candidate, verdict=verdict)

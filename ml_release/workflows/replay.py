@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import numpy as np
 from ml_release.domain.features import request_fields
 from ml_release.errors import InputError, UnavailableError
 from ml_release.workflows.columns import columns_of, days_of, floats_of
+from ml_release.workflows.snapshots import read_landed
 from ml_release.workflows.training import plain_records
 
 if TYPE_CHECKING:
@@ -117,7 +119,7 @@ def _rows_of(line: ReleaseLine, *, first: date, last: date, landing: Landing) ->
 
     frames = []
     for partition in line.landing.between(f"{first:%Y-%m}", f"{last:%Y-%m}"):
-        rows = line.assemble_rows(landing.read(line.landing, partition))
+        rows = read_landed(line, partition, landing=landing)
         days = days_of(rows[line.event_day])
         frames.append(rows[(days >= np.datetime64(first)) & (days <= np.datetime64(last))])
     found = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
@@ -130,12 +132,20 @@ def _rows_of(line: ReleaseLine, *, first: date, last: date, landing: Landing) ->
 def _requests(line: ReleaseLine, rows: pd.DataFrame) -> list[tuple[str, str, bytes]]:
     columns = columns_of(rows, request_fields(line.features), subject=line.name)
     records = plain_records(columns)
-    keys = rows[list(line.keys)].astype(str).agg("/".join, axis=1).str.replace(" ", "T")
+    keys = rows[list(line.keys)].apply(_words).agg("/".join, axis=1)
     times = rows[line.event_time].map(lambda moment: moment.isoformat())
     return [
         (key, time, json.dumps({"dataframe_records": [record]}, allow_nan=False).encode())
         for key, time, record in zip(keys, times, records, strict=True)
     ]
+
+
+def _words(column: pd.Series) -> pd.Series:
+    """A key column as texts, each spelled by its own value whatever the other rows hold."""
+    words: pd.Series = column.map(
+        lambda value: value.isoformat() if isinstance(value, datetime) else str(value)
+    )
+    return words
 
 
 def _send_labels(

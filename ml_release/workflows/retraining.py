@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import datetime, time
 from typing import TYPE_CHECKING
 
 from ml_release.domain.retraining import RetrainingEvidence
@@ -12,6 +12,8 @@ from ml_release.workflows.monitoring import newest_window
 from ml_release.workflows.training import find_candidate
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from ml_release.ports import Deployments, EvidenceStore, Landing, Tables
     from ml_release.spec.release_line import ReleaseLine
 
@@ -56,13 +58,15 @@ def _trained_to(line: ReleaseLine, champion: str, *, evidence: EvidenceStore) ->
 
 def _newest_matured(line: ReleaseLine, as_of: date, *, landing: Landing) -> str | None:
     """Newest landed partition whose last label was known when ``as_of`` began."""
+    # Moments, not days: a date forgets the hours of a delay.
+    now = datetime.combine(as_of, time())
     matured = (
         partition
         for partition in landing.partitions(line.landing)
-        if _first_day_after(line, partition) + line.label_delay <= as_of
+        if _end_of(line, partition) + line.label_delay <= now
     )
     return max(matured, default=None)
 
 
-def _first_day_after(line: ReleaseLine, partition: str) -> date:
-    return date.fromisoformat(f"{line.landing.following(partition)}-01")
+def _end_of(line: ReleaseLine, partition: str) -> datetime:
+    return datetime.fromisoformat(f"{line.landing.following(partition)}-01")

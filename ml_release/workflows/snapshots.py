@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ml_release.domain.data_gates import SchemaBreach, SnapshotEvidence, judge_snapshot
-from ml_release.domain.identity import digest_of_json
+from ml_release.domain.identity import check_digest, digest_of_json
 from ml_release.domain.verdict import (
     Verdict,
     require_evidence,
@@ -56,16 +56,7 @@ def take_snapshot(
     InputError
         If its files cannot be read or assembled; nothing is kept then.
     """
-    raw = landing.read(line.landing, partition)
-    try:
-        rows = line.assemble_rows(raw)
-    except (KeyError, TypeError, ValueError) as error:
-        message = (
-            f"{line.name} partition {partition}: the landed tables cannot be assembled"
-            f" ({type(error).__name__}: {error}). Nothing was kept; look at the landing files of"
-            " this partition, or at the line's assemble function."
-        )
-        raise InputError(message) from error
+    rows = read_landed(line, partition, landing=landing)
     snapshot = tables.write(line.name, SNAPSHOT_TABLE, partition, rows)
     others = tuple(
         other.rows
@@ -79,6 +70,30 @@ def take_snapshot(
     return SnapshotTaken(snapshot=snapshot, verdict=verdict, sample=rows.head(5))
 
 
+def read_landed(line: ReleaseLine, partition: str, *, landing: Landing) -> pd.DataFrame:
+    """The assembled rows of one landed partition, judged by nobody yet.
+
+    Raises
+    ------
+    NotFoundError
+        If the partition has not arrived.
+    InputError
+        If its files cannot be read or assembled.
+    """
+    raw = landing.read(line.landing, partition)
+    try:
+        return line.assemble_rows(raw)
+    # What pandas raises when a landed table is not what the line's own code expects: a missing
+    # column or row, another type (`.dt` of a text), a value that cannot be converted.
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        message = (
+            f"{line.name} partition {partition}: the landed tables cannot be assembled"
+            f" ({type(error).__name__}: {error}). Nothing was kept; look at the landing files of"
+            " this partition, or at the line's assemble function."
+        )
+        raise InputError(message) from error
+
+
 def require_fit_snapshot(
     line: ReleaseLine, *, partition: str, digest: str, evidence: EvidenceStore, act: str
 ) -> Verdict:
@@ -89,13 +104,13 @@ def require_fit_snapshot(
     RefusedError
         If there is none, it does not pass, or it was given under another policy.
     IntegrityError
-        If the record was edited.
+        If the record was edited, or is the verdict on other rows.
     """
     content = evidence.find(line.name, DATA_VERDICT, digest)
     verdict = None if content is None else verdict_from_json(content)
-    verdict = require_pass(
-        verdict, act=act, subject=f"{line.name} snapshot {partition} ({digest[:19]})"
-    )
+    subject = f"{line.name} snapshot {partition} ({digest[:19]})"
+    verdict = require_pass(verdict, act=act, subject=subject)
+    check_digest(f"verdict on {subject}", expected=digest, found=verdict.subject_digest)
     require_evidence(
         verdict,
         act=act,
@@ -112,7 +127,8 @@ def _count(
     duplicate = rows.duplicated(keys) if set(keys) <= set(rows.columns) else None
     example = ""
     if duplicate is not None and duplicate.any():
-        example = str(rows.loc[duplicate, keys].iloc[0].to_dict())
+        first = rows.loc[duplicate, keys].iloc[0]
+        example = ", ".join(f"{name} {value}" for name, value in first.items())
     return SnapshotEvidence(
         rows=len(rows),
         missing={str(column): int(count) for column, count in rows.isna().sum().items()},
@@ -130,16 +146,20 @@ def _breaches(line: ReleaseLine, rows: pd.DataFrame) -> tuple[SchemaBreach, ...]
         line.schema_of().validate(rows, lazy=True)
     except SchemaErrors as errors:
         cases = errors.failure_cases
-        breaches = []
-        for (column, check), group in cases.groupby(["column", "check"], dropna=False, sort=True):
-            about_rows = group["index"].notna().all()
-            breaches.append(
-                SchemaBreach(
-                    column=str(column),
-                    rule=str(check),
-                    rows=len(group) if about_rows else None,
-                    example=repr(group["failure_case"].iloc[0]),
-                )
+        # A case about the table names its column, the missing or the undeclared one, as its value.
+        column = cases["column"].where(cases["column"].notna(), cases["failure_case"]).astype(str)
+        return tuple(
+            SchemaBreach(
+                column=name,
+                rule=rule,
+                rows=len(group) if group["index"].notna().all() else None,
+                example=_spelled(group["failure_case"].iloc[0]),
             )
-        return tuple(breaches)
+            for (name, rule), group in cases.groupby([column, cases["check"].astype(str)])
+        )
     return ()
+
+
+def _spelled(value: object) -> str:
+    """A value as a reader writes it; a text in quotes, to tell '1' from 1."""
+    return repr(value) if isinstance(value, str) else str(value)

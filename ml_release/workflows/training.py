@@ -17,7 +17,7 @@ from ml_release.domain.artefact import (
 )
 from ml_release.domain.drift import fit_profile
 from ml_release.domain.features import encode, fit_plan
-from ml_release.domain.identity import canonical_json, digest_of_json
+from ml_release.domain.identity import canonical_json, check_digest, digest_of_json
 from ml_release.domain.provenance import CandidateRecord, record_from_json
 from ml_release.errors import NotFoundError, RefusedError
 from ml_release.workflows.columns import columns_of, days_of, floats_of, values_of
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 CANDIDATE = "candidate"
 ESTIMATOR_ANSWERS = "estimator_answers"
+CANDIDATE_TAG = "ml_release.candidate_digest"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +156,8 @@ def train_candidate(
             "ml_release.model_digest": model_digest,
             "ml_release.data_digest": record.data_digest,
             "ml_release.feature_version": record.feature_version,
+            # An act compares this tag with the recorded candidate.
+            CANDIDATE_TAG: record.digest,
         }
     )
     run.keep("model", files)
@@ -170,16 +173,24 @@ def find_candidate(
     ------
     NotFoundError
         If there is none.
+    IntegrityError
+        If the record is not one, or is that of another candidate.
     """
     digest = model_digest or evidence.newest_subject(line.name, CANDIDATE)
     content = None if digest is None else evidence.find(line.name, CANDIDATE, digest)
-    if content is None:
+    if digest is None or content is None:
         message = (
             f"{line.name}: expected a trained candidate {model_digest or ''}, found none."
             f" Run `ml-release train {line.name}` or materialize {line.name}/candidate."
         )
         raise NotFoundError(message)
-    return record_from_json(CandidateRecord, content)
+    record = record_from_json(CandidateRecord, content)
+    check_digest(
+        f"record of {line.name} candidate {digest[:19]}",
+        expected=digest,
+        found=record.model_digest,
+    )
+    return record
 
 
 def read_window(

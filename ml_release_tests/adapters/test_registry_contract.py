@@ -1,20 +1,25 @@
 """What every adapter of `ModelRegistry`, `Experiments` and `ExperimentRun` has to do.
 
-To run them on one more adapter, write its `World` and add it to ``WORLDS``.
+To run them on one more adapter, write its `World` and add it to the fixture ``world``.
 """
 
 from __future__ import annotations
 
+import shutil
 import threading
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
 from ml_release.adapters.in_memory import InMemoryExperiments, InMemoryRegistry
+from ml_release.adapters.mlflow_registry import MlflowExperiments, MlflowRegistry
 from ml_release.errors import NotFoundError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from mlflow.tracking import MlflowClient
 
     from ml_release.domain.identity import ModelVersion
     from ml_release.ports import ExperimentRun, Experiments, ModelRegistry
@@ -68,13 +73,59 @@ class InMemoryWorld:
         return self._memory.resume(run_id).files.get(path)
 
 
-WORLDS = {"in_memory": InMemoryWorld}
+class MlflowWorld:
+    """On a copy of an empty database: making the tables takes seconds."""
+
+    def __init__(self, folder: Path, template: Path) -> None:
+        shutil.copy(template, folder / "mlflow.db")
+        self._uri = f"sqlite:///{folder / 'mlflow.db'}"
+        self.registry: ModelRegistry = MlflowRegistry(self._uri)
+        self._experiments = MlflowExperiments(self._uri, now=lambda: datetime.now(UTC))
+        self.experiments: Experiments = self._experiments
+        self._experiments.ensure("tests", artifacts_uri=(folder / "artifacts").as_uri())
+        self._artifacts = folder / "artifacts"
+
+    @property
+    def _client(self) -> MlflowClient:
+        from mlflow.tracking import MlflowClient
+
+        return MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
+
+    def start(self) -> ExperimentRun:
+        experiment = self._client.get_experiment_by_name("tests")
+        assert experiment is not None
+        return self.experiments.resume(
+            self._client.create_run(experiment.experiment_id).info.run_id
+        )
+
+    def alias(self, line: str, alias: str) -> int | None:
+        named = self._client.get_registered_model(line).aliases.get(alias)
+        return None if named is None else int(named)
+
+    def metrics(self, run_id: str) -> dict[str, float]:
+        return dict(self._client.get_run(run_id).data.metrics)
+
+    def params(self, run_id: str) -> dict[str, str]:
+        return dict(self._client.get_run(run_id).data.params)
+
+    def file(self, run_id: str, path: str) -> bytes | None:
+        kept = self._artifacts / run_id / "artifacts" / path
+        return kept.read_bytes() if kept.exists() else None
 
 
-@pytest.fixture(params=list(WORLDS.values()), ids=list(WORLDS))
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's tables without rows."""
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowRegistry(f"sqlite:///{path}").versions(LINE)
+    return path
+
+
+@pytest.fixture(params=["in_memory", "mlflow"])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
-    made: World = request.param(tmp_path)
-    return made
+    if request.param == "in_memory":
+        return InMemoryWorld(tmp_path)
+    return MlflowWorld(tmp_path, request.getfixturevalue("empty_database"))
 
 
 def digest(number: int) -> str:

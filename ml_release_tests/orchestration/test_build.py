@@ -1,0 +1,85 @@
+"""What a release line becomes in Dagster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from ml_release.orchestration.data_assets import partitions_of
+from ml_release_tests.orchestration.asset_graph import SNAPSHOT, describe
+from ml_release_tests.orchestration.house import definitions_of, materialized, run, train
+from ml_release_tests.small_line import SMALL_LINE
+
+if TYPE_CHECKING:
+    from ml_release_tests.small_line import House
+
+
+def test_the_asset_graph_is_the_reviewed_one(house: House) -> None:
+    """A change of assets, checks, jobs or sensors shows as a diff of asset_graph.json.
+
+    Write it anew with ``python -m ml_release_tests.orchestration.asset_graph``.
+    """
+    assert describe(definitions_of(house)) == SNAPSHOT.read_text(encoding="utf-8")
+
+
+def test_definitions_are_loadable(house: House) -> None:
+    """Every job's configuration and resources resolve."""
+    dg.Definitions.validate_loadable(definitions_of(house))
+
+
+def test_partitions_are_the_declared_months() -> None:
+    """Both ends included."""
+    keys = partitions_of(SMALL_LINE).get_partition_keys()
+    assert (keys[0], keys[-1], len(keys)) == ("2013-01", "2013-12", 12)
+
+
+def test_a_line_without_a_last_month_goes_on() -> None:
+    """Months that are over, up to today."""
+    landing = SMALL_LINE.landing.model_copy(update={"last_partition": None})
+    line = SMALL_LINE.model_copy(update={"landing": landing})
+    assert len(partitions_of(line).get_partition_keys()) > 12
+
+
+def test_every_asset_can_be_materialized_in_one_go(
+    house: House, instance: dg.DagsterInstance
+) -> None:
+    """Also monitoring, on a log that holds nothing yet: its checks hold, and stop no run."""
+    assert train(house, instance).success
+    assert run(house, "promote", instance).success
+    result = run(house, "monitor", instance)
+    assert result.success
+    assert materialized(result) == {"inference_window", "drift_report", "performance_report"}
+    checks = result.get_asset_check_evaluations()
+    assert len(checks) == 3
+    assert not any(check.passed for check in checks)
+
+
+def test_promoting_and_rolling_back_are_jobs_with_typed_requests(
+    house: House, instance: dg.DagsterInstance
+) -> None:
+    """Version 2 takes over, a rollback restores version 1 and withdraws 2."""
+    assert train(house, instance).success
+    request = {"by": "ada", "reason": "first release", "version": 1}
+    config = {"ops": {"small_line__production_endpoint": {"config": request}}}
+    assert run(house, "promote", instance, run_config=config).success
+    assert train(house, instance, last="2013-04").success
+    assert run(house, "promote", instance).success
+    back = {"ops": {"small_line_roll_back": {"config": {"by": "ada", "reason": "too slow"}}}}
+    result = run(house, "rollback", instance, run_config=back)
+    assert result.success
+    assert materialized(result) == {"production_endpoint"}
+    history = house.deployments.history("small_line", "production")
+    assert [one.state.champion.version for one in history] == [1, 2, 1]
+    assert [(one.actor, one.reason) for one in history][::2] == [
+        ("ada", "first release"),
+        ("ada", "too slow"),
+    ]
+    assert history[-1].state.withdrawn == (2,)
+
+
+def test_a_rollback_without_a_name_is_refused(house: House, instance: dg.DagsterInstance) -> None:
+    """Somebody answers for every move."""
+    back = {"ops": {"small_line_roll_back": {"config": {"by": " ", "reason": "x"}}}}
+    result = run(house, "rollback", instance, run_config=back)
+    assert not result.success

@@ -1,0 +1,107 @@
+"""Verdicts as Dagster shows them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import pytest
+
+from ml_release.domain.verdict import Finding, Outcome, Verdict
+from ml_release.errors import RefusedError
+from ml_release.orchestration.rendering import (
+    ERROR_KIND,
+    check_results,
+    findings_table,
+    number,
+    picture,
+    reported,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+KEY = dg.AssetKey(["small_line", "snapshot"])
+
+
+def finding(outcome: Outcome, *, votes: bool = True, rule: str = "rows_are_enough") -> Finding:
+    return Finding(
+        rule=rule, subject="2013-01", outcome=outcome, observed=3.0, limit=5.0, votes=votes, n=3
+    )
+
+
+def render(*findings: Finding) -> dg.AssetCheckResult:
+    """The check of the rule ``rows_are_enough``."""
+    verdict = Verdict(
+        judge="data_gates/1", line="small_line", subject_digest="d", findings=findings
+    )
+    (result,) = check_results(KEY, ["rows_are_enough"], {"2013-01": verdict})
+    return result
+
+
+@pytest.mark.parametrize(
+    ("findings", "passed"),
+    [
+        pytest.param([finding(Outcome.PASS)], True, id="pass"),
+        pytest.param([finding(Outcome.FAIL)], False, id="fail"),
+        pytest.param([finding(Outcome.INCONCLUSIVE)], False, id="cannot tell is never pass"),
+        pytest.param([finding(Outcome.ERROR)], False, id="error"),
+        pytest.param([finding(Outcome.PASS), finding(Outcome.FAIL)], False, id="one of two"),
+        pytest.param([], False, id="no finding shows nothing"),
+        pytest.param([finding(Outcome.PASS, rule="other")], False, id="another rule's finding"),
+        pytest.param([finding(Outcome.PASS), finding(Outcome.FAIL, votes=False)], True, id="muted"),
+        pytest.param([finding(Outcome.PASS, votes=False)], False, id="only muted ones"),
+    ],
+)
+def test_a_check_passes_only_if_every_voting_finding_does(
+    findings: Sequence[Finding], passed: bool
+) -> None:
+    """And there is at least one."""
+    assert render(*findings).passed is passed
+
+
+def test_a_failed_check_says_observed_and_limit() -> None:
+    """In the sentence people read first."""
+    assert render(finding(Outcome.FAIL)).description == finding(Outcome.FAIL).sentence()
+
+
+def test_one_finding_is_plotted_over_time() -> None:
+    """Dagster plots numbers only."""
+    metadata = render(finding(Outcome.PASS)).metadata
+    assert (metadata["observed"].value, metadata["limit"].value) == (3.0, 5.0)
+    assert "observed" not in render(finding(Outcome.PASS), finding(Outcome.PASS)).metadata
+
+
+def test_a_table_of_findings_marks_the_muted() -> None:
+    """A reader has to see what had no vote."""
+    (record,) = findings_table([finding(Outcome.FAIL, votes=False)]).records
+    assert record.data["outcome"] == "fail (muted)"
+    assert record.data["limit"] == "at most 5"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "unknown"), (float("nan"), "unknown"), (0.5, "0.5")]
+)
+def test_what_is_not_known_is_called_unknown(value: float | None, text: str) -> None:
+    """Neither nan nor an empty cell."""
+    assert number(value) == text
+
+
+def test_a_picture_needs_no_request() -> None:
+    """It is inside the page."""
+    assert str(picture(b"png").value).startswith("![](data:image/png;base64,")
+
+
+def test_our_errors_become_failures_that_are_not_retried() -> None:
+    """With the message as it is, and the kind for those who have to act on it."""
+    with pytest.raises(dg.Failure) as caught, reported():
+        raise RefusedError("no")  # noqa: EM101
+    assert caught.value.description == "no"
+    assert caught.value.metadata[ERROR_KIND].value == "RefusedError"
+    assert not caught.value.allow_retries
+
+
+def test_other_errors_stay_what_they_are() -> None:
+    """A bug is not dressed as a refusal."""
+    with pytest.raises(ZeroDivisionError), reported():
+        _ = 1 / 0
