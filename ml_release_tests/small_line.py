@@ -6,6 +6,8 @@ enough to train, judge, register and declare in well under a second.
 
 from __future__ import annotations
 
+import threading
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -225,6 +227,13 @@ class House:
     @property
     def log_writer(self) -> InferenceLogFiles:
         return InferenceLogFiles(self.log_folder, now=self.clock.now)
+
+    def copied(self, log_folder: Path) -> House:
+        """An independent house in the same state, with another inference log."""
+        locks = (self.tables._lock, self.registry._lock, self.deployments._lock)
+        other = deepcopy(self, {id(lock): threading.Lock() for lock in locks})
+        other.log_folder = log_folder
+        return other
 
     def land(self, month: str, rows: pd.DataFrame) -> None:
         """Let a month arrive, or arrive again."""

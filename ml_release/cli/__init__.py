@@ -147,7 +147,10 @@ def status(
             ("since", f"{one.since or 'never'}, by {one.by or 'nobody'}: {one.reason or ''}"),
             ("registered", ", ".join(map(str, one.versions)) or "none"),
             ("withdrawn", ", ".join(map(str, one.withdrawn)) or "none"),
-            ("newest candidate", f"{(one.candidate or 'none')[:19]}, {one.candidate_verdict}"),
+            (
+                "newest candidate",
+                f"{(one.candidate or 'none')[:19]}, {one.candidate_verdict or 'not judged'}",
+            ),
             *(("", objection) for objection in one.objections),
             ("drift", f"{one.drift or 'not judged'} on {one.window_rows or 0} rows"),
             *(("", objection) for objection in one.drift_objections),

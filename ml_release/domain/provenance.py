@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ml_release.domain.identity import canonical_json, digest_of_json
 from ml_release.errors import IntegrityError
 
-
 # A record that names no data would leave an act nothing to compare.
 Digests = Annotated[Mapping[str, str], Field(min_length=1)]
 

@@ -91,7 +91,8 @@ def _summary(outcome: Outcome, found: Sequence[Finding]) -> str:
     if held:
         return "\n".join(held)
     if outcome is Outcome.PASS:
-        return f"{sum(f.votes for f in found)} findings, all pass"
+        count = sum(f.votes for f in found)
+        return "1 finding, passes" if count == 1 else f"{count} findings, all pass"
     return "nothing was found that could show it"
 
 

@@ -212,8 +212,8 @@ def _parity(
         expected = np.array([] if content is None else json.loads(content), dtype=np.float64)
     except (TypeError, ValueError) as error:
         message = (
-            f"{line.name} candidate {candidate.model_digest[:19]}: expected the estimator's recorded"
-            f" answers, found something else ({error}). Train again."
+            f"{line.name} candidate {candidate.model_digest[:19]}: expected the recorded answers of"
+            f" its estimator, found something else ({error}). Train again."
         )
         raise IntegrityError(message) from error
     if expected.shape != probability.shape or not len(expected):

@@ -71,7 +71,7 @@ def require_releasable(
     )
     require_evidence(
         verdict,
-        act=act,
+        act=f"{act} of {subject}",
         data_digest=candidate.data_digest,
         feature_version=candidate.feature_version,
         policy_digest=digest_of_json(line.policies.evaluation.model_dump(mode="json")),
@@ -87,9 +87,9 @@ def require_releasable(
         tagged = tags.get(tag)
         if tagged != recorded:
             message = (
-                f"{act} of {subject} refused: the recorded {name} is {recorded[:19]}, its experiment"
-                f" run {candidate.run_id} carries {tagged[:19] if tagged else 'none'}. One of them"
-                f" was changed; {again} again."
+                f"{act} of {subject} refused: the recorded {name} is {recorded[:19]}, its"
+                f" experiment run {candidate.run_id} carries {tagged[:19] if tagged else 'none'}."
+                f" One of them was changed; {again} again."
             )
             raise RefusedError(message)
     return Releasable(candidate=candidate, verdict=verdict)

@@ -113,7 +113,7 @@ def require_fit_snapshot(
     check_digest(f"verdict on {subject}", expected=digest, found=verdict.subject_digest)
     require_evidence(
         verdict,
-        act=act,
+        act=f"{act} of {subject}",
         partition=partition,
         policy_digest=digest_of_json(line.policies.data_gates.model_dump(mode="json")),
     )

@@ -1,0 +1,1 @@
+"""Use cases from landing to rollback, with every port in memory."""

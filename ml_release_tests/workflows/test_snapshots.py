@@ -1,0 +1,306 @@
+"""Snapshots: judged when taken, kept with their verdict, and refused by every act when bad."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+
+from ml_release.domain.identity import digest_of_json
+from ml_release.domain.verdict import Outcome, verdict_from_json
+from ml_release.errors import InputError, IntegrityError, NotFoundError, RefusedError
+from ml_release.workflows.snapshots import DATA_VERDICT, require_fit_snapshot
+from ml_release_tests.small_line import MONTHS, SMALL_LINE, trips
+from ml_release_tests.workflows import steps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ml_release_tests.small_line import House
+
+MONTH = "2013-02"
+BAD_DISTANCE = "nulls_are_within_limits [distance] fail; observed 0.2, limit at most 0.1; n = 600"
+
+
+def test_a_good_month_is_kept_with_a_passing_verdict_on_its_very_rows(house: House) -> None:
+    """The verdict names rows and policy by digest, and is the recorded one."""
+    taken = steps.snapshot(house, MONTH)
+    assert taken.verdict.outcome is Outcome.PASS
+    assert taken.verdict.subject_digest == taken.snapshot.digest
+    policy = SMALL_LINE.policies.data_gates.model_dump(mode="json")
+    assert taken.verdict.evidence == {"partition": MONTH, "policy_digest": digest_of_json(policy)}
+    content = house.evidence.find(steps.LINE, DATA_VERDICT, taken.snapshot.digest)
+    assert content is not None
+    assert verdict_from_json(content) == taken.verdict
+    kept = house.tables.read(taken.snapshot, "snapshot")
+    assert len(kept) == taken.snapshot.rows == 600
+    assert "distance" in kept.columns
+
+
+def test_the_same_rows_again_keep_nothing_new(house: House) -> None:
+    """Neither another table version nor another verdict."""
+    first = steps.snapshot(house, MONTH)
+    again = steps.snapshot(house, MONTH)
+    assert again.snapshot == first.snapshot
+    assert again.verdict.digest == first.verdict.digest
+
+
+@pytest.mark.parametrize("step", ["features", "train"])
+def test_a_month_with_20_percent_nulls_is_refused_by_every_act(house: House, step: str) -> None:
+    """The failing verdict is kept, and each refusal names the finding beside its limit."""
+    steps.prepare(house, *MONTHS)
+    house.land(MONTH, steps.with_nulls(MONTH, share=0.2))
+    taken = steps.snapshot(house, MONTH)
+    assert [finding.sentence() for finding in taken.verdict.objections] == [BAD_DISTANCE]
+    assert steps.current(house, "snapshot")[MONTH] == taken.snapshot
+    with pytest.raises(RefusedError) as refusal:
+        steps.features(house, MONTH) if step == "features" else steps.train(house)
+    assert MONTH in str(refusal.value)
+    if step == "features":
+        assert BAD_DISTANCE in str(refusal.value)
+    assert house.models.artefacts == {}
+
+
+def test_training_names_the_finding_of_a_month_whose_verdict_turned_bad(prepared: House) -> None:
+    """The features are those of the present rows, which a stricter look has found unfit since."""
+    prepared.line = steps.with_policy(prepared.line, "data_gates", missing_share_limits={})
+    steps.snapshot(prepared, MONTH)
+    with pytest.raises(RefusedError, match=r"training a candidate of small_line snapshot 2013-01"):
+        steps.train(prepared)
+    for month in MONTHS:
+        steps.snapshot(prepared, month)
+    with pytest.raises(RefusedError, match=r"nulls_are_within_limits \[is_late\] fail; observed 0"):
+        steps.train(prepared)
+
+
+def test_features_of_the_month_after_a_bad_one_are_refused_too(house: House) -> None:
+    """Its history looks back into the bad month."""
+    house.land(MONTH, steps.with_nulls(MONTH, share=0.2))
+    for month in MONTHS:
+        steps.snapshot(house, month)
+    with pytest.raises(RefusedError, match=r"building features of 2013-03 of .* 2013-02"):
+        steps.features(house, "2013-03")
+    assert steps.features(house, "2013-01").features.partition == "2013-01"
+    assert steps.features(house, "2013-04").features.partition == "2013-04"
+
+
+def test_good_rows_landed_again_heal_the_month_and_touch_no_other(house: House) -> None:
+    """The other months keep rows, digests and verdicts through failure and healing."""
+    house.land(MONTH, steps.with_nulls(MONTH, share=0.2))
+    for month in MONTHS:
+        steps.snapshot(house, month)
+    others = {m: s.digest for m, s in steps.current(house, "snapshot").items() if m != MONTH}
+    house.land(MONTH, trips(MONTH))
+    assert steps.snapshot(house, MONTH).verdict.outcome is Outcome.PASS
+    found = {m: s.digest for m, s in steps.current(house, "snapshot").items() if m != MONTH}
+    assert found == others
+    for month in MONTHS:
+        steps.features(house, month)
+    assert steps.train(house).snapshots.keys() == set(MONTHS)
+
+
+def _assembled_otherwise(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Any:
+    def assemble(tables: Any) -> pd.DataFrame:
+        return change(SMALL_LINE.assemble_rows(tables))
+
+    return assemble
+
+
+def _with(column: str, value: Any, *, rows: int = 5) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    def change(frame: pd.DataFrame) -> pd.DataFrame:
+        frame.loc[frame.index[:rows], column] = value
+        return frame
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "sentences"),
+    [
+        pytest.param(
+            _with("carrier", "ZZ"),
+            [
+                "schema_is_valid [carrier] fail; observed 5 rows, limit at most 0 rows; n = 600;"
+                " isin(['AA', 'BB', 'CC', 'DD']); for example 'ZZ'"
+            ],
+            id="a word that is not allowed",
+        ),
+        pytest.param(
+            _with("distance", 3001.5, rows=1),
+            [
+                "schema_is_valid [distance] fail; observed 1 rows, limit at most 0 rows; n = 600;"
+                " in_range(0, 3000); for example 3001.5"
+            ],
+            id="a number out of range",
+        ),
+        pytest.param(
+            _with("departure", pd.NaT, rows=2),
+            [
+                "schema_is_valid [departure] fail; observed 2 rows, limit at most 0 rows; n = 600;"
+                " not_nullable; for example NaT",
+                "nulls_are_within_limits [departure] fail; observed 0.00333333, limit at most 0;"
+                " n = 600",
+            ],
+            id="a missing time",
+        ),
+        pytest.param(
+            lambda frame: frame.astype({"trip": float}),
+            [
+                "schema_is_valid [trip] fail; observed unknown, limit at most 0 rows; n = 600;"
+                " dtype('int64'); for example 'float64'"
+            ],
+            id="another type",
+        ),
+        pytest.param(
+            lambda frame: frame.drop(columns=["carrier", "is_late"]),
+            [
+                "schema_is_valid [carrier] fail; observed unknown, limit at most 0 rows; n = 600;"
+                " column_in_dataframe; for example 'carrier'",
+                "schema_is_valid [is_late] fail; observed unknown, limit at most 0 rows; n = 600;"
+                " column_in_dataframe; for example 'is_late'",
+            ],
+            id="missing columns",
+        ),
+        pytest.param(
+            lambda frame: frame.assign(extra=1),
+            [
+                "schema_is_valid [extra] fail; observed unknown, limit at most 0 rows; n = 600;"
+                " column_in_schema; for example 'extra'"
+            ],
+            id="a column nobody declared",
+        ),
+        pytest.param(
+            lambda frame: pd.concat([frame.iloc[:-2], frame.iloc[:2]]),
+            [
+                "keys_are_unique [2013-02] fail; observed 2 rows, limit at most 0 rows; n = 600;"
+                " for example departure_utc 2013-02-01 05:36:00+00:00, trip 0"
+            ],
+            id="duplicates",
+        ),
+        pytest.param(
+            lambda frame: frame.iloc[:99],
+            ["volume_is_expected [2013-02] fail; observed 99 rows, limit at least 100 rows"],
+            id="too few rows",
+        ),
+    ],
+)
+def test_each_breach_is_a_finding_of_its_column_with_an_example(
+    house: House, change: Callable[[pd.DataFrame], pd.DataFrame], sentences: list[str]
+) -> None:
+    """The reader sees which column, how many rows, and one of them."""
+    house.line = SMALL_LINE.model_copy(update={"assemble": _assembled_otherwise(change)})
+    taken = steps.snapshot(house, MONTH)
+    assert [finding.sentence() for finding in taken.verdict.objections] == sentences
+
+
+def test_the_volume_is_compared_with_that_of_the_other_months(house: House) -> None:
+    """Half of the usual rows and less are a finding once two other months are known."""
+    house.land("2013-03", trips("2013-03", rows=250))
+    assert steps.snapshot(house, "2013-03").verdict.outcome is Outcome.PASS
+    steps.snapshot(house, "2013-01")
+    steps.snapshot(house, "2013-02")
+    objections = steps.snapshot(house, "2013-03").verdict.objections
+    assert [finding.subject for finding in objections] == [
+        "2013-03 against the median of 2 others"
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda rows: rows.drop(columns="is_late"), id="a column is missing"),
+        pytest.param(lambda rows: rows.assign(route="far away"), id="a key of another type"),
+        pytest.param(lambda rows: rows.iloc[:0], id="no rows"),
+        pytest.param(
+            lambda rows: rows.assign(trip=["one", *range(1, 600)]), id="a column of two types"
+        ),
+    ],
+)
+def test_rows_that_cannot_be_assembled_keep_nothing(
+    house: House, change: Callable[[pd.DataFrame], pd.DataFrame]
+) -> None:
+    """The error names the partition; the month that stood before still stands."""
+    before = steps.snapshot(house, MONTH)
+    house.land(MONTH, change(trips(MONTH)))
+    with pytest.raises(InputError, match=MONTH):
+        steps.snapshot(house, MONTH)
+    assert steps.current(house, "snapshot") == {MONTH: before.snapshot}
+
+
+def _asks_a_text_for_its_year(tables: Any) -> Any:
+    return tables["rows"].assign(year=tables["rows"]["carrier"].dt.year)
+
+
+def _asks_for_a_row_too_many(tables: Any) -> Any:
+    return tables["rows"].iloc[[10**6]]
+
+
+@pytest.mark.parametrize("assemble", [_asks_a_text_for_its_year, _asks_for_a_row_too_many])
+def test_whatever_pandas_makes_of_wrong_rows_is_an_input_error(
+    house: House, assemble: Callable[[Any], Any]
+) -> None:
+    """A text where a time is expected is an AttributeError in pandas: still the data's fault."""
+    house.line = SMALL_LINE.model_copy(update={"assemble": assemble})
+    with pytest.raises(InputError, match=r"partition 2013-02: the landed tables cannot be"):
+        steps.snapshot(house, MONTH)
+    assert house.tables.current(steps.LINE, "snapshot") == ()
+
+
+def test_a_month_that_has_not_arrived_is_not_found(house: House) -> None:
+    """Nothing is kept of it."""
+    with pytest.raises(NotFoundError, match="2013-07"):
+        steps.snapshot(house, "2013-07")
+    assert house.tables.current(steps.LINE, "snapshot") == ()
+
+
+def _require(house: House, digest: str) -> None:
+    require_fit_snapshot(
+        house.line, partition=MONTH, digest=digest, evidence=house.evidence, act="the act"
+    )
+
+
+def test_a_snapshot_without_verdict_is_refused(house: House) -> None:
+    """Nobody has judged it: that is no reason to trust it."""
+    digest = steps.snapshot(house, MONTH).snapshot.digest
+    steps.forget(house, DATA_VERDICT, digest)
+    with pytest.raises(RefusedError, match=r"the act of small_line snapshot 2013-02 .*found none"):
+        _require(house, digest)
+
+
+def test_an_edited_verdict_is_noticed(house: House) -> None:
+    """A failing verdict that was overwritten to pass does not agree with its own findings."""
+    house.land(MONTH, steps.with_nulls(MONTH, share=0.2))
+    digest = steps.snapshot(house, MONTH).snapshot.digest
+    steps.edit(house, DATA_VERDICT, digest, lambda verdict: verdict.update(outcome="pass"))
+    with pytest.raises(IntegrityError, match="its findings give fail, the record says 'pass'"):
+        _require(house, digest)
+
+
+def test_the_passing_verdict_on_other_rows_of_the_month_does_not_count(house: House) -> None:
+    """A good verdict copied over the bad one is about another digest."""
+    good = steps.snapshot(house, MONTH).snapshot.digest
+    house.land(MONTH, steps.with_nulls(MONTH, share=0.2))
+    bad = steps.snapshot(house, MONTH).snapshot.digest
+    copied = house.evidence.find(steps.LINE, DATA_VERDICT, good)
+    assert copied is not None
+    house.evidence.record(steps.LINE, DATA_VERDICT, bad, copied)
+    with pytest.raises(IntegrityError, match=f"verdict on small_line snapshot 2013-02.*{good}"):
+        _require(house, bad)
+
+
+def test_a_verdict_on_another_partition_does_not_count(house: House) -> None:
+    """The same digest asked for as another month is other evidence."""
+    digest = steps.snapshot(house, "2013-01").snapshot.digest
+    with pytest.raises(RefusedError, match="partition: the verdict judged 2013-01, found 2013-02"):
+        _require(house, digest)
+
+
+def test_under_a_changed_policy_a_snapshot_has_to_be_judged_again(house: House) -> None:
+    """The old verdict says nothing of the new limits; judging again by them heals."""
+    digest = steps.snapshot(house, MONTH).snapshot.digest
+    house.line = steps.with_policy(house.line, "data_gates", minimum_rows=101)
+    with pytest.raises(RefusedError, match="policy_digest: the verdict judged sha256:"):
+        _require(house, digest)
+    assert steps.snapshot(house, MONTH).snapshot.digest == digest
+    _require(house, digest)
