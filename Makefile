@@ -57,7 +57,7 @@ up: $(STAMP) ## start the Dagster UI and daemon, the MLflow UI and the endpoint 
 
 .PHONY: test
 test: lint ## lint, then run every test
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadfile
 
 .PHONY: lint
 lint: $(STAMP) ## check style, types and who imports whom

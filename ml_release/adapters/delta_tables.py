@@ -277,7 +277,7 @@ def content_digest(content: pa.Table) -> str:
         if pa.types.is_string(column.type):
             lengths = pc.fill_null(pc.binary_length(column), -1)
             hasher.update(lengths.to_numpy().astype("<i8").tobytes())
-            hasher.update("".join(value or "" for value in column.to_pylist()).encode())
+            hasher.update(_joined_bytes(column))
         else:
             if pa.types.is_timestamp(column.type):
                 column = column.cast(pa.int64())
@@ -286,3 +286,17 @@ def content_digest(content: pa.Table) -> str:
             zero = pa.scalar(0).cast(column.type)
             hasher.update(pc.fill_null(column, zero).to_numpy().tobytes())
     return "sha256:" + hasher.hexdigest()
+
+
+def _joined_bytes(column: pa.ChunkedArray) -> memoryview:
+    """All words of a column one after the other, without a Python object for each."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    words = pa.concat_arrays(pc.fill_null(column, "").chunks)
+    _, offsets, content = words.buffers()
+    if content is None:
+        return memoryview(b"")
+    ends = np.frombuffer(offsets, dtype="<i4")
+    return memoryview(content)[ends[words.offset] : ends[words.offset + len(words)]]

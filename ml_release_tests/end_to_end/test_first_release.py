@@ -178,6 +178,6 @@ def test_training_on_20_percent_nulls_exits_1_and_names_the_finding(
     ended = home.ml_release("train", LINE, "--from", "2013-01", "--to", "2013-02")
     assert ended.returncode == 1
     assert "nulls_are_within_limits [distance] fail" in ended.stderr
-    assert "observed 0.2" in ended.stderr
+    assert "observed 0.199992" in ended.stderr
     assert "limit at most 0" in ended.stderr
     assert home.answer("status")["lines"][0]["versions"] == []

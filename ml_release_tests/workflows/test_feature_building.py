@@ -226,7 +226,9 @@ def test_with_no_good_month_no_history_is_published(house: House) -> None:
     house.land("2013-02", steps.with_nulls("2013-02", share=0.3))
     steps.snapshot(house, "2013-01")
     steps.snapshot(house, "2013-02")
-    with pytest.raises(RefusedError, match=r"(?s)publishing the online history of .*nulls_are_within"):
+    with pytest.raises(
+        RefusedError, match=r"(?s)publishing the online history of .*nulls_are_within"
+    ):
         publish(house)
     assert house.online.read(steps.LINE) is None
 
@@ -252,9 +254,7 @@ def test_without_history_features_or_snapshots_nothing_is_published(house: House
 def test_features_of_words_keep_missing_words_missing(house: House) -> None:
     """None in, None out, whatever pandas calls it in between."""
     house.line = steps.with_policy(
-        SMALL_LINE.model_copy(
-            update={"features": (Category(name="carrier", column="carrier"),)}
-        ),
+        SMALL_LINE.model_copy(update={"features": (Category(name="carrier", column="carrier"),)}),
         "data_gates",
         missing_share_limits={"is_late": 0.1, "carrier": 0.1},
     )

@@ -201,9 +201,7 @@ def test_the_volume_is_compared_with_that_of_the_other_months(house: House) -> N
     steps.snapshot(house, "2013-01")
     steps.snapshot(house, "2013-02")
     objections = steps.snapshot(house, "2013-03").verdict.objections
-    assert [finding.subject for finding in objections] == [
-        "2013-03 against the median of 2 others"
-    ]
+    assert [finding.subject for finding in objections] == ["2013-03 against the median of 2 others"]
 
 
 @pytest.mark.parametrize(
