@@ -87,9 +87,8 @@ def promote(
     from ml_release.cli import acts
 
     found, settings, wiring = _open(line)
-    run = acts.promote(
-        found, version, by=by or getpass.getuser(), reason=reason, settings=settings, wiring=wiring
-    )
+    move = acts.Move(version=version, by=by or getpass.getuser(), reason=reason)
+    run = acts.promote(found, move, settings=settings, wiring=wiring)
     _tell_move(line, run, as_json=as_json)
 
 
@@ -107,9 +106,8 @@ def rollback(
     from ml_release.cli import acts
 
     found, settings, wiring = _open(line)
-    run = acts.roll_back(
-        found, version, by=by or getpass.getuser(), reason=reason, settings=settings, wiring=wiring
-    )
+    move = acts.Move(version=version, by=by or getpass.getuser(), reason=reason)
+    run = acts.roll_back(found, move, settings=settings, wiring=wiring)
     _tell_move(line, run, as_json=as_json)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ml_release.cli.running import JobRun, run_job
@@ -41,41 +42,37 @@ def train(
     )
 
 
-def promote(
-    line: ReleaseLine,
-    version: int | None,
-    *,
-    by: str,
-    reason: str,
-    settings: Settings,
-    wiring: Wiring,
-) -> JobRun:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """Which version, the natural one for None; who asks, and why."""
+
+    version: int | None
+    by: str
+    reason: str
+
+    def config(self) -> dict[str, object]:
+        """As the jobs take it."""
+        named = {} if self.version is None else {"version": self.version}
+        return {"by": self.by, "reason": self.reason, **named}
+
+
+def promote(line: ReleaseLine, move: Move, *, settings: Settings, wiring: Wiring) -> JobRun:
     """Declare a registered version, the newest for None."""
-    config = {"by": by, "reason": reason, **({} if version is None else {"version": version})}
     return run_job(
         f"{line.name}_promote",
         settings=settings,
         wiring=wiring,
-        run_config={"ops": {f"{line.name}__production_endpoint": {"config": config}}},
+        run_config={"ops": {f"{line.name}__production_endpoint": {"config": move.config()}}},
     )
 
 
-def roll_back(
-    line: ReleaseLine,
-    version: int | None,
-    *,
-    by: str,
-    reason: str,
-    settings: Settings,
-    wiring: Wiring,
-) -> JobRun:
+def roll_back(line: ReleaseLine, move: Move, *, settings: Settings, wiring: Wiring) -> JobRun:
     """Restore the last version that may serve, or the one named."""
-    config = {"by": by, "reason": reason, **({} if version is None else {"version": version})}
     return run_job(
         f"{line.name}_rollback",
         settings=settings,
         wiring=wiring,
-        run_config={"ops": {f"{line.name}_roll_back": {"config": config}}},
+        run_config={"ops": {f"{line.name}_roll_back": {"config": move.config()}}},
     )
 
 

@@ -36,14 +36,8 @@ def run_demo(line: ReleaseLine, *, settings: Settings, wiring: Wiring) -> None:
     )
     messages.rule("2  declare the version for production, in Git")
     version = int(trained.metadata["registered_version"]["version"])
-    promoted = acts.promote(
-        line,
-        version,
-        by="demo",
-        reason="the demo's first release",
-        settings=settings,
-        wiring=wiring,
-    )
+    first = acts.Move(version=version, by="demo", reason="the demo's first release")
+    promoted = acts.promote(line, first, settings=settings, wiring=wiring)
     messages.rule(f"3  serve, and replay {FIRST_DAY} to {LAST_DAY} over HTTP")
     sent = _replayed(line, settings=settings, wiring=wiring)
     messages.rule("4  join the labels, judge drift and performance")

@@ -154,16 +154,16 @@ def test_a_move_with_json_prints_one_object_and_nothing_else(
 
 def test_who_asks_and_why_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """They become the trailers of the commit."""
-    asked: dict[str, Any] = {}
+    asked: list[acts.Move] = []
 
-    def promote(*arguments: Any, **options: Any) -> JobRun:
-        asked.update(options, version=arguments[1])
+    def promote(_: object, move: acts.Move, **__: object) -> JobRun:
+        asked.append(move)
         return moved()
 
     monkeypatch.setattr(acts, "promote", promote)
     command = ["promote", "flight_delay", "2", "--by", "ada", "--reason", "better in spring"]
     assert ml_release(monkeypatch, *command) == 0
-    assert (asked["version"], asked["by"], asked["reason"]) == (2, "ada", "better in spring")
+    assert asked == [acts.Move(version=2, by="ada", reason="better in spring")]
 
 
 def test_a_move_that_changed_nothing_says_so(

@@ -197,7 +197,7 @@ def test_latency_and_labels_are_told(serving: House) -> None:
 def test_a_month_like_the_reference_has_not_drifted(serving: House) -> None:
     """April is drawn like January to March."""
     serve_month(serving, "2013-04")
-    observe(serving, days=28)
+    observe(serving)
     report = drift(serving)
     assert report is not None
     assert report.verdict.outcome is Outcome.PASS
@@ -208,7 +208,7 @@ def test_a_month_like_the_reference_has_not_drifted(serving: House) -> None:
 def test_longer_routes_are_drift_of_the_distance_alone(serving: House) -> None:
     """The finding names the feature beside its limit; the verdict is on this very window."""
     serve_month(serving, "2013-04", shift=900.0)
-    window = observe(serving, days=28)
+    window = observe(serving)
     report = drift(serving)
     assert report is not None
     assert report.window == window
@@ -224,22 +224,8 @@ def test_a_muted_feature_is_shown_and_has_no_vote(serving: House, muted: bool) -
     """All at the same minute of the day: drift if it votes, a remark if it is muted."""
     if not muted:
         serving.line = steps.with_policy(serving.line, "drift", muted=())
-    serve_month(serving, "2013-04")
-    write(
-        serving,
-        [
-            a_record(
-                serving,
-                f"more {n}",
-                "2013-04-30T12:00:00+00:00",
-                features={**features, "minute": 1.0},
-            )
-            for n, features in enumerate(
-                serving.inference_log.records(steps.LINE, after={})[0]["features"]
-            )
-        ],
-    )
-    observe(serving, days=28)
+    serve_month(serving, "2013-04", minute=1.0)
+    observe(serving)
     report = drift(serving)
     assert report is not None
     (finding,) = (

@@ -61,11 +61,18 @@ def a_label(request_id: str, label: int) -> Label:
     return Label(request_id=request_id, label=label, event_time=moment, received_time=moment)
 
 
-def serve_month(house: House, month: str, *, shift: float = 0.0) -> pd.DataFrame:
-    """Answer every row of a month, with longer routes by ``shift``; the rows with predictions."""
+def serve_month(
+    house: House, month: str, *, shift: float = 0.0, minute: float | None = None
+) -> pd.DataFrame:
+    """Answer every row of a month and return the rows with their predictions.
+
+    ``shift`` makes the routes longer, ``minute`` puts all trips at the same time of the day.
+    """
     rows = house.tables.read(steps.current(house, "features")[month], "features")
     values = values_of(rows, house.line.features)
     values["distance"] = np.asarray(values["distance"], dtype=np.float64) + shift
+    if minute is not None:
+        values["minute"] = np.full(len(rows), minute)
     declaration = house.deployments.read(steps.LINE, "production")
     assert declaration is not None
     model = house.loader.load(house.models.read(declaration.state.champion.model_digest))

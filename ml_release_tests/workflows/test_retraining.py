@@ -1,0 +1,97 @@
+"""What a retraining trigger looks at, and the window a retraining would use."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ml_release.workflows.retraining import retraining_evidence, retraining_window
+from ml_release_tests.workflows import steps
+from ml_release_tests.workflows.test_monitoring import observe
+from ml_release_tests.workflows.traffic import a_record, write
+
+if TYPE_CHECKING:
+    from ml_release.domain.retraining import RetrainingEvidence
+    from ml_release_tests.small_line import House
+
+
+def gather(house: House, last_request: date | None = None) -> RetrainingEvidence:
+    return retraining_evidence(
+        house.line,
+        environment="production",
+        evidence=house.evidence,
+        deployments=house.deployments,
+        landing=house.landing,
+        last_request=last_request,
+    )
+
+
+def see(house: House, day: str) -> None:
+    """Let the newest event of the log be on a day, and observe the window."""
+    write(house, [a_record(house, day, f"{day}T12:00:00-04:00")])
+    observe(house)
+
+
+def test_an_endpoint_that_serves_nothing_has_nothing_to_retrain(house: House) -> None:
+    """What has landed matters only once something was asked."""
+    found = gather(house, last_request=date(2013, 3, 1))
+    assert (found.champion, found.trained_to) == (None, None)
+    assert (found.newest_partition, found.as_of) == (None, None)
+    assert found.last_request == date(2013, 3, 1)
+
+
+def test_the_champion_is_known_with_what_it_was_trained_to(serving: House) -> None:
+    """No request has come yet, so no month can have matured."""
+    found = gather(serving)
+    declaration = serving.deployments.read(steps.LINE, "production")
+    assert declaration is not None
+    assert found.champion == declaration.state.champion.model_digest
+    assert (found.trained_to, found.as_of, found.newest_partition) == ("2013-03", None, None)
+
+
+def test_a_champion_without_record_was_trained_to_nobody_knows_when(serving: House) -> None:
+    """A lost record is no crash of a sensor; the champion is still known."""
+    digest = gather(serving).champion
+    assert digest is not None
+    steps.forget(serving, "candidate", digest)
+    found = gather(serving)
+    assert (found.champion, found.trained_to) == (digest, None)
+
+
+@pytest.mark.parametrize(
+    ("day", "delay", "newest"),
+    [
+        pytest.param("2013-04-30", timedelta(0), "2013-03", id="a month that is not over"),
+        pytest.param("2013-05-01", timedelta(0), "2013-04", id="over, labels at once"),
+        pytest.param("2013-05-01", timedelta(days=1), "2013-03", id="a day too early"),
+        pytest.param("2013-05-02", timedelta(days=1), "2013-04", id="a day after the month"),
+        pytest.param("2013-05-01", timedelta(hours=12), "2013-03", id="half a day too early"),
+        pytest.param("2013-05-02", timedelta(hours=12), "2013-04", id="half a day matured"),
+        pytest.param("2013-05-02", timedelta(hours=36), "2013-03", id="a day and a half, early"),
+        pytest.param("2013-05-03", timedelta(hours=36), "2013-04", id="a day and a half"),
+        pytest.param("2013-05-01", timedelta(days=28), "2013-03", id="a long delay"),
+        pytest.param("2013-01-31", timedelta(days=1), None, id="no month is over"),
+        pytest.param("2014-01-31", timedelta(days=1), "2013-04", id="long after the last landed"),
+    ],
+)
+def test_a_month_counts_once_the_label_of_its_last_event_was_known(
+    serving: House, day: str, delay: timedelta, newest: str | None
+) -> None:
+    """As of the beginning of the newest day that was seen, hours of the delay included."""
+    serving.line = serving.line.model_copy(update={"label_delay": delay})
+    see(serving, day)
+    found = gather(serving)
+    assert found.as_of == date.fromisoformat(day)
+    assert found.newest_partition == newest
+
+
+def test_a_retraining_takes_all_months_and_makes_the_features_that_are_missing(
+    house: House,
+) -> None:
+    """From the first declared month; fresh from the first without features."""
+    assert retraining_window(house.line, "2013-03", tables=house.tables) == ("2013-01", "2013-01")
+    steps.prepare(house, "2013-01", "2013-02")
+    assert retraining_window(house.line, "2013-04", tables=house.tables) == ("2013-01", "2013-03")
+    assert retraining_window(house.line, "2013-02", tables=house.tables) == ("2013-01", "2013-02")

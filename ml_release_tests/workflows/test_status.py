@@ -1,0 +1,150 @@
+"""Status: what a line serves, what it has, and what the newest version waits for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ml_release.domain.verdict import Outcome
+from ml_release.workflows.evaluation import EVALUATION_VERDICT
+from ml_release.workflows.status import LineStatus, line_status
+from ml_release_tests.workflows import steps
+from ml_release_tests.workflows.test_monitoring import drift, observe
+from ml_release_tests.workflows.test_promotion import candidate_version
+from ml_release_tests.workflows.traffic import a_label, serve_month, write
+
+if TYPE_CHECKING:
+    from ml_release_tests.small_line import House
+
+
+def status(house: House) -> LineStatus:
+    return line_status(
+        house.line,
+        environment="production",
+        evidence=house.evidence,
+        registry=house.registry,
+        deployments=house.deployments,
+    )
+
+
+def test_a_new_line_waits_for_a_candidate(house: House) -> None:
+    """All else is unknown, and says so."""
+    found = status(house)
+    assert found.waits_for == "a candidate: nothing was trained yet"
+    assert (found.versions, found.withdrawn, found.objections) == ((), (), ())
+    assert found.serving is found.share_percent is found.candidate is found.drift is None
+    assert found.window_rows is found.labels is found.commit is found.since is None
+
+
+def test_a_trained_candidate_waits_for_its_evaluation(prepared: House) -> None:
+    """It has no verdict yet."""
+    digest = steps.train(prepared).model_digest
+    found = status(prepared)
+    assert found.waits_for == "an evaluation of the newest candidate"
+    assert (found.candidate, found.candidate_verdict) == (digest, None)
+
+
+def test_a_candidate_that_failed_waits_for_a_better_one(house: House) -> None:
+    """The objections are there to be read."""
+    steps.untrained(house)
+    steps.evaluate(house)
+    found = status(house)
+    assert found.waits_for == "a better candidate: the newest one is judged fail"
+    assert found.candidate_verdict is Outcome.FAIL
+    assert any("score_is_above_floor [holdout] fail" in text for text in found.objections)
+
+
+def test_a_candidate_that_cannot_be_judged_waits_for_a_better_one_too(prepared: House) -> None:
+    """Inconclusive holds it as a failure does."""
+    digest = steps.train(prepared).model_digest
+    steps.forget(prepared, "estimator_answers", digest)
+    steps.evaluate(prepared)
+    assert status(prepared).waits_for.endswith("judged inconclusive")
+
+
+def test_a_good_candidate_waits_for_registration_then_for_promotion(evaluated: House) -> None:
+    """Step by step, until nothing is left to wait for."""
+    assert status(evaluated).waits_for == "registration of the newest candidate"
+    steps.register(evaluated)
+    found = status(evaluated)
+    assert found.waits_for == "promotion of version 1"
+    assert (found.versions, found.serving) == ((1,), None)
+    steps.declare(evaluated)
+    assert status(evaluated).waits_for == ""
+
+
+def test_what_serves_is_told_with_who_declared_it_and_why(serving: House) -> None:
+    """As the deployments repository has it."""
+    declaration = serving.deployments.read(steps.LINE, "production")
+    assert declaration is not None
+    found = status(serving)
+    assert (found.line, found.environment) == ("small_line", "production")
+    assert (found.serving, found.share_percent) == (1, 100.0)
+    assert (found.by, found.reason) == ("Ada", "passed its gates")
+    assert (found.since, found.commit) == (declaration.committed_at, declaration.commit)
+
+
+def test_a_newer_version_waits_for_promotion_beside_what_serves(serving: House) -> None:
+    """Registered is not serving."""
+    candidate_version(serving)
+    found = status(serving)
+    assert (found.versions, found.serving) == ((1, 2), 1)
+    assert found.waits_for == "promotion of version 2"
+
+
+def test_a_newer_candidate_waits_for_registration_beside_older_versions(serving: House) -> None:
+    """That versions exist does not make it one of them."""
+    steps.train(serving)
+    steps.evaluate(serving)
+    assert status(serving).waits_for == "registration of the newest candidate"
+
+
+def test_after_a_rollback_a_new_candidate_is_waited_for(serving: House) -> None:
+    """The newest version was withdrawn, and promoting it would be refused."""
+    candidate_version(serving)
+    steps.declare(serving)
+    steps.go_back(serving)
+    found = status(serving)
+    assert (found.serving, found.withdrawn) == (1, (2,))
+    assert found.waits_for == "a new candidate: version 2 was withdrawn"
+
+
+@pytest.mark.parametrize(
+    ("shift", "outcome", "objections"),
+    [
+        pytest.param(0.0, Outcome.PASS, 0, id="stable"),
+        pytest.param(900.0, Outcome.FAIL, 1, id="drift"),
+    ],
+)
+def test_the_newest_window_is_told_with_its_drift(
+    serving: House, shift: float, outcome: Outcome, objections: int
+) -> None:
+    """Rows, labels and the findings that object."""
+    serve_month(serving, "2013-04", shift=shift)
+    write(serving, [], [a_label("r1", 1), a_label("r2", 0)])
+    window = observe(serving)
+    drift(serving)
+    found = status(serving)
+    assert (found.window_rows, found.labels) == (window.rows, 2)
+    assert found.drift is outcome
+    assert len(found.drift_objections) == objections
+
+
+def test_drift_that_was_judged_on_an_older_window_is_not_told(serving: House) -> None:
+    """The window is newer than the report."""
+    serve_month(serving, "2013-04")
+    observe(serving, days=1)
+    drift(serving)
+    window = observe(serving)
+    found = status(serving)
+    assert (found.drift, found.drift_objections) == (None, ())
+    assert found.window_rows == window.rows
+
+
+def test_a_verdict_that_was_lost_is_waited_for_again(evaluated: House) -> None:
+    """Without the record nothing was judged."""
+    digest = status(evaluated).candidate
+    assert digest is not None
+    steps.forget(evaluated, EVALUATION_VERDICT, digest)
+    assert status(evaluated).waits_for == "an evaluation of the newest candidate"
