@@ -167,7 +167,7 @@ def untrained(house: House) -> None:
     train(house)
 
 
-def edit(house: House, kind: str, subject: str, change: Callable[[dict[str, Any]], Any]) -> None:
+def edit(house: House, kind: str, subject: str, change: Callable[[Any], Any]) -> None:
     """Change a recorded document behind everybody's back."""
     key = (LINE, kind, subject)
     document = json.loads(house.evidence._documents[key])

@@ -1,7 +1,8 @@
-"""Monitoring: what the log holds of the champion, counted, judged and scored; doubt never passes."""
+"""Monitoring: what the log holds of the champion, counted, judged, scored; doubt never passes."""
 
 from __future__ import annotations
 
+import itertools
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -120,7 +121,7 @@ def test_the_window_holds_the_newest_days_counted_bin_by_bin(serving: House) -> 
         values = inside[f"features.{name}"]
         naive = [
             int(((values > low) & (values <= high)).sum())
-            for low, high in zip(edges, edges[1:], strict=False)
+            for low, high in itertools.pairwise(edges)
         ]
         assert window.counts[name] == (*naive, 0)
     words = profile.bins["carrier"].words or ()

@@ -269,7 +269,9 @@ def test_a_rollback_needs_neither_registry_nor_tracker_nor_evidence(serving: Hou
 
 
 @pytest.mark.parametrize("harm", ["tampered", "lost", "not a model"])
-def test_a_target_that_cannot_answer_is_not_declared(serving: House, harm: str) -> None:
+def test_a_target_that_cannot_answer_is_not_declared(
+    serving: House, harm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is loaded first, the way the endpoint server does."""
     target = history(serving)[-1].state.champion.model_digest
     candidate_version(serving)
@@ -284,7 +286,7 @@ def test_a_target_that_cannot_answer_is_not_declared(serving: House, harm: str) 
     else:
         files = {**serving.models.read(target), "model.onnx": b"no model"}
         serving.models.artefacts[target] = files
-        serving.models.read = lambda _: files  # type: ignore[method-assign]
+        monkeypatch.setattr(serving.models, "read", lambda _: files)
     with pytest.raises(error):
         steps.go_back(serving)
     assert history(serving) == before

@@ -77,7 +77,7 @@ def play(
     )
 
 
-def landed(first: str = "2013-01-30", end: str = "2013-02-03") -> pd.DataFrame:
+def landed(first: str = "2013-01-30", end: str = "2013-02-03") -> Any:
     """The rows that fall on the replayed days."""
     rows = pd.concat([trips("2013-01"), trips("2013-02")], ignore_index=True)
     return rows[(rows["departure"] >= first) & (rows["departure"] < end)].merge(ROUTES, on="route")

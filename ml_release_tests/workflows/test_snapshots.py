@@ -121,60 +121,78 @@ def _with(column: str, value: Any, *, rows: int = 5) -> Callable[[pd.DataFrame],
         pytest.param(
             _with("carrier", "ZZ"),
             [
-                "schema_is_valid [carrier] fail; observed 5 rows, limit at most 0 rows; n = 600;"
-                " isin(['AA', 'BB', 'CC', 'DD']); for example 'ZZ'"
+                (
+                    "schema_is_valid [carrier] fail; observed 5 rows, limit at most 0 rows; n = 600;"
+                    " isin(['AA', 'BB', 'CC', 'DD']); for example 'ZZ'"
+                )
             ],
             id="a word that is not allowed",
         ),
         pytest.param(
             _with("distance", 3001.5, rows=1),
             [
-                "schema_is_valid [distance] fail; observed 1 rows, limit at most 0 rows; n = 600;"
-                " in_range(0, 3000); for example 3001.5"
+                (
+                    "schema_is_valid [distance] fail; observed 1 rows, limit at most 0 rows; n = 600;"
+                    " in_range(0, 3000); for example 3001.5"
+                )
             ],
             id="a number out of range",
         ),
         pytest.param(
             _with("departure", pd.NaT, rows=2),
             [
-                "schema_is_valid [departure] fail; observed 2 rows, limit at most 0 rows; n = 600;"
-                " not_nullable; for example NaT",
-                "nulls_are_within_limits [departure] fail; observed 0.00333333, limit at most 0;"
-                " n = 600",
+                (
+                    "schema_is_valid [departure] fail; observed 2 rows, limit at most 0 rows; n = 600;"
+                    " not_nullable; for example NaT"
+                ),
+                (
+                    "nulls_are_within_limits [departure] fail; observed 0.00333333, limit at most 0;"
+                    " n = 600"
+                ),
             ],
             id="a missing time",
         ),
         pytest.param(
             lambda frame: frame.astype({"trip": float}),
             [
-                "schema_is_valid [trip] fail; observed unknown, limit at most 0 rows; n = 600;"
-                " dtype('int64'); for example 'float64'"
+                (
+                    "schema_is_valid [trip] fail; observed unknown, limit at most 0 rows; n = 600;"
+                    " dtype('int64'); for example 'float64'"
+                )
             ],
             id="another type",
         ),
         pytest.param(
             lambda frame: frame.drop(columns=["carrier", "is_late"]),
             [
-                "schema_is_valid [carrier] fail; observed unknown, limit at most 0 rows; n = 600;"
-                " column_in_dataframe; for example 'carrier'",
-                "schema_is_valid [is_late] fail; observed unknown, limit at most 0 rows; n = 600;"
-                " column_in_dataframe; for example 'is_late'",
+                (
+                    "schema_is_valid [carrier] fail; observed unknown, limit at most 0 rows; n = 600;"
+                    " column_in_dataframe; for example 'carrier'"
+                ),
+                (
+                    "schema_is_valid [is_late] fail; observed unknown, limit at most 0 rows; n = 600;"
+                    " column_in_dataframe; for example 'is_late'"
+                ),
             ],
             id="missing columns",
         ),
         pytest.param(
             lambda frame: frame.assign(extra=1),
             [
-                "schema_is_valid [extra] fail; observed unknown, limit at most 0 rows; n = 600;"
-                " column_in_schema; for example 'extra'"
+                (
+                    "schema_is_valid [extra] fail; observed unknown, limit at most 0 rows; n = 600;"
+                    " column_in_schema; for example 'extra'"
+                )
             ],
             id="a column nobody declared",
         ),
         pytest.param(
             lambda frame: pd.concat([frame.iloc[:-2], frame.iloc[:2]]),
             [
-                "keys_are_unique [2013-02] fail; observed 2 rows, limit at most 0 rows; n = 600;"
-                " for example departure_utc 2013-02-01 05:36:00+00:00, trip 0"
+                (
+                    "keys_are_unique [2013-02] fail; observed 2 rows, limit at most 0 rows; n = 600;"
+                    " for example departure_utc 2013-02-01 05:36:00+00:00, trip 0"
+                )
             ],
             id="duplicates",
         ),
