@@ -30,8 +30,8 @@ def promoted(
     withdrawn = () if current is None else current.withdrawn
     if version.version in withdrawn:
         message = (
-            f"promotion of {line} version {version.version} refused: it was withdrawn. A named"
-            " person has to lift it first (ml-release lift)."
+            f"promotion of {line} version {version.version} refused: it was withdrawn after a"
+            " rollback. Train and release a new version."
         )
         raise RefusedError(message)
     predecessor = None if current is None else current.champion
@@ -74,9 +74,7 @@ def choose_target(history: Sequence[DeclaredState], *, wanted: int | None) -> De
     present = history[-1]
     serving = present.champion.version
     if wanted is not None and wanted in present.withdrawn:
-        message = (
-            f"rollback to version {wanted} refused: it was withdrawn and has to be lifted first"
-        )
+        message = f"rollback to version {wanted} refused: it was withdrawn after an earlier one"
         raise RefusedError(message)
     for state in reversed(history):
         version = state.champion.version

@@ -228,13 +228,14 @@ def test_a_bad_newest_month_does_not_keep_the_good_ones_from_being_served(prepar
 
 
 def test_with_no_good_month_no_history_is_published(house: House) -> None:
-    """The refusal is what keeps the newest month from it: here the month before."""
-    house.land("2013-01", steps.with_nulls("2013-01", share=0.2))
-    house.land("2013-02", steps.with_nulls("2013-02", share=0.3))
-    steps.snapshot(house, "2013-01")
-    steps.snapshot(house, "2013-02")
+    """The refusal is what keeps the newest month from it: the bad one it looks back into."""
+    for month in MONTHS[:2]:
+        house.land(month, steps.with_nulls(month, share=0.2))
+    for month in MONTHS[:3]:
+        steps.snapshot(house, month)
     with pytest.raises(
-        RefusedError, match=r"(?s)publishing the online history of .*nulls_are_within"
+        RefusedError,
+        match=r"(?s)publishing the online history of small_line snapshot 2013-02 .*0\.2,",
     ):
         publish(house)
     assert house.online.read(steps.LINE) is None

@@ -362,3 +362,19 @@ def test_labels_of_other_answers_are_not_the_champions(serving: House) -> None:
     report = performance(serving)
     assert (report.performance.rows, report.performance.mean_probability) == (1, 0.75)
     assert np.isnan(report.performance.auc.estimate)
+
+
+def test_the_label_of_a_batch_is_scored_once(serving: House) -> None:
+    """The rows of a request share its id; a label by that id is about the first."""
+    moment = "2013-04-02T12:00:00+00:00"
+    write(
+        serving,
+        [
+            a_record(serving, "batch", moment, row=row, prediction=prediction)
+            for row, prediction in enumerate((0.5, 0.25, 0.125))
+        ],
+        [a_label("batch", 1)],
+    )
+    report = performance(serving)
+    assert (report.performance.rows, report.performance.mean_probability) == (1, 0.5)
+    assert observe(serving).rows == 3

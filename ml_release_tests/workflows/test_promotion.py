@@ -30,15 +30,17 @@ CHAMPION = (steps.LINE, CHAMPION_ALIAS)
 
 
 class Spied:
-    """`Deployments` that keeps the trailers, and lets somebody else act just before a write."""
+    """`Deployments` that keeps the trailers; somebody else may act after the first reading."""
 
-    def __init__(self, house: House, before: Callable[[], Any] = lambda: None) -> None:
+    def __init__(self, house: House, meanwhile: Callable[[], Any] | None = None) -> None:
         self._real = house.deployments
-        self._before = before
+        self._meanwhile = meanwhile
         self.trailers: list[Mapping[str, str]] = []
 
     def read(self, line: str, environment: str) -> Declaration | None:
-        return self._real.read(line, environment)
+        found = self._real.read(line, environment)
+        self._let_somebody_act()
+        return found
 
     def declare(
         self,
@@ -48,12 +50,18 @@ class Spied:
         trailers: Mapping[str, str],
         at: datetime,
     ) -> Declaration:
-        self._before()
         self.trailers.append(trailers)
         return self._real.declare(state, expected_commit=expected_commit, trailers=trailers, at=at)
 
     def history(self, line: str, environment: str) -> tuple[Declaration, ...]:
-        return self._real.history(line, environment)
+        found = self._real.history(line, environment)
+        self._let_somebody_act()
+        return found
+
+    def _let_somebody_act(self) -> None:
+        meanwhile, self._meanwhile = self._meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
 
 
 def history(house: House) -> tuple[Declaration, ...]:
@@ -219,7 +227,7 @@ def test_a_declaration_in_between_makes_the_write_stale(
     serving.deployments = Spied(serving, somebody_else)  # type: ignore[assignment]
     with pytest.raises(StaleWriteError):
         act(serving)
-    assert history(serving)[-1].actor == "Bob"
+    assert real.history(steps.LINE, "production")[-1].actor == "Bob"
     assert serving.registry.aliases[CHAMPION] == alias
 
 

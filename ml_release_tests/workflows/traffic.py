@@ -84,17 +84,14 @@ def serve_month(
         }
         for n in range(len(rows))
     ]
+    moments = [moment.isoformat() for moment in rows["departure_utc"]]
     write(
         house,
         [
-            a_record(
-                house,
-                row.request_id,
-                row.departure_utc.isoformat(),
-                features=features,
-                prediction=float(row.prediction),
+            a_record(house, request_id, moment, features=features, prediction=prediction)
+            for request_id, moment, features, prediction in zip(
+                rows["request_id"], moments, plain, rows["prediction"].tolist(), strict=True
             )
-            for row, features in zip(rows.itertuples(), plain, strict=True)
         ],
     )
     return rows
