@@ -52,6 +52,18 @@ def promoted(
     )
 
 
+def is_rollback(history: Sequence[DeclaredState]) -> bool:
+    """Whether the present state, the last one, is what a rollback made of the one before it.
+
+    A rollback that is asked for again, by a retried run or a second person, has to do nothing
+    twice; going further back takes the name of a version.
+    """
+    if len(history) < 2:  # noqa: PLR2004 (the present and the one before)
+        return False
+    before, present = history[-2:]
+    return before.champion.version in present.withdrawn
+
+
 def choose_target(history: Sequence[DeclaredState], *, wanted: int | None) -> DeclaredState:
     """The declared state to restore, newest first among those whose champion may serve again.
 

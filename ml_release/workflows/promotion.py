@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ml_release.domain.deployment import Evidence, Variant
-from ml_release.domain.rollback import choose_target, promoted, rolled_back
+from ml_release.domain.rollback import choose_target, is_rollback, promoted, rolled_back
 from ml_release.domain.verdict import require_evidence
 from ml_release.errors import InputError, NotFoundError
 from ml_release.workflows.registration import CHAMPION_ALIAS
@@ -143,8 +143,9 @@ def roll_back(
     """Restore the newest version that may serve again, or the one named; withdraw the present one.
 
     Needs neither the registry nor the experiment tracker: they may be down when it matters. The
-    target is loaded first, so that nothing is declared that cannot answer. Asking again for the
-    version that already answers changes nothing.
+    target is loaded first, so that nothing is declared that cannot answer. Asking again changes
+    nothing: neither for the version that answers already, nor, without a version, when the present
+    state is a rollback.
 
     Raises
     ------
@@ -154,9 +155,11 @@ def roll_back(
         If the target's artefact cannot be loaded.
     """
     history = deployments.history(line.name, environment)
-    if history and number is not None and history[-1].state.champion.version == number:
+    states = [declaration.state for declaration in history]
+    serving = states[-1].champion.version if states else None
+    if serving is not None and (number == serving or (number is None and is_rollback(states))):
         return Moved(declaration=history[-1], before=history[-1], changed=False)
-    target = choose_target([declaration.state for declaration in history], wanted=number)
+    target = choose_target(states, wanted=number)
     loader.load(models.read(target.champion.model_digest))
     before = history[-1]
     release = f"{line.name}-rollback-{clock.now():%Y%m%dT%H%M%SZ}"

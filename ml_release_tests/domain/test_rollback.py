@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ml_release.domain.rollback import choose_target, promoted, rolled_back
+from ml_release.domain.rollback import choose_target, is_rollback, promoted, rolled_back
 from ml_release.errors import RefusedError
 from ml_release_tests.domain.test_deployment import EVIDENCE, state, variant
 
@@ -132,3 +132,30 @@ def test_after_a_rollback_the_bad_version_is_neither_promoted_nor_restored() -> 
         promote(history[-1], variant(2))
     with pytest.raises(RefusedError):
         choose_target(history, wanted=None)
+
+
+@pytest.mark.parametrize(
+    ("history", "expected"),
+    [
+        pytest.param([], False, id="nothing declared"),
+        pytest.param([state(variant(1))], False, id="first release"),
+        pytest.param([state(variant(1)), state(variant(2))], False, id="promoted"),
+        pytest.param(
+            [state(variant(2)), state(variant(1), withdrawn=(2,))], True, id="rolled back"
+        ),
+        pytest.param(
+            [
+                state(variant(2)),
+                state(variant(1), withdrawn=(2,)),
+                state(variant(3), withdrawn=(2,)),
+            ],
+            False,
+            id="promoted after a rollback",
+        ),
+    ],
+)
+def test_a_rollback_is_known_by_what_it_withdrew(
+    history: list[DeclaredState], expected: bool
+) -> None:
+    """The present state withdraws the champion of the one before it."""
+    assert is_rollback(history) is expected

@@ -52,6 +52,8 @@ class Home:
             timeout=240,
             env={
                 **environment,
+                # Threads of parallel test processes wait for one another.
+                "OMP_NUM_THREADS": "1",
                 "ML_RELEASE_HOME": str(self.settings.home),
                 "ML_RELEASE_DATA": str(self.settings.data),
             },

@@ -10,19 +10,7 @@ from ml_release_tests.small_line import MONTHS, House
 from ml_release_tests.workflows import steps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread_per_process() -> Iterator[None]:
-    """OpenMP threads of parallel test processes wait for one another: seconds per training."""
-    # Only what is loaded already can be limited.
-    import sklearn.ensemble  # noqa: F401
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1):
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -318,15 +318,18 @@ def test_the_first_version_has_nothing_to_go_back_to(serving: House) -> None:
     assert history(serving) == before
 
 
-def test_a_rollback_asked_for_again_does_nothing_twice(serving: House) -> None:
-    """To the version that answers already: no commit, nothing more withdrawn."""
-    candidate_version(serving)
-    steps.declare(serving)
-    first = steps.go_back(serving, 1)
-    again = steps.go_back(serving, 1)
+@pytest.mark.parametrize("number", [2, None])
+def test_a_rollback_asked_for_again_does_nothing_twice(serving: House, number: int | None) -> None:
+    """By name or without: no commit, nothing more withdrawn, no step further back."""
+    for _ in range(2):
+        candidate_version(serving)
+        steps.declare(serving)
+    first = steps.go_back(serving, number)
+    again = steps.go_back(serving, number)
     assert (first.changed, again.changed) == (True, False)
     assert again.declaration == again.before == first.declaration
-    assert len(history(serving)) == 3
+    assert first.declaration.state.champion.version == 2
+    assert len(history(serving)) == 4
 
 
 def test_a_rollback_may_name_a_version_that_served_before_the_last(serving: House) -> None:
