@@ -30,6 +30,10 @@ class Settings:
         ``ML_RELEASE_HOME``, by default ``.ml_release`` in the working folder.
     data
         ``ML_RELEASE_DATA``, the landing zone, by default ``data`` in the working folder.
+    lake
+        ``ML_RELEASE_LAKE``, where the Delta tables of snapshots and features are: a folder, by
+        default in the home folder, or an address as ``s3://bucket/prefix`` (with the usual
+        ``AWS_`` variables for its credentials).
     tracking_uri
         ``MLFLOW_TRACKING_URI``, by default SQLite in the home folder.
     dagster_home
@@ -42,15 +46,11 @@ class Settings:
 
     home: Path
     data: Path
+    lake: str
     tracking_uri: str
     dagster_home: Path
     environment: str
     server_port: int
-
-    @property
-    def lake(self) -> Path:
-        """Delta tables: snapshots and features."""
-        return self.home / "lake"
 
     @property
     def evidence(self) -> Path:
@@ -117,11 +117,16 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     return Settings(
         home=home,
         data=Path(value("ML_RELEASE_DATA", "data")).absolute(),
+        lake=_folder_or_address(value("ML_RELEASE_LAKE", str(home / "lake"))),
         tracking_uri=value("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}"),
         dagster_home=Path(value("DAGSTER_HOME", str(home / "dagster"))).absolute(),
         environment=environment,
         server_port=int(port),
     )
+
+
+def _folder_or_address(text: str) -> str:
+    return text if "://" in text else str(Path(text).absolute())
 
 
 def refuse_telemetry() -> None:
@@ -136,6 +141,7 @@ def child_environment(settings: Settings) -> dict[str, str]:
         **os.environ,
         "ML_RELEASE_HOME": str(settings.home),
         "ML_RELEASE_DATA": str(settings.data),
+        "ML_RELEASE_LAKE": settings.lake,
         "ML_RELEASE_ENVIRONMENT": settings.environment,
         "ML_RELEASE_PORT": str(settings.server_port),
         "MLFLOW_TRACKING_URI": settings.tracking_uri,

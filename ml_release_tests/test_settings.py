@@ -20,6 +20,7 @@ def test_without_variables_everything_is_below_the_working_folder(
     assert settings == Settings(
         home=home,
         data=tmp_path / "data",
+        lake=str(home / "lake"),
         tracking_uri=f"sqlite:///{home}/mlflow.db",
         dagster_home=home / "dagster",
         environment="production",
@@ -35,6 +36,7 @@ def test_every_part_can_point_elsewhere() -> None:
         {
             "ML_RELEASE_HOME": "/h",
             "ML_RELEASE_DATA": "/d",
+            "ML_RELEASE_LAKE": "s3://bucket/lake",
             "MLFLOW_TRACKING_URI": "http://mlflow:5000",
             "DAGSTER_HOME": "/dagster",
             "ML_RELEASE_ENVIRONMENT": "staging",
@@ -44,6 +46,7 @@ def test_every_part_can_point_elsewhere() -> None:
     assert settings == Settings(
         home=Path("/h"),
         data=Path("/d"),
+        lake="s3://bucket/lake",
         tracking_uri="http://mlflow:5000",
         dagster_home=Path("/dagster"),
         environment="staging",
@@ -55,7 +58,7 @@ def test_the_home_moves_everything_generated() -> None:
     """No part of the home folder lies outside it or in another part."""
     settings = read_settings({"ML_RELEASE_HOME": "/h"})
     parts = [
-        settings.lake,
+        Path(settings.lake),
         settings.evidence,
         settings.models,
         settings.deployments,

@@ -27,7 +27,7 @@ _ATTEMPTS = 20
 
 
 class DeltaTables:
-    """`Tables` below one folder (or object-store URL)."""
+    """`Tables` below a folder, or an address of an object store as ``s3://bucket/prefix``."""
 
     def __init__(self, root: Path | str) -> None:
         self._root = str(root)
@@ -133,10 +133,17 @@ class DeltaTables:
         from deltalake import DeltaTable
         from deltalake.exceptions import TableNotFoundError
 
+        path = self._path(line, table)
         try:
-            return DeltaTable(self._path(line, table), version=version)
+            return DeltaTable(path, version=version)
         except TableNotFoundError:
             return None
+        except OSError as error:
+            message = (
+                f"{line} {table}: {path} does not answer ({error}). Check the address in"
+                " ML_RELEASE_LAKE and its credentials."
+            )
+            raise UnavailableError(message) from error
 
     def _open_or_create(self, line: str, table: str, content: pa.Table) -> DeltaTable | None:
         from deltalake import DeltaTable
