@@ -158,6 +158,9 @@ class ModelRegistry(Protocol):
         Raises `NotFoundError` if there is no such version.
         """
 
+    def named(self, line: str, alias: str) -> int | None:
+        """Number of the version an alias names, None if it names none."""
+
     def run_tags(self, run_id: str) -> dict[str, str]:
         """Tags of an experiment run, to compare a recorded digest with."""
 

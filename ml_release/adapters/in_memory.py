@@ -316,6 +316,10 @@ class InMemoryRegistry:
             raise NotFoundError(message)
         self.aliases[line, alias] = number
 
+    def named(self, line: str, alias: str) -> int | None:
+        """Number of the version an alias names, None if it names none."""
+        return self.aliases.get((line, alias))
+
     def run_tags(self, run_id: str) -> dict[str, str]:
         """Tags of an experiment run."""
         return dict(self._experiments.resume(run_id).tags)

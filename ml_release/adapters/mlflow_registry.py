@@ -152,6 +152,18 @@ class MlflowRegistry:
             client.get_model_version(line, str(number))
             client.set_registered_model_alias(line, alias, str(number))
 
+    def named(self, line: str, alias: str) -> int | None:
+        """Number of the version an alias names, None if it names none."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            aliases = _client(self._tracking_uri).get_registered_model(line).aliases
+        except MlflowException as error:
+            if error.error_code == _MISSING:
+                return None
+            raise _unavailable(error, subject=f"registry of {line}") from error
+        return int(aliases[alias]) if alias in aliases else None
+
     def run_tags(self, run_id: str) -> dict[str, str]:
         """Tags of an experiment run."""
         client = _client(self._tracking_uri)

@@ -7,7 +7,6 @@ Every command that changes something runs a Dagster job, so that it shows in the
 from __future__ import annotations
 
 import getpass
-import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Annotated, Any
@@ -194,10 +193,6 @@ def up(
         mlflow_service(mlflow_port, settings),
         dagster_service(dagster_port, workspace=prepare_workspace(settings)),
     ]
-    # A supervisor stops us with SIGTERM, and a shell starts background jobs with SIGINT ignored:
-    # either has to end the block below as Ctrl-C does.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.default_int_handler)
     try:
         with (
             messages.status("starting") as waiting,

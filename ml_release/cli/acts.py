@@ -5,9 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import dagster as dg
+
 from ml_release.cli.running import JobRun, run_job
-from ml_release.errors import NotFoundError
-from ml_release.orchestration.jobs import REASON_TAG, training_request
+from ml_release.errors import InputError, NotFoundError
+from ml_release.orchestration.jobs import (
+    FIRST_PARTITION_TAG,
+    LAST_PARTITION_TAG,
+    REASON_TAG,
+    training_request,
+)
+from ml_release.workflows.promotion import Request
+from ml_release.workflows.snapshots import SNAPSHOT_TABLE
 
 if TYPE_CHECKING:
     from ml_release.orchestration.wiring import Wiring
@@ -30,9 +39,16 @@ def train(
         message = f"{line.name}: expected landed partitions below {settings.data}, found none"
         raise NotFoundError(message)
     begin, end = first or landed[0], last or landed[-1]
-    # Snapshots and features are made again for the window and for what its history looks back to.
-    earliest = line.landing.with_earlier(begin, count=line.lookback_partitions)[0]
-    config, tags = training_request(line, first=begin, last=end, fresh_from=earliest)
+    window = line.landing.between(begin, end)
+    missing = sorted(set(window) - set(landed))
+    if not window or missing:
+        message = (
+            f"{line.name}: expected a window within the landed months {landed[0]} to {landed[-1]},"
+            f" found {begin} to {end}" + (f"; {missing} have not landed" if missing else "")
+        )
+        raise InputError(message)
+    _look_back(line, begin, settings=settings, wiring=wiring)
+    config, tags = training_request(line, first=begin, last=end, fresh_from=begin)
     return run_job(
         f"{line.name}_train",
         settings=settings,
@@ -42,6 +58,25 @@ def train(
     )
 
 
+def _look_back(line: ReleaseLine, begin: str, *, settings: Settings, wiring: Wiring) -> None:
+    """Take the snapshots before a window that its history features need and that are not there."""
+    known = {snapshot.partition for snapshot in wiring.tables.current(line.name, SNAPSHOT_TABLE)}
+    earlier = line.landing.with_earlier(begin, count=line.lookback_partitions)[:-1]
+    needed = [partition for partition in earlier if partition not in known]
+    if needed:
+        run_job(
+            f"{line.name}_train",
+            settings=settings,
+            wiring=wiring,
+            tags={
+                FIRST_PARTITION_TAG: needed[0],
+                LAST_PARTITION_TAG: needed[-1],
+                REASON_TAG: f"history of {begin}",
+            },
+            assets=[dg.AssetKey([line.name, "snapshot"])],
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
     """Which version, the natural one for None; who asks, and why."""
@@ -49,6 +84,10 @@ class Move:
     version: int | None
     by: str
     reason: str
+
+    def __post_init__(self) -> None:
+        """Refuse a move nobody answers for, before a run is begun."""
+        Request(by=self.by, reason=self.reason, run_id="not begun")
 
     def config(self) -> dict[str, object]:
         """As the jobs take it."""

@@ -90,7 +90,7 @@ def _summary(
     return [
         ("version", f"{endpoint['version']}, {str(endpoint['model digest'])[:19]}"),
         ("declared", f"commit {str(endpoint['commit'])[:12]} by {endpoint['by']}"),
-        ("gates", f"{trained.checks} of {trained.checks} checks passed"),
+        ("gates", f"{trained.checks} blocking checks passed"),
         ("AUC on the test window", f"{evaluation['AUC']:.4f} on {tested}"),
         ("requests served", f"{sent.requests}, {sent.failed} failed"),
         (

@@ -7,8 +7,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -109,6 +110,17 @@ def running(
         _require_free(service)
     logs = settings.home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
+    with _ending_as_for_ctrl_c():
+        yield from _run(services, settings=settings, logs=logs, on_ready=on_ready)
+
+
+def _run(
+    services: Sequence[Service],
+    *,
+    settings: Settings,
+    logs: Path,
+    on_ready: Callable[[Service], None] | None,
+) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
     started: dict[str, subprocess.Popen[bytes]] = {}
     try:
         for service in services:
@@ -178,5 +190,24 @@ def _await(service: Service, process: subprocess.Popen[bytes], *, log: Path) -> 
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    if process.poll() is None:
+    # Also when the leader has ended: its children may go on.
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
+
+
+@contextmanager
+def _ending_as_for_ctrl_c() -> Iterator[None]:
+    """Let a supervisor's SIGTERM and a closed terminal end a block as Ctrl-C does.
+
+    A shell also starts background jobs with SIGINT ignored. Signals belong to the main thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+    former = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)

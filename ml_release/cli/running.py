@@ -23,7 +23,7 @@ from ml_release.orchestration.instance import open_instance
 from ml_release.orchestration.rendering import ERROR_KIND
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from rich.progress import Progress, TaskID
 
@@ -68,8 +68,9 @@ def run_job(
     wiring: Wiring,
     run_config: Mapping[str, Any] | None = None,
     tags: Mapping[str, str] | None = None,
+    assets: Sequence[dg.AssetKey] | None = None,
 ) -> JobRun:
-    """Run a job to its end.
+    """Run a job, or only some of its assets, to its end.
 
     Raises
     ------
@@ -85,13 +86,14 @@ def run_job(
             settings, wiring=wiring, loggers={_LOGGER: _logger(handler)}
         )
         job = definitions.resolve_job_def(name)
-        progress.update(task, total=len(list(job.nodes)))
+        progress.update(task, total=len(assets or list(job.nodes)))
         with open_instance(settings) as instance:
             result = job.execute_in_process(
                 instance=instance,
                 # A logger that the run does not name is not used.
                 run_config={**(run_config or {}), "loggers": {_LOGGER: {}}},
                 tags=dict(tags or {}),
+                asset_selection=assets,
                 raise_on_error=False,
             )
         progress.update(task, description=f"{name} {'done' if result.success else 'stopped'}")

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 (pydantic reads the annotation)
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
-from ml_release.domain.identity import canonical_json
+from ml_release.domain.identity import canonical_json, digest_of_bytes
 from ml_release.errors import InputError, IntegrityError
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def point_in_time(
     return history_value(sums, counts, prior_rows=feature.prior_rows, prior_mean=prior_mean)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class HistoryTable:
     """What serving looks up: per history feature and key the value as of the start of ``as_of``.
 
@@ -128,6 +129,11 @@ class HistoryTable:
     def to_json(self) -> bytes:
         """The canonical byte form."""
         return canonical_json(_TABLE.dump_python(self, mode="json"))
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the canonical byte form: every inference record says which table it met."""
+        return digest_of_bytes(self.to_json())
 
 
 _TABLE = TypeAdapter(HistoryTable)

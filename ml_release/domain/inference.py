@@ -38,6 +38,8 @@ class InferenceRecord:
         0 to 9999: where the unit's salted hash fell; None without a unit.
     features
         Readable feature values as the model saw them; missing is None.
+    history_digest
+        Digest of the table the history features were looked up in; None without one.
     prediction
         Probability from 0 to 1; None when the request failed.
     latency_ms
@@ -57,6 +59,7 @@ class InferenceRecord:
     route_commit: str
     bucket: int | None
     features: Mapping[str, float | str | None]
+    history_digest: str | None
     prediction: float | None
     latency_ms: float
     outcome: str

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from ml_release.errors import MlReleaseError
 from ml_release.orchestration.rendering import reported
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
+from ml_release.workflows.champion import CHAMPION_ALIAS
 from ml_release.workflows.promotion import Moved, Request, promote, roll_back
 
 
@@ -77,6 +79,13 @@ def rollback_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
                 deployments=wiring.deployments,
                 clock=wiring.clock,
             )
+        try:
+            wiring.registry.point_alias(
+                line.name, CHAMPION_ALIAS, moved.declaration.state.champion.version
+            )
+        except MlReleaseError as error:
+            # The rollback is done: Git decides what serves. The registry may be down.
+            context.log.warning("the alias %s was not moved: %s", CHAMPION_ALIAS, error)
         context.log_event(
             dg.AssetMaterialization(asset_key=endpoint_key(line), metadata=_metadata(moved))
         )

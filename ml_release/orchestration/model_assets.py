@@ -19,6 +19,8 @@ from ml_release.workflows.evaluation import evaluate_candidate
 from ml_release.workflows.registration import register_version
 from ml_release.workflows.training import train_candidate
 
+_OF_RUN = "candidate_of_run"
+
 
 class TrainingWindow(dg.Config):
     """Months to train on, both included; empty for the oldest or newest that has features."""
@@ -53,6 +55,7 @@ def candidate_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
                 run=run,
                 now=wiring.clock.now(),
             )
+        wiring.evidence.record(line.name, _OF_RUN, context.run.run_id, record.model_digest.encode())
         return dg.MaterializeResult(
             metadata={
                 "model digest": record.model_digest,
@@ -84,16 +87,18 @@ def evaluation_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
         description="The newest candidate on later days, beside the champion: what a release rests"
         " on.",
     )
-    def evaluation() -> dg.MaterializeResult:
+    def evaluation(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         with reported():
             found = evaluate_candidate(
                 line,
+                model_digest=_trained_in_this_run(line, wiring, context),
                 environment=wiring.environment,
                 tables=wiring.tables,
                 evidence=wiring.evidence,
                 models=wiring.models,
                 loader=wiring.loader,
                 deployments=wiring.deployments,
+                registry=wiring.registry,
                 experiments=wiring.experiments,
                 plotter=wiring.plotter,
             )
@@ -140,10 +145,11 @@ def registered_version_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefi
         kinds={"mlflow"},
         description="The newest candidate in the model registry, once its recorded verdict passes.",
     )
-    def registered_version() -> dg.MaterializeResult:
+    def registered_version(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         with reported():
             version, found = register_version(
                 line,
+                model_digest=_trained_in_this_run(line, wiring, context),
                 evidence=wiring.evidence,
                 models=wiring.models,
                 registry=wiring.registry,
@@ -158,6 +164,17 @@ def registered_version_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefi
         )
 
     return registered_version
+
+
+def _trained_in_this_run(
+    line: ReleaseLine, wiring: Wiring, context: dg.AssetExecutionContext
+) -> str | None:
+    """The candidate this very run has trained; None, for the newest one, if it has trained none.
+
+    Two runs at once would otherwise judge and register each other's candidates.
+    """
+    found = wiring.evidence.find(line.name, _OF_RUN, context.run.run_id)
+    return None if found is None else found.decode()
 
 
 def _only(plots: Mapping[str, bytes], name: str) -> dict[str, bytes]:

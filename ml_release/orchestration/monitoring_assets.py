@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from ml_release.domain import drift
+from ml_release.domain import drift, skew
 from ml_release.orchestration.endpoint_assets import endpoint_key
 from ml_release.orchestration.rendering import (
     check_results,
@@ -16,14 +16,17 @@ from ml_release.orchestration.rendering import (
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
 from ml_release.workflows.monitoring import observe_window, report_drift, report_performance
+from ml_release.workflows.skew import check_skew
 
 
 def inference_window_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
     """The asset ``<line>/inference_window``."""
+    key = dg.AssetKey([line.name, "inference_window"])
 
     @dg.asset(
-        key=[line.name, "inference_window"],
+        key=key,
         deps=[endpoint_key(line)],
+        check_specs=check_specs(key, skew.DESCRIPTIONS, blocking=False),
         group_name=line.name,
         kinds={"json"},
         description="The newest days of the champion's answers, counted over its reference bins.",
@@ -38,6 +41,15 @@ def inference_window_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefini
                 models=wiring.models,
                 evidence=wiring.evidence,
             )
+            verdict = check_skew(
+                line,
+                environment=wiring.environment,
+                inference_log=wiring.inference_log,
+                landing=wiring.landing,
+                evidence=wiring.evidence,
+                models=wiring.models,
+                deployments=wiring.deployments,
+            )
         return dg.MaterializeResult(
             metadata={
                 "version": str(window.version or "none"),
@@ -48,7 +60,14 @@ def inference_window_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefini
                 "labels": window.labels,
                 "latency p50, ms": number(window.latency_p50_ms),
                 "latency p99, ms": number(window.latency_p99_ms),
-            }
+            },
+            # Most traffic has no landed row yet to compare with: that is news, and stops no run.
+            check_results=check_results(
+                key,
+                skew.RULES,
+                {} if verdict is None else {line.name: verdict},
+                severity=dg.AssetCheckSeverity.WARN,
+            ),
         )
 
     return inference_window

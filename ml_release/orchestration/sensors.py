@@ -64,11 +64,16 @@ def drift_sensor(line: ReleaseLine, wiring: Wiring) -> dg.SensorDefinition:
         description="Retrains when the inputs have drifted and newer data can be learned from.",
     )
     def drift(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        verdict = newest_drift_verdict(
-            line, environment=wiring.environment, evidence=wiring.evidence
-        )
         memory = _memory(context)
         evidence = _evidence(line, wiring, memory)
+        window = newest_window(line, environment=wiring.environment, evidence=wiring.evidence)
+        # A window of the version before says nothing of the present one's reference.
+        is_current = window is not None and window.model_digest == evidence.champion
+        verdict = (
+            newest_drift_verdict(line, environment=wiring.environment, evidence=wiring.evidence)
+            if is_current
+            else None
+        )
         decision = decide_on_drift(verdict, evidence, line.policies.retraining)
         return _answer(line, wiring, decision, evidence, memory)
 

@@ -93,6 +93,7 @@ def records_of(
             route_commit=route.declaration.commit,
             bucket=bucket,
             features=features,
+            history_digest=None if route.history is None else route.history.digest,
             prediction=None if has_failed else answer.predictions[row],
             latency_ms=latency_ms,
             outcome="error" if has_failed else "ok",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from ml_release.errors import InputError
 
 MAX_ID_CHARACTERS = 128
+_CLOCKS_DIFFER_BY = timedelta(minutes=5)
 
 
 class HeaderValues(Protocol):
@@ -48,7 +49,8 @@ def read_context(headers: HeaderValues, *, now: datetime) -> RequestContext:
     ------
     InputError
         If ``x-unit-id`` or ``x-event-time`` is given and not usable: a unit that was ignored would
-        meet another variant than it was promised.
+        meet another variant than it was promised, and an event that is still to come would move
+        the windows of monitoring ahead of all others.
     """
     received_time = now.isoformat()
     unit = headers.get("x-unit-id") or None
@@ -59,12 +61,23 @@ def read_context(headers: HeaderValues, *, now: datetime) -> RequestContext:
         )
         raise InputError(message)
     stated = headers.get("x-event-time")
+    if stated is not None and _is_in_the_future(stated, received_time):
+        message = (
+            f"header x-event-time: expected a time that has come, found {stated!a}; it is"
+            f" {received_time} now"
+        )
+        raise InputError(message)
     return RequestContext(
         request_id=usable_id(headers.get("x-request-id")),
         unit=unit,
         event_time=received_time if stated is None else utc_time("header x-event-time", stated),
         received_time=received_time,
     )
+
+
+def _is_in_the_future(stated: str, received_time: str) -> bool:
+    event = datetime.fromisoformat(utc_time("header x-event-time", stated))
+    return event > datetime.fromisoformat(received_time) + _CLOCKS_DIFFER_BY
 
 
 def is_usable_id(text: str) -> bool:

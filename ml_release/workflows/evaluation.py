@@ -18,6 +18,7 @@ from ml_release.domain.evaluation_gates import (
 from ml_release.domain.performance import Performance, realised_performance
 from ml_release.domain.scores import auc_difference
 from ml_release.errors import IntegrityError, NotFoundError, RefusedError
+from ml_release.workflows.champion import declared_or_lost
 from ml_release.workflows.feature_building import FEATURES_TABLE, require_current_features
 from ml_release.workflows.training import ESTIMATOR_ANSWERS, find_candidate, read_window
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         Experiments,
         LoadedModel,
         ModelLoader,
+        ModelRegistry,
         ModelStore,
         Plotter,
         Tables,
@@ -81,6 +83,7 @@ def evaluate_candidate(
     models: ModelStore,
     loader: ModelLoader,
     deployments: Deployments,
+    registry: ModelRegistry,
     experiments: Experiments,
     plotter: Plotter,
 ) -> Evaluated:
@@ -114,6 +117,7 @@ def evaluate_candidate(
         models=models,
         loader=loader,
         deployments=deployments,
+        registry=registry,
     )
     verdict = judge_evaluation(
         EvaluationEvidence(
@@ -221,6 +225,17 @@ def _parity(
     return float(np.max(np.abs(expected - probability)))
 
 
+def _unknown(version: int, model_digest: str, problem: str) -> _Champion:
+    return _Champion(
+        version=version,
+        comparison=ChampionComparison(
+            version=version, model_digest=model_digest, difference=None, problem=problem
+        ),
+        performance=None,
+        probability=None,
+    )
+
+
 def _champion(
     line: ReleaseLine,
     environment: str,
@@ -231,35 +246,28 @@ def _champion(
     models: ModelStore,
     loader: ModelLoader,
     deployments: Deployments,
+    registry: ModelRegistry,
 ) -> _Champion | None:
-    declaration = deployments.read(line.name, environment)
+    declaration, problem = declared_or_lost(
+        line, environment, deployments=deployments, registry=registry
+    )
+    if problem:
+        return _unknown(0, "unknown", problem)
     if declaration is None:
         return None
     variant = declaration.state.champion
     confidence = line.policies.evaluation.confidence
-
-    def unknown(problem: str) -> _Champion:
-        return _Champion(
-            version=variant.version,
-            comparison=ChampionComparison(
-                version=variant.version,
-                model_digest=variant.model_digest,
-                difference=None,
-                problem=problem,
-            ),
-            performance=None,
-            probability=None,
-        )
-
     try:
         model = loader.load(models.read(variant.model_digest))
     except (IntegrityError, NotFoundError) as error:
-        return unknown(str(error))
+        return _unknown(variant.version, variant.model_digest, str(error))
     built = {feature.name: _meaning(feature) for feature in line.features}
     lacking = [f.name for f in model.plan.features if built.get(f.name) != _meaning(f)]
     if lacking:
-        return unknown(
-            f"the champion needs features that are no longer built as it learned them: {lacking}"
+        return _unknown(
+            variant.version,
+            variant.model_digest,
+            f"the champion needs features that are no longer built as it learned them: {lacking}",
         )
     answers = model.predict(values)
     return _Champion(

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 FEATURES_TABLE = "features"
 FEATURES_RECORD = "features"
+ONLINE_HISTORY = "online_history"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +110,8 @@ def publish_online_history(
         target=floats_of(rows[line.target]),
         as_of=days.max() + np.timedelta64(1, "D"),
     )
+    # First the record: a served request names the table it met, and skew is judged with it.
+    evidence.record(line.name, ONLINE_HISTORY, table.digest, table.to_json())
     online.publish(line.name, table)
     return table
 

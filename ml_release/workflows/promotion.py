@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from ml_release.domain.deployment import Evidence, Variant
 from ml_release.domain.rollback import choose_target, is_rollback, promoted, rolled_back
 from ml_release.domain.verdict import require_evidence
-from ml_release.errors import InputError, NotFoundError
-from ml_release.workflows.registration import CHAMPION_ALIAS
+from ml_release.errors import InputError, NotFoundError, RefusedError
+from ml_release.workflows.champion import CHAMPION_ALIAS, declared_or_lost
 from ml_release.workflows.release_gate import require_releasable
 
 if TYPE_CHECKING:
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
         ModelStore,
     )
     from ml_release.spec.release_line import ReleaseLine
+
+
+NOBODY = "none"
+"""Approvals are not asked for yet, and a trailer must not claim one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +80,12 @@ def promote(
         one, it was withdrawn, or somebody else declared meanwhile.
     """
     version = find_version(line, number, registry=registry)
-    before = deployments.read(line.name, environment)
+    before, problem = declared_or_lost(
+        line, environment, deployments=deployments, registry=registry
+    )
+    if problem:
+        message = f"promotion of version {version.number} refused: {problem}."
+        raise RefusedError(message)
     if before is not None and before.state.champion.model_digest == version.model_digest:
         _point_champion(line, version.number, registry=registry)
         return Moved(declaration=before, before=before, changed=False)
@@ -121,7 +130,7 @@ def promote(
             "Run-Id": request.run_id,
             "Release": release,
             "Evidence-Digest": found.verdict.digest,
-            "Approved-By": request.by,
+            "Approved-By": NOBODY,
         },
         at=clock.now(),
     )
@@ -173,7 +182,7 @@ def roll_back(
             "Run-Id": request.run_id,
             "Release": release,
             "Evidence-Digest": target.evidence.verdict_digest,
-            "Approved-By": request.by,
+            "Approved-By": NOBODY,
         },
         at=clock.now(),
     )
@@ -188,7 +197,8 @@ def find_version(line: ReleaseLine, number: int | None, *, registry: ModelRegist
             return version
     known = [version.number for version in versions]
     message = (
-        f"{line.name}: expected a registered version {number or ''}, found"
+        f"{line.name}: expected {'a registered version' if number is None else f'version {number}'}"
+        " in the registry, found"
         f" {known or 'none'}. Run `ml-release train {line.name}` first."
     )
     raise NotFoundError(message)

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from ml_release.spec.release_line import ReleaseLine
 
 CANDIDATE_ALIAS = "candidate"
-CHAMPION_ALIAS = "champion"
 
 
 def register_version(

@@ -132,12 +132,17 @@ def _rows_of(line: ReleaseLine, *, first: date, last: date, landing: Landing) ->
 def _requests(line: ReleaseLine, rows: pd.DataFrame) -> list[tuple[str, str, bytes]]:
     columns = columns_of(rows, request_fields(line.features), subject=line.name)
     records = plain_records(columns)
-    keys = rows[list(line.keys)].apply(_words).agg("/".join, axis=1)
     times = rows[line.event_time].map(lambda moment: moment.isoformat())
     return [
         (key, time, json.dumps({"dataframe_records": [record]}, allow_nan=False).encode())
-        for key, time, record in zip(keys, times, records, strict=True)
+        for key, time, record in zip(request_ids(line, rows), times, records, strict=True)
     ]
+
+
+def request_ids(line: ReleaseLine, rows: pd.DataFrame) -> list[str]:
+    """The request id a replay gives each row: its keys, so that both can be matched later."""
+    ids: list[str] = rows[list(line.keys)].apply(_words).agg("/".join, axis=1).tolist()
+    return ids
 
 
 def _words(column: pd.Series) -> pd.Series:
@@ -149,13 +154,13 @@ def _words(column: pd.Series) -> pd.Series:
 
 
 def _send_labels(
-    line: ReleaseLine, rows: pd.DataFrame, request_ids: Sequence[str], *, endpoint: EndpointClient
+    line: ReleaseLine, rows: pd.DataFrame, ids: Sequence[str], *, endpoint: EndpointClient
 ) -> int:
     target = floats_of(rows[line.target])
     known = rows[line.event_time] + line.label_delay
     labels: list[Mapping[str, object]] = [
         {"request_id": request_id, "label": int(label), "event_time": moment.isoformat()}
-        for request_id, label, moment in zip(request_ids, target, known, strict=True)
+        for request_id, label, moment in zip(ids, target, known, strict=True)
         if not np.isnan(label)
     ]
     for start in range(0, len(labels), _LABELS_PER_REQUEST):

@@ -10,9 +10,10 @@ import pytest
 from ml_release.adapters.evidence_files import EvidenceFiles
 from ml_release.adapters.in_memory import InMemoryEvidence
 from ml_release.domain.identity import digest_of_bytes
-from ml_release.errors import DeclarationError
+from ml_release.errors import DeclarationError, IntegrityError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from ml_release.ports import EvidenceStore
@@ -113,3 +114,68 @@ def test_a_killed_writer_leaves_the_document_that_stood(
     with pytest.raises(KeyboardInterrupt):
         evidence.record("line", "verdict", "a", b"new")
     assert evidence.find("line", "verdict", "a") == b"old"
+
+
+def only_file(folder: Path) -> Path:
+    """The one document of a folder."""
+    (path,) = folder.glob("*.json")
+    return path
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        pytest.param(lambda text: text.replace(b"fail", b"pass"), id="outcome edited"),
+        pytest.param(lambda text: text + b" ", id="one byte more"),
+        pytest.param(lambda text: text.split(b"\n", 1)[1], id="seal removed"),
+        pytest.param(lambda _: b"", id="emptied"),
+    ],
+)
+def test_an_edited_record_is_noticed(tmp_path: Path, edit: Callable[[bytes], bytes]) -> None:
+    """Consistent or not: who edits a file has no seal for what it says now."""
+    evidence = EvidenceFiles(tmp_path)
+    evidence.record("line", "verdict", "a", b'{"outcome":"fail"}')
+    path = only_file(tmp_path / "line" / "verdict")
+    path.write_bytes(edit(path.read_bytes()))
+    with pytest.raises(IntegrityError, match="was changed after it was"):
+        evidence.find("line", "verdict", "a")
+
+
+def test_a_record_copied_to_another_subject_is_noticed(tmp_path: Path) -> None:
+    """The pass of a good snapshot does not seal a bad one."""
+    evidence = EvidenceFiles(tmp_path)
+    evidence.record("line", "verdict", "good", b"pass")
+    good = only_file(tmp_path / "line" / "verdict").read_bytes()
+    evidence.record("line", "verdict", "bad", b"fail")
+    for path in (tmp_path / "line" / "verdict").glob("*.json"):
+        path.write_bytes(good)
+    assert evidence.find("line", "verdict", "good") == b"pass"
+    with pytest.raises(IntegrityError):
+        evidence.find("line", "verdict", "bad")
+
+
+def test_records_under_another_key_are_not_believed(tmp_path: Path) -> None:
+    """Nor when the key was lost: a new one seals none of the old records."""
+    evidence = EvidenceFiles(tmp_path)
+    evidence.record("line", "verdict", "a", b"pass")
+    (tmp_path / "key").unlink()
+    with pytest.raises(IntegrityError):
+        evidence.find("line", "verdict", "a")
+
+
+def test_the_key_is_for_its_owner_alone_and_stays(tmp_path: Path) -> None:
+    """Writers at once agree on one."""
+    threads = [
+        threading.Thread(
+            target=EvidenceFiles(tmp_path).record, args=("line", "verdict", f"s{number}", b"x")
+        )
+        for number in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    key = tmp_path / "key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    evidence = EvidenceFiles(tmp_path)
+    assert [evidence.find("line", "verdict", f"s{number}") for number in range(6)] == [b"x"] * 6

@@ -39,6 +39,7 @@ def a_record(request_id: str = "a", row: int = 0, **changes: Any) -> InferenceRe
         "route_commit": "c0",
         "bucket": None,
         "features": {"temp": 41.0, "carrier": "UA", "gust": None},
+        "history_digest": None,
         "prediction": 0.25,
         "latency_ms": 0.3,
         "outcome": "ok",

@@ -185,9 +185,16 @@ def test_an_alias_names_one_version_and_can_be_moved(world: World) -> None:
     register(world, 1)
     register(world, 2)
     assert world.alias(LINE, "champion") is None
+    assert world.registry.named(LINE, "champion") is None
     for number in (1, 2, 2):
         world.registry.point_alias(LINE, "champion", number)
         assert world.alias(LINE, "champion") == number
+        assert world.registry.named(LINE, "champion") == number
+
+
+def test_an_alias_of_a_line_that_is_not_registered_names_nothing(world: World) -> None:
+    """That is no error: the first release asks."""
+    assert world.registry.named("other", "champion") is None
 
 
 @pytest.mark.parametrize("number", [0, 2, 99])

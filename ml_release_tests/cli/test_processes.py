@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import sys
 from typing import TYPE_CHECKING
@@ -69,6 +70,23 @@ def test_services_end_when_the_block_raises(settings: Settings) -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert [process.poll() is None for process in started] == [False]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_services_end_with_a_signal(settings: Settings, number: signal.Signals) -> None:
+    """A supervisor's, a closed terminal's or Ctrl-C: each ends the block, and the services."""
+    started: list[subprocess.Popen[bytes]] = []
+    former = signal.getsignal(number)
+
+    def signalled() -> None:
+        with running([service()], settings=settings) as processes:
+            started.extend(processes.values())
+            signal.raise_signal(number)
+
+    with pytest.raises(KeyboardInterrupt):
+        signalled()
+    assert [process.poll() is None for process in started] == [False]
+    assert signal.getsignal(number) == former
 
 
 def test_a_taken_port_is_named_and_nothing_is_started(settings: Settings) -> None:

@@ -183,3 +183,19 @@ def test_training_on_20_percent_nulls_exits_1_and_names_the_finding(
     assert "observed 0.199992" in ended.stderr
     assert "limit at most 0" in ended.stderr
     assert home.answer("status")["lines"][0]["versions"] == []
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        pytest.param(["--to", "2014-01"], id="beyond what has landed"),
+        pytest.param(["--from", "2013-03", "--to", "2013-01"], id="backwards"),
+        pytest.param(["--to", "2012-12"], id="before what has landed"),
+    ],
+)
+def test_a_window_that_has_not_landed_is_bad_input(home: Home, window: list[str]) -> None:
+    """Before a run is begun, with the months that have landed."""
+    ended = home.ml_release("train", LINE, *window)
+    assert ended.returncode == 2
+    assert "2013-01 to 2013-12" in ended.stderr
+    assert "Traceback" not in ended.stderr

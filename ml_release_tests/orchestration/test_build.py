@@ -51,7 +51,7 @@ def test_every_asset_can_be_materialized_in_one_go(
     assert result.success
     assert materialized(result) == {"inference_window", "drift_report", "performance_report"}
     checks = result.get_asset_check_evaluations()
-    assert len(checks) == 3
+    assert len(checks) == 4
     assert not any(check.passed for check in checks)
 
 
@@ -76,6 +76,7 @@ def test_promoting_and_rolling_back_are_jobs_with_typed_requests(
         ("ada", "too slow"),
     ]
     assert history[-1].state.withdrawn == (2,)
+    assert house.registry.named("small_line", "champion") == 1
 
 
 def test_a_rollback_without_a_name_is_refused(house: House, instance: dg.DagsterInstance) -> None:

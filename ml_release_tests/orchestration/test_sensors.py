@@ -52,12 +52,15 @@ def observed(
     as_of: date | None = SERVED_TO,
     labels: int = 0,
     drift: Outcome | None = Outcome.FAIL,
+    model_digest: str | None = None,
 ) -> None:
     """Record a window and, unless None, a verdict on its drift."""
+    declaration = house.deployments.read(house.line.name, house.environment)
+    champion = None if declaration is None else declaration.state.champion.model_digest
     window = WindowRecord(
         line=house.line.name,
         version=1,
-        model_digest="sha256:" + "1" * 64,
+        model_digest=champion if model_digest is None else model_digest,
         days=7,
         as_of=as_of,
         rows=5000,
@@ -145,6 +148,15 @@ def test_without_drift_nothing_is_asked_for(
     promoted(house, instance)
     observed(house, drift=drift)
     assert reason in skipped(evaluate(house, "drift", instance))
+
+
+def test_drift_of_the_version_before_asks_for_nothing(
+    house: House, instance: dg.DagsterInstance
+) -> None:
+    """After a promotion the old report says nothing of the new champion."""
+    promoted(house, instance)
+    observed(house, model_digest="sha256:" + "1" * 64)
+    assert "no drift report yet" in skipped(evaluate(house, "drift", instance))
 
 
 def test_drift_before_anything_serves_asks_for_nothing(

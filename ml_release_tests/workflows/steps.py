@@ -73,6 +73,7 @@ def evaluate(house: House, model_digest: str | None = None) -> Evaluated:
         models=house.models,
         loader=house.loader,
         deployments=house.deployments,
+        registry=house.registry,
         experiments=house.experiments,
         plotter=house.plotter,
     )

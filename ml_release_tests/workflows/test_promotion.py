@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ml_release.adapters.in_memory import InMemoryDeployments
+from ml_release.domain.verdict import Outcome
 from ml_release.errors import (
     InputError,
     IntegrityError,
@@ -15,8 +17,8 @@ from ml_release.errors import (
     RefusedError,
     StaleWriteError,
 )
+from ml_release.workflows.champion import CHAMPION_ALIAS
 from ml_release.workflows.promotion import Request
-from ml_release.workflows.registration import CHAMPION_ALIAS
 from ml_release_tests.workflows import steps
 
 if TYPE_CHECKING:
@@ -108,7 +110,7 @@ def test_the_commit_says_who_why_and_on_what_evidence(evaluated: House) -> None:
             "Run-Id": "run-of-the-job",
             "Release": release,
             "Evidence-Digest": steps.gate(evaluated).verdict.digest,
-            "Approved-By": "Ada",
+            "Approved-By": "none",
         }
     ]
     assert moved.declaration.state.release == release
@@ -262,7 +264,7 @@ def test_a_rollback_restores_the_predecessor_and_withdraws_the_present(serving: 
             "Run-Id": "run-9",
             "Release": "small_line-rollback-20261121T090500Z",
             "Evidence-Digest": first.evidence.verdict_digest,
-            "Approved-By": "Bob",
+            "Approved-By": "none",
         }
     ]
     assert len(history(serving)) == 3
@@ -371,3 +373,15 @@ def test_the_version_after_a_rollback_is_judged_against_what_was_restored(servin
     assert (state.champion.version, state.withdrawn) == (3, (2,))
     assert state.rollback_target is not None
     assert state.rollback_target.version == 1
+
+
+def test_a_lost_deployments_repository_is_no_first_release(serving: House) -> None:
+    """The registry remembers a champion: neither comparison nor promotion passes without it."""
+    serving.deployments = InMemoryDeployments()
+    evaluated = steps.evaluate(serving)
+    (finding,) = [f for f in evaluated.verdict.findings if f.rule == "no_worse_than_champion"]
+    assert finding.outcome is Outcome.INCONCLUSIVE
+    assert "repository may be lost" in finding.detail
+    with pytest.raises(RefusedError, match="repository may be lost"):
+        steps.declare(serving)
+    assert serving.deployments.read(steps.LINE, "production") is None

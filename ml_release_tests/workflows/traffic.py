@@ -36,6 +36,7 @@ def a_record(house: House, request_id: str, event_time: str, **changes: Any) -> 
         "route_commit": "c0",
         "bucket": None,
         "features": {"distance": 700.0, "carrier": "AA", "minute": 600.0, "carrier_rate": 0.3},
+        "history_digest": None,
         "prediction": 0.25,
         "latency_ms": 1.5,
         "outcome": "ok",
