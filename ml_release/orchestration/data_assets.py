@@ -43,19 +43,21 @@ def landing_spec(line: ReleaseLine) -> dg.AssetSpec:
 def snapshot_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
     """The asset ``<line>/snapshot``."""
     key = dg.AssetKey([line.name, "snapshot"])
+    gates = line.policies.data_gates
+    descriptions = {rule: data_gates.DESCRIPTIONS[rule] for rule in gates.judged}
 
     @dg.asset(
         key=key,
         deps=[dg.AssetKey([line.name, "landing"])],
         partitions_def=partitions_of(line),
         backfill_policy=dg.BackfillPolicy.single_run(),
-        check_specs=check_specs(key, data_gates.DESCRIPTIONS, blocking=True),
+        check_specs=check_specs(key, descriptions, blocking=True, warning=gates.warning),
         group_name=line.name,
         kinds={"deltalake", "pandera"},
         description=f"{line.objective} One month of assembled rows, immutable, known by digest.",
     )
     def snapshot(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        verdicts = {}
+        verdicts, now = {}, wiring.clock.now()
         for partition in context.partition_keys:
             with reported():
                 taken = take_snapshot(
@@ -64,6 +66,7 @@ def snapshot_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
                     landing=wiring.landing,
                     tables=wiring.tables,
                     evidence=wiring.evidence,
+                    now=now,
                 )
             verdicts[partition] = taken.verdict
             context.log.info(
@@ -81,7 +84,9 @@ def snapshot_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
                 asset_key=key,
                 partition_key=partition,
             )
-        return dg.MaterializeResult(check_results=check_results(key, data_gates.RULES, verdicts))
+        return dg.MaterializeResult(
+            check_results=check_results(key, gates.judged, verdicts, warning=gates.warning)
+        )
 
     return snapshot
 

@@ -1,4 +1,4 @@
-"""Is a snapshot fit to train on: every rule at its limit and beyond it."""
+"""A partition as a table: every rule at its limit and beyond it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from ml_release.domain.data_gates import (
-    DataGatesPolicy,
+from ml_release.domain.gates_table import (
+    JoinPolicy,
     SchemaBreach,
-    SnapshotEvidence,
-    judge_snapshot,
+    TableEvidence,
+    TablePolicy,
+    Unmatched,
+    judge_table,
 )
-from ml_release.domain.identity import SnapshotId, digest_of_json
 from ml_release.domain.verdict import Outcome, Verdict
 
 PASS, INCONCLUSIVE, FAIL = Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.FAIL
-POLICY = DataGatesPolicy(
+POLICY = TablePolicy(
     minimum_rows=50,
     maximum_rows=200,
     volume_change_limit=0.25,
@@ -27,21 +28,19 @@ POLICY = DataGatesPolicy(
 BREACH = SchemaBreach(column="wind_speed", rule="in_range(0, 150)", rows=1, example="1048.4")
 
 
-def judge(policy: DataGatesPolicy = POLICY, **change: Any) -> Verdict:
+def judge(policy: TablePolicy = POLICY, **change: Any) -> Verdict:
     values = {
         "rows": 100,
         "missing": {"label": 0, "carrier": 0},
+        "missing_examples": {},
         "duplicate_rows": 0,
         "duplicate_example": "",
         "breaches": (),
         "other_rows": (100, 100),
         **change,
     }
-    evidence = SnapshotEvidence(**values)
-    snapshot = SnapshotId(
-        line="line", partition="2013-01", table_version=1, digest="digest", rows=evidence.rows
-    )
-    return judge_snapshot(snapshot, evidence, policy)
+    findings = judge_table("2013-01", TableEvidence(**values), policy)
+    return Verdict(judge="judge_table", line="line", subject_digest="digest", findings=findings)
 
 
 def outcomes(verdict: Verdict, rule: str) -> list[Outcome]:
@@ -49,7 +48,7 @@ def outcomes(verdict: Verdict, rule: str) -> list[Outcome]:
 
 
 def test_a_good_partition_passes_every_rule() -> None:
-    """And the verdict names the snapshot, the partition and the policy."""
+    """And joins are not judged where none is declared."""
     verdict = judge()
     assert {finding.outcome for finding in verdict.findings} == {PASS}
     assert {finding.rule for finding in verdict.findings} == {
@@ -58,8 +57,37 @@ def test_a_good_partition_passes_every_rule() -> None:
         "volume_is_expected",
         "nulls_are_within_limits",
     }
-    assert (verdict.subject_digest, verdict.evidence["partition"]) == ("digest", "2013-01")
-    assert verdict.evidence["policy_digest"] == digest_of_json(POLICY.model_dump(mode="json"))
+
+
+WEATHER = POLICY.model_copy(
+    update={"joins": {"weather": JoinPolicy(witness="visib", unmatched_share_limit=0.05)}}
+)
+
+
+@pytest.mark.parametrize(
+    ("unmatched", "expected"),
+    [
+        pytest.param((Unmatched(companion="weather", rows=0, example=""),), PASS, id="none"),
+        pytest.param((Unmatched(companion="weather", rows=5, example=""),), PASS, id="at limit"),
+        pytest.param((Unmatched(companion="weather", rows=6, example="AA"),), FAIL, id="beyond"),
+        pytest.param(
+            (Unmatched(companion="weather", rows=None, example=""),),
+            INCONCLUSIVE,
+            id="no witness column",
+        ),
+        pytest.param((), INCONCLUSIVE, id="never counted"),
+    ],
+)
+def test_rows_without_their_companion_row_have_a_limit(
+    unmatched: tuple[Unmatched, ...], expected: Outcome
+) -> None:
+    """What was not counted does not pass."""
+    assert outcomes(judge(WEATHER, unmatched=unmatched), "joins_are_complete") == [expected]
+
+
+def test_keys_that_cannot_be_compared_are_not_unique() -> None:
+    """A key column is missing: nobody knows."""
+    assert outcomes(judge(duplicate_rows=None), "keys_are_unique") == [INCONCLUSIVE]
 
 
 @pytest.mark.parametrize(
@@ -161,4 +189,4 @@ def test_a_duplicate_key_is_shown() -> None:
 def test_limits_that_make_no_sense_cannot_be_declared(change: dict[str, Any]) -> None:
     """A band that no number of rows is in, a share above one, an unknown word."""
     with pytest.raises(ValidationError):
-        DataGatesPolicy.model_validate(POLICY.model_dump() | change)
+        TablePolicy.model_validate(POLICY.model_dump() | change)
