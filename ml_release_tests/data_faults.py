@@ -11,6 +11,7 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,10 +69,9 @@ class Landed:
     """`Landing` of the real files, with one fault."""
 
     fault: Fault
-    real: LandingFiles = field(default_factory=lambda: LandingFiles(DATA))
 
     def partitions(self, source: LandingSource) -> tuple[str, ...]:
-        return self.real.partitions(source)
+        return LandingFiles(DATA).partitions(source)
 
     def read(self, source: LandingSource, partition: str) -> Frames:
         if self.fault.file is not None:
@@ -82,10 +82,15 @@ class Landed:
                 path.parent.mkdir()
                 path.write_bytes(self.fault.file((DATA / path.relative_to(root)).read_bytes()))
                 return LandingFiles(root).read(source, partition)
-        frames = self.real.read(source, partition)
+        frames = {name: frame.copy() for name, frame in _real_frames(partition).items()}
         if self.fault.landed is not None:
             self.fault.landed(frames)
         return frames
+
+
+@cache
+def _real_frames(partition: str) -> Frames:
+    return LandingFiles(DATA).read(LINE.landing, partition)
 
 
 def _rows(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[Frames], None]:
@@ -117,7 +122,7 @@ def _swap(first: str, second: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
 
 
 def _flipped(rows: pd.DataFrame) -> pd.DataFrame:
-    other = np.where(rows["arr_delay"] > 30, 0.0, 60.0)
+    other = (60.0 * (rows["arr_delay"] <= 30)).astype(float)
     chosen = _some(rows, 0.3) & rows["arr_delay"].notna()
     return rows.assign(arr_delay=rows["arr_delay"].mask(chosen, other))
 

@@ -16,9 +16,7 @@ def real() -> tuple[World, dict[str, Outcome]]:
 
 
 @pytest.mark.parametrize("month", MONTHS)
-def test_an_untouched_real_month_passes(
-    real: tuple[World, dict[str, Outcome]], month: str
-) -> None:
+def test_an_untouched_real_month_passes(real: tuple[World, dict[str, Outcome]], month: str) -> None:
     """Compared with the months before it, as they would have arrived."""
     assert real[1][month] is Outcome.PASS
 
