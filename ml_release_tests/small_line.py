@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from ml_release.domain.column_profile import ColumnShares
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.verdict import Verdict
 
@@ -188,6 +189,9 @@ class NoPictures:
         self, target: npt.NDArray[np.float64], scores: Mapping[str, npt.NDArray[np.float64]]
     ) -> bytes:
         return self._draw("ROC of " + ", ".join(scores))
+
+    def spread(self, columns: Sequence[ColumnShares]) -> bytes:
+        return self._draw("spread of " + ", ".join(shares.column for shares in columns))
 
     def findings(self, verdict: Verdict, rule: str) -> bytes:
         return self._draw(f"{rule} of {verdict.judge}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -73,6 +74,18 @@ class PartitionProfile(BaseModel):
     columns: Mapping[str, ColumnProfile]
     positives: int
     labelled: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnShares:
+    """Shares of rows per bin of one column, shape (bins,), the last one missing values.
+
+    ``reference`` is None where there is nothing to compare with.
+    """
+
+    column: str
+    current: npt.NDArray[np.float64]
+    reference: npt.NDArray[np.float64] | None
 
 
 def partition_profile_from_json(content: bytes) -> PartitionProfile:
@@ -145,3 +158,23 @@ def counts_in(bins: FeatureBins, profile: ColumnProfile) -> npt.NDArray[np.int64
         positions = np.searchsorted(np.array(bins.edges or ()), np.array(profile.values))
         counts += np.bincount(positions, weights=np.array(profile.weights), minlength=bins.size)
     return np.rint(counts).astype(np.int64)
+
+
+def shares_of(
+    current: PartitionProfile, references: Sequence[PartitionProfile]
+) -> tuple[ColumnShares, ...]:
+    """Every column of a partition beside its reference, over the bins of the reference."""
+    found = []
+    for name, column in current.columns.items():
+        others = [r.columns[name] for r in references if name in r.columns]
+        bins = reference_bins(others or [column])
+        total = sum((counts_in(bins, other) for other in others), np.zeros(bins.size))
+        counts = counts_in(bins, column)
+        found.append(
+            ColumnShares(
+                column=name,
+                current=counts / max(1, counts.sum()),
+                reference=total / total.sum() if total.sum() else None,
+            )
+        )
+    return tuple(found)

@@ -3,17 +3,21 @@
 import dagster as dg
 
 from ml_release.domain import data_gates
+from ml_release.domain.column_profile import shares_of
 from ml_release.orchestration.rendering import (
     check_results,
     check_specs,
     findings_table,
     frame_table,
+    picture,
     reported,
 )
+from ml_release.orchestration.table_schemas import feature_columns_schema, snapshot_columns
 from ml_release.orchestration.wiring import Wiring
+from ml_release.ports import Plotter
 from ml_release.spec.release_line import ReleaseLine
 from ml_release.workflows.feature_building import build_features, publish_online_history
-from ml_release.workflows.snapshots import take_snapshot
+from ml_release.workflows.snapshots import SnapshotTaken, take_snapshot
 
 
 def partitions_of(line: ReleaseLine) -> dg.TimeWindowPartitionsDefinition:
@@ -57,7 +61,7 @@ def snapshot_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
         description=f"{line.objective} One month of assembled rows, immutable, known by digest.",
     )
     def snapshot(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        verdicts, now = {}, wiring.clock.now()
+        verdicts, now, schema = {}, wiring.clock.now(), snapshot_columns(line)
         for partition in context.partition_keys:
             with reported():
                 taken = take_snapshot(
@@ -80,6 +84,8 @@ def snapshot_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
                     "outcome": taken.verdict.outcome.value,
                     "findings": findings_table(taken.verdict.findings),
                     "first rows": frame_table(taken.sample),
+                    "dagster/column_schema": schema,
+                    **spread_picture(taken, wiring.plotter),
                 },
                 asset_key=key,
                 partition_key=partition,
@@ -89,6 +95,13 @@ def snapshot_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
         )
 
     return snapshot
+
+
+def spread_picture(taken: SnapshotTaken, plotter: Plotter) -> dict[str, dg.MarkdownMetadataValue]:
+    """The spread of every column beside the reference; none of a snapshot without columns."""
+    if taken.profile is None or not taken.profile.columns:
+        return {}
+    return {"spread": picture(plotter.spread(shares_of(taken.profile, taken.references)))}
 
 
 def features_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
@@ -108,6 +121,7 @@ def features_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
         description="Readable feature values of one month, each as of the beginning of its day.",
     )
     def features(context: dg.AssetExecutionContext) -> None:
+        schema = feature_columns_schema(line)
         for partition in context.partition_keys:
             with reported():
                 built = build_features(
@@ -122,6 +136,7 @@ def features_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
                     "built from snapshots": dg.JsonMetadataValue(dict(built.record.snapshots)),
                     "missing shares": dg.JsonMetadataValue(dict(built.missing_shares)),
                     "first rows": frame_table(built.sample),
+                    "dagster/column_schema": schema,
                 },
                 asset_key=key,
                 partition_key=partition,

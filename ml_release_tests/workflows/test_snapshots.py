@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
 
+from ml_release.adapters.in_memory import InMemoryClock
 from ml_release.domain import gates_table
 from ml_release.domain.identity import digest_of_json
 from ml_release.domain.verdict import Outcome, verdict_from_json
@@ -307,3 +309,59 @@ def test_under_a_changed_policy_a_snapshot_has_to_be_judged_again(house: House) 
         _require(house, digest)
     assert steps.snapshot(house, MONTH).snapshot.digest == digest
     _require(house, digest)
+
+
+def test_a_month_is_compared_with_the_months_that_passed_and_says_which(house: House) -> None:
+    """A month that fails is no reference; healed, it is one."""
+    steps.snapshot(house, "2013-01")
+    house.land("2013-03", steps.with_nulls("2013-03", share=0.2))
+    steps.snapshot(house, "2013-03")
+    taken = steps.snapshot(house, MONTH)
+    assert taken.verdict.evidence["reference_partitions"] == "2013-01"
+    house.land("2013-03", trips("2013-03"))
+    steps.snapshot(house, "2013-03")
+    again = steps.snapshot(house, MONTH)
+    assert again.verdict.evidence["reference_partitions"] == "2013-01, 2013-03"
+
+
+def test_a_month_whose_verdict_was_edited_is_no_reference(house: House) -> None:
+    """Nor does it keep the other months from being judged."""
+    digest = steps.snapshot(house, "2013-01").snapshot.digest
+    steps.edit(house, DATA_VERDICT, digest, lambda verdict: verdict.update(outcome="fail"))
+    taken = steps.snapshot(house, MONTH)
+    assert taken.verdict.evidence["reference_partitions"] == "none"
+    assert taken.verdict.outcome is Outcome.PASS
+
+
+def test_a_month_that_is_not_over_waits_for_its_labels(house: House) -> None:
+    """Labels that are there before they can be known are a fault; days to come are no gap."""
+    house.clock = InMemoryClock(datetime(2013, 2, 15, 12, 0, tzinfo=UTC))
+    rows = trips(MONTH)
+    house.land(MONTH, rows[rows["departure"] < "2013-02-15"])
+    found = {f.subject: f.outcome for f in steps.snapshot(house, MONTH).verdict.objections}
+    assert found == {
+        f"{MONTH}: label known before it is due": FAIL,
+        f"{MONTH}: label not due yet": Outcome.INCONCLUSIVE,
+    }
+
+
+def test_rows_older_than_the_retention_limit_fail(house: House) -> None:
+    """Where a limit is declared; at the limit they are still young enough."""
+    gates = house.line.policies.data_gates
+    for days, expected in ((5100, Outcome.PASS), (5000, FAIL)):
+        calendar = gates.calendar.model_copy(update={"retention_days": days})
+        house.line = steps.with_policy(house.line, "data_gates", calendar=calendar)
+        verdict = steps.snapshot(house, MONTH).verdict
+        assert [f.outcome for f in verdict.findings if "retention" in f.rule] == [expected]
+
+
+def test_personal_data_is_masked_in_findings_and_first_rows(house: House) -> None:
+    """Also where another rule objects to the same value."""
+    house.line = SMALL_LINE.model_copy(
+        update={"assemble": _assembled_otherwise(_with("carrier", "ada@example.org"))}
+    )
+    taken = steps.snapshot(house, MONTH)
+    shown = taken.verdict.to_json().decode() + taken.sample.to_string()
+    assert "no_personal_data" in shown
+    assert "a**@*******.***" in shown
+    assert "ada@" not in shown
