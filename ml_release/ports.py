@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
+    from ml_release.domain.column_profile import ColumnShares
     from ml_release.domain.deployment import Declaration, DeclaredState
     from ml_release.domain.features import Columns, FeaturePlan
     from ml_release.domain.history import HistoryTable
@@ -245,6 +246,9 @@ class Plotter(Protocol):
         self, target: npt.NDArray[np.float64], scores: Mapping[str, npt.NDArray[np.float64]]
     ) -> bytes:
         """PNG of the ROC curves of several models on the same labels."""
+
+    def spread(self, columns: Sequence[ColumnShares]) -> bytes:
+        """PNG of the shares per bin of every column, beside those of its reference."""
 
     def findings(self, verdict: Verdict, rule: str) -> bytes:
         """PNG of one rule's observed values beside their limits, one bar per subject."""

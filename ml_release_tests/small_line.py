@@ -34,6 +34,9 @@ from ml_release.domain.data_gates import DataGatesPolicy
 from ml_release.domain.drift import DriftPolicy
 from ml_release.domain.evaluation_gates import EvaluationPolicy
 from ml_release.domain.features import Calendar, Category, History, Number
+from ml_release.domain.gates_calendar import CalendarPolicy
+from ml_release.domain.gates_distribution import DistributionPolicy
+from ml_release.domain.gates_leakage import LeakagePolicy
 from ml_release.domain.retraining import RetrainingPolicy
 from ml_release.spec.policies import Policies
 from ml_release.spec.release_line import LandingSource, ReleaseLine
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from ml_release.domain.column_profile import ColumnShares
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.verdict import Verdict
 
@@ -117,6 +121,13 @@ SMALL_LINE = ReleaseLine(
             volume_change_limit=0.5,
             missing_share_limit=0.0,
             missing_share_limits={"is_late": 0.1, "distance": 0.1},
+            # Twenty trips a day, some days by chance very few.
+            calendar=CalendarPolicy(day_share_floor=0.05),
+            distributions=DistributionPolicy(
+                # A trip is numbered within its month. Of a missing distance its own rule speaks.
+                muted=("trip", "distance"),
+            ),
+            leakage=LeakagePolicy(single_auc_limit_score=0.95),
         ),
         evaluation=EvaluationPolicy(
             minimum_rows=100,
@@ -155,7 +166,8 @@ def trips(month: str, *, seed: int = 0, rows: int = ROWS_PER_MONTH) -> pd.DataFr
     return pd.DataFrame(
         {
             "departure_utc": local.dt.tz_convert("UTC").astype("datetime64[us, UTC]"),
-            "departure": departure,
+            # Not `departure`: an hour that the change of clocks leaves out is no local time.
+            "departure": local.dt.tz_localize(None).astype("datetime64[us]"),
             "trip": np.arange(rows, dtype=np.int64),
             "route": route,
             "carrier": carrier,
@@ -177,6 +189,9 @@ class NoPictures:
         self, target: npt.NDArray[np.float64], scores: Mapping[str, npt.NDArray[np.float64]]
     ) -> bytes:
         return self._draw("ROC of " + ", ".join(scores))
+
+    def spread(self, columns: Sequence[ColumnShares]) -> bytes:
+        return self._draw("spread of " + ", ".join(shares.column for shares in columns))
 
     def findings(self, verdict: Verdict, rule: str) -> bytes:
         return self._draw(f"{rule} of {verdict.judge}")

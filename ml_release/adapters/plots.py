@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from ml_release.domain.column_profile import ColumnShares
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.verdict import Verdict
 
@@ -71,6 +72,27 @@ class Plots:
         axes.set_ylabel("true positive rate")
         axes.set_title("ROC")
         axes.legend(frameon=False, loc="lower right")
+        return _png(figure)
+
+    def spread(self, columns: Sequence[ColumnShares]) -> bytes:
+        """PNG of the shares per bin of every column, one strip each, beside its reference."""
+        figure, axes = _figure(6.4, 1.2 + 0.36 * len(columns))
+        for position, shares in enumerate(reversed(columns)):
+            both = (shares.current, shares.reference)
+            top = max(float(part.max(initial=0)) for part in both if part is not None) or 1.0
+            ends = np.linspace(0, 1, len(shares.current) + 1)
+            for part, colour, filled in zip(both, _COLOURS, (True, False), strict=False):
+                if part is not None:
+                    heights = position + 0.85 * part / top
+                    axes.stairs(
+                        heights, ends, baseline=position, fill=filled, color=colour, linewidth=1.2
+                    )
+        axes.set_yticks(
+            [position + 0.3 for position in range(len(columns))],
+            [shares.column for shares in reversed(columns)],
+        )
+        axes.set_xticks([0, 1], ["low", "high, then missing"])
+        axes.set_title("Share of rows per bin; the line is the reference", loc="left")
         return _png(figure)
 
     def findings(self, verdict: Verdict, rule: str) -> bytes:

@@ -1,208 +1,170 @@
-"""Is this snapshot fit to train on? Schema, keys, volume and missing values of one partition."""
+"""Is this snapshot fit to train on? All rules of the data gates on one partition, as one verdict.
+
+Each group of rules stands beside its policy in a module of its own, ``gates_*``; nothing is decided
+here but which of them are judged and which have a vote.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from statistics import median
-from typing import Annotated, Self
+from collections.abc import Mapping  # noqa: TC003 (pydantic reads the annotation)
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from ml_release.domain.identity import SnapshotId, digest_of_json
-from ml_release.domain.verdict import Finding, Outcome, Verdict, compare
+from ml_release.domain import (
+    gates_calendar,
+    gates_distribution,
+    gates_labels,
+    gates_leakage,
+    gates_privacy,
+    gates_table,
+)
+from ml_release.domain.gates_calendar import CalendarEvidence, CalendarPolicy, judge_calendar
+from ml_release.domain.gates_distribution import DistributionPolicy, judge_distributions
+from ml_release.domain.gates_labels import (
+    BalancePolicy,
+    LabelEvidence,
+    judge_balance,
+    judge_maturity,
+)
+from ml_release.domain.gates_leakage import ColumnAuc, LeakagePolicy, judge_leakage
+from ml_release.domain.gates_privacy import PersonalColumn, PersonalDataPolicy, judge_privacy
+from ml_release.domain.gates_table import TableEvidence, TablePolicy, judge_table
+from ml_release.domain.identity import digest_of_json
+from ml_release.domain.verdict import Finding, Verdict
 
-JUDGE = "data_gates/1"
+if TYPE_CHECKING:
+    from ml_release.domain.column_profile import PartitionProfile
+    from ml_release.domain.identity import SnapshotId
+
+JUDGE = "data_gates/2"
 DESCRIPTIONS = {
-    "schema_is_valid": "Types, ranges and allowed values are those the line declares.",
-    "keys_are_unique": "No two rows have the same key.",
-    "volume_is_expected": "The number of rows is in the declared band and near that of others.",
-    "nulls_are_within_limits": "No column misses more values than its limit.",
+    **gates_table.DESCRIPTIONS,
+    **gates_calendar.DESCRIPTIONS,
+    **gates_labels.DESCRIPTIONS,
+    **gates_distribution.DESCRIPTIONS,
+    **gates_leakage.DESCRIPTIONS,
+    **gates_privacy.DESCRIPTIONS,
 }
 """The rules of this judge: claims, each a check of the asset, with what they say."""
 
 RULES = tuple(DESCRIPTIONS)
 
-Share = Annotated[float, Field(ge=0, le=1)]
 
-
-class DataGatesPolicy(BaseModel):
+class DataGatesPolicy(TablePolicy):
     """Limits a partition has to keep.
 
     Attributes
     ----------
-    minimum_rows, maximum_rows
-        Band of rows per partition.
-    volume_change_limit
-        Allowed change of rows against the median of the other partitions, as a fraction of it.
-        Applied once at least two others are known.
-    missing_share_limit
-        Allowed share of missing values in a column that ``missing_share_limits`` does not name.
-    missing_share_limits
-        The same, per column.
+    blocking
+        Rule to whether it has a vote; a rule that is not named has one. One without is judged and
+        shown as a warning.
+    balance
+        None: the share of label 1 is not judged.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    minimum_rows: Annotated[int, Field(ge=1)]
-    maximum_rows: Annotated[int, Field(ge=1)]
-    volume_change_limit: Annotated[float, Field(gt=0)] = 0.3
-    missing_share_limit: Share = 0.0
-    missing_share_limits: Mapping[str, Share] = Field(default_factory=dict)
+    calendar: CalendarPolicy = Field(default_factory=CalendarPolicy)
+    balance: BalancePolicy | None = None
+    distributions: DistributionPolicy = Field(default_factory=DistributionPolicy)
+    leakage: LeakagePolicy = Field(default_factory=LeakagePolicy)
+    personal_data: PersonalDataPolicy = Field(default_factory=PersonalDataPolicy)
+    blocking: Mapping[str, bool] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _band_is_not_empty(self) -> Self:
-        if self.minimum_rows > self.maximum_rows:
-            message = (
-                f"minimum_rows: expected at most maximum_rows {self.maximum_rows}, found"
-                f" {self.minimum_rows}"
-            )
+    def _rules_are_known(self) -> Self:
+        unknown = sorted(set(self.blocking) - set(RULES))
+        if unknown:
+            message = f"blocking: expected rules of {sorted(RULES)}, found {unknown}"
             raise ValueError(message)
         return self
 
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """Rules that are applied: those that need a declaration only where it is there."""
+        undeclared = {
+            "joins_are_complete": not self.joins,
+            "rows_are_within_retention": self.calendar.retention_days is None,
+            "classes_are_balanced": self.balance is None,
+        }
+        return tuple(rule for rule in RULES if not undeclared.get(rule))
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SchemaBreach:
-    """Rows of one column that break one rule of the schema.
-
-    ``rows`` is None where the rule is about the table (a missing column), not about rows.
-    """
-
-    column: str
-    rule: str
-    rows: int | None
-    example: str
+    @property
+    def warning(self) -> tuple[str, ...]:
+        """Rules that are shown and have no vote."""
+        return tuple(rule for rule in self.judged if not self.blocking.get(rule, True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotEvidence:
-    """What was counted on one partition.
+    """What was counted on one partition; None where the rows lack what is needed to count.
 
     Attributes
     ----------
-    missing
-        Missing values per column.
-    duplicate_rows
-        Rows whose key another row has too, each beyond the first.
-    other_rows
-        Rows of the line's other partitions.
+    references
+        Profiles of the line's other partitions that passed, in their order.
+    unseen_examples
+        Key of a row with a word that no reference held, per column that has any.
     """
 
-    rows: int
-    missing: Mapping[str, int]
-    duplicate_rows: int
-    duplicate_example: str
-    breaches: tuple[SchemaBreach, ...]
-    other_rows: tuple[int, ...]
+    table: TableEvidence
+    calendar: CalendarEvidence | None
+    labels: LabelEvidence | None
+    profile: PartitionProfile | None
+    references: tuple[PartitionProfile, ...]
+    unseen_examples: Mapping[str, str]
+    aucs: tuple[ColumnAuc, ...]
+    personal: tuple[PersonalColumn, ...] | None
 
 
 def judge_snapshot(
-    snapshot: SnapshotId, evidence: SnapshotEvidence, policy: DataGatesPolicy
+    snapshot: SnapshotId,
+    evidence: SnapshotEvidence,
+    policy: DataGatesPolicy,
+    *,
+    target: str,
 ) -> Verdict:
-    """Hold one partition against the policy."""
+    """Hold one partition against the policy; ``target`` is the column with the label."""
+    partition, labels = snapshot.partition, evidence.labels
+    positives, known = (labels.positives, labels.known) if labels else (0, 0)
+    rates = tuple(r.positives / r.labelled for r in evidence.references if r.labelled)
     findings = (
-        *_schema(snapshot, evidence),
-        _keys(snapshot, evidence),
-        *_volume(snapshot, evidence, policy),
-        *_missing(evidence, policy),
+        *judge_table(partition, evidence.table, policy),
+        *judge_calendar(partition, evidence.calendar, policy.calendar),
+        *judge_maturity(partition, labels, missing_limit=policy.missing_limit(target)),
+        *judge_balance(partition, labels, policy.balance, reference_rates=rates),
+        *judge_distributions(
+            evidence.profile,
+            evidence.references,
+            policy.distributions,
+            unseen_examples=evidence.unseen_examples,
+        ),
+        *judge_leakage(
+            partition,
+            evidence.aucs,
+            policy.leakage,
+            positives=positives,
+            negatives=known - positives,
+        ),
+        *judge_privacy(
+            partition, evidence.personal, policy.personal_data, rows=evidence.table.rows
+        ),
     )
     return Verdict(
         judge=JUDGE,
         line=snapshot.line,
         subject_digest=snapshot.digest,
         evidence={
-            "partition": snapshot.partition,
+            "partition": partition,
             "policy_digest": digest_of_json(policy.model_dump(mode="json")),
-        },
-        findings=findings,
-    )
-
-
-def _schema(snapshot: SnapshotId, evidence: SnapshotEvidence) -> tuple[Finding, ...]:
-    rule = "schema_is_valid"
-    if not evidence.breaches:
-        return (
-            Finding(
-                rule=rule,
-                subject=snapshot.partition,
-                outcome=Outcome.PASS if evidence.rows else Outcome.INCONCLUSIVE,
-                n=evidence.rows,
-                detail="" if evidence.rows else "an empty partition shows nothing",
+            "reference_partitions": ", ".join(r.partition for r in evidence.references) or "none",
+            "reference_digest": digest_of_json(
+                {r.partition: r.snapshot_digest for r in evidence.references}
             ),
-        )
-    return tuple(
-        Finding(
-            rule=rule,
-            subject=breach.column,
-            outcome=Outcome.FAIL,
-            observed=None if breach.rows is None else float(breach.rows),
-            limit=0.0,
-            unit="rows",
-            n=evidence.rows,
-            detail=f"{breach.rule}; for example {breach.example}",
-        )
-        for breach in evidence.breaches
+        },
+        findings=tuple(_voting(finding, policy) for finding in findings),
     )
 
 
-def _keys(snapshot: SnapshotId, evidence: SnapshotEvidence) -> Finding:
-    return compare(
-        rule="keys_are_unique",
-        subject=snapshot.partition,
-        observed=float(evidence.duplicate_rows),
-        limit=0.0,
-        bound="at most",
-        unit="rows",
-        n=evidence.rows,
-        detail=evidence.duplicate_example and f"for example {evidence.duplicate_example}",
-    )
-
-
-def _volume(
-    snapshot: SnapshotId, evidence: SnapshotEvidence, policy: DataGatesPolicy
-) -> tuple[Finding, ...]:
-    rule, subject, rows = "volume_is_expected", snapshot.partition, float(evidence.rows)
-    findings = [
-        compare(
-            rule=rule,
-            subject=subject,
-            observed=rows,
-            limit=float(policy.minimum_rows),
-            bound="at least",
-            unit="rows",
-        ),
-        compare(
-            rule=rule,
-            subject=subject,
-            observed=rows,
-            limit=float(policy.maximum_rows),
-            bound="at most",
-            unit="rows",
-        ),
-    ]
-    if len(evidence.other_rows) >= 2:  # noqa: PLR2004 (one other partition is no typical volume)
-        typical = median(evidence.other_rows)
-        findings.append(
-            compare(
-                rule=rule,
-                subject=f"{subject} against the median of {len(evidence.other_rows)} others",
-                observed=abs(rows - typical) / typical if typical else None,
-                limit=policy.volume_change_limit,
-                bound="at most",
-            )
-        )
-    return tuple(findings)
-
-
-def _missing(evidence: SnapshotEvidence, policy: DataGatesPolicy) -> tuple[Finding, ...]:
-    return tuple(
-        compare(
-            rule="nulls_are_within_limits",
-            subject=column,
-            observed=count / evidence.rows if evidence.rows else float("nan"),
-            limit=policy.missing_share_limits.get(column, policy.missing_share_limit),
-            bound="at most",
-            n=evidence.rows,
-        )
-        for column, count in evidence.missing.items()
-    )
+def _voting(finding: Finding, policy: DataGatesPolicy) -> Finding:
+    return replace(finding, votes=False) if finding.rule in policy.warning else finding

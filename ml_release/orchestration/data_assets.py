@@ -3,17 +3,21 @@
 import dagster as dg
 
 from ml_release.domain import data_gates
+from ml_release.domain.column_profile import shares_of
 from ml_release.orchestration.rendering import (
     check_results,
     check_specs,
     findings_table,
     frame_table,
+    picture,
     reported,
 )
+from ml_release.orchestration.table_schemas import feature_columns_schema, snapshot_columns
 from ml_release.orchestration.wiring import Wiring
+from ml_release.ports import Plotter
 from ml_release.spec.release_line import ReleaseLine
 from ml_release.workflows.feature_building import build_features, publish_online_history
-from ml_release.workflows.snapshots import take_snapshot
+from ml_release.workflows.snapshots import SnapshotTaken, take_snapshot
 
 
 def partitions_of(line: ReleaseLine) -> dg.TimeWindowPartitionsDefinition:
@@ -43,19 +47,21 @@ def landing_spec(line: ReleaseLine) -> dg.AssetSpec:
 def snapshot_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
     """The asset ``<line>/snapshot``."""
     key = dg.AssetKey([line.name, "snapshot"])
+    gates = line.policies.data_gates
+    descriptions = {rule: data_gates.DESCRIPTIONS[rule] for rule in gates.judged}
 
     @dg.asset(
         key=key,
         deps=[dg.AssetKey([line.name, "landing"])],
         partitions_def=partitions_of(line),
         backfill_policy=dg.BackfillPolicy.single_run(),
-        check_specs=check_specs(key, data_gates.DESCRIPTIONS, blocking=True),
+        check_specs=check_specs(key, descriptions, blocking=True, warning=gates.warning),
         group_name=line.name,
         kinds={"deltalake", "pandera"},
         description=f"{line.objective} One month of assembled rows, immutable, known by digest.",
     )
     def snapshot(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        verdicts = {}
+        verdicts, now, schema = {}, wiring.clock.now(), snapshot_columns(line)
         for partition in context.partition_keys:
             with reported():
                 taken = take_snapshot(
@@ -64,6 +70,7 @@ def snapshot_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
                     landing=wiring.landing,
                     tables=wiring.tables,
                     evidence=wiring.evidence,
+                    now=now,
                 )
             verdicts[partition] = taken.verdict
             context.log.info(
@@ -77,13 +84,24 @@ def snapshot_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
                     "outcome": taken.verdict.outcome.value,
                     "findings": findings_table(taken.verdict.findings),
                     "first rows": frame_table(taken.sample),
+                    "dagster/column_schema": schema,
+                    **spread_picture(taken, wiring.plotter),
                 },
                 asset_key=key,
                 partition_key=partition,
             )
-        return dg.MaterializeResult(check_results=check_results(key, data_gates.RULES, verdicts))
+        return dg.MaterializeResult(
+            check_results=check_results(key, gates.judged, verdicts, warning=gates.warning)
+        )
 
     return snapshot
+
+
+def spread_picture(taken: SnapshotTaken, plotter: Plotter) -> dict[str, dg.MarkdownMetadataValue]:
+    """The spread of every column beside the reference; none of a snapshot without columns."""
+    if taken.profile is None or not taken.profile.columns:
+        return {}
+    return {"spread": picture(plotter.spread(shares_of(taken.profile, taken.references)))}
 
 
 def features_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
@@ -103,6 +121,7 @@ def features_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
         description="Readable feature values of one month, each as of the beginning of its day.",
     )
     def features(context: dg.AssetExecutionContext) -> None:
+        schema = feature_columns_schema(line)
         for partition in context.partition_keys:
             with reported():
                 built = build_features(
@@ -117,6 +136,7 @@ def features_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
                     "built from snapshots": dg.JsonMetadataValue(dict(built.record.snapshots)),
                     "missing shares": dg.JsonMetadataValue(dict(built.missing_shares)),
                     "first rows": frame_table(built.sample),
+                    "dagster/column_schema": schema,
                 },
                 asset_key=key,
                 partition_key=partition,

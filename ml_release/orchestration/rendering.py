@@ -12,7 +12,7 @@ from ml_release.domain.verdict import Outcome, worst
 from ml_release.errors import MlReleaseError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     import pandas as pd
 
@@ -24,11 +24,17 @@ _DIGITS = 5
 
 
 def check_specs(
-    asset: dg.AssetKey, descriptions: Mapping[str, str], *, blocking: bool
+    asset: dg.AssetKey,
+    descriptions: Mapping[str, str],
+    *,
+    blocking: bool,
+    warning: Collection[str] = (),
 ) -> list[dg.AssetCheckSpec]:
-    """One check per rule of a judge, computed with the asset it is about."""
+    """One check per rule of a judge, computed with the asset; those of ``warning`` never block."""
     return [
-        dg.AssetCheckSpec(rule, asset=asset, blocking=blocking, description=text)
+        dg.AssetCheckSpec(
+            rule, asset=asset, blocking=blocking and rule not in warning, description=text
+        )
         for rule, text in descriptions.items()
     ]
 
@@ -40,8 +46,12 @@ def check_results(
     *,
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
     plots: Mapping[str, Mapping[str, bytes]] | None = None,
+    warning: Collection[str] = (),
 ) -> list[dg.AssetCheckResult]:
     """What each rule found; only voting findings that all pass make a check pass.
+
+    A rule none of whose findings has a vote does not pass and warns: it blocks nothing, since the
+    verdict does not either.
 
     Parameters
     ----------
@@ -49,14 +59,18 @@ def check_results(
         Name (a partition, or the line) to the verdict on it.
     plots
         Rule to the pictures that belong to it.
+    warning
+        Rules that the policy shows without a vote: what they found decides how they are shown.
     """
     return [
         dg.AssetCheckResult(
             check_name=rule,
             asset_key=asset,
             passed=outcome is Outcome.PASS,
-            severity=severity,
-            description=_summary(outcome, found),
+            severity=severity
+            if rule not in warning and (not found or any(f.votes for f in found))
+            else dg.AssetCheckSeverity.WARN,
+            description=_summary(outcome, counted),
             metadata={
                 "outcome": outcome.value,
                 "findings": findings_table(found),
@@ -67,7 +81,7 @@ def check_results(
                 **{name: picture(png) for name, png in (plots or {}).get(rule, {}).items()},
             },
         )
-        for rule, found, outcome in _by_rule(rules, verdicts)
+        for rule, found, counted, outcome in _by_rule(rules, verdicts, warning)
     ]
 
 
@@ -79,19 +93,21 @@ def _trend(found: Sequence[Finding]) -> dict[str, float]:
 
 
 def _by_rule(
-    rules: Sequence[str], verdicts: Mapping[str, Verdict]
-) -> Iterator[tuple[str, list[Finding], Outcome]]:
+    rules: Sequence[str], verdicts: Mapping[str, Verdict], warning: Collection[str]
+) -> Iterator[tuple[str, list[Finding], list[Finding], Outcome]]:
+    """Rule, what it found, those of it that count, and their worst outcome."""
     for rule in rules:
         found = [f for verdict in verdicts.values() for f in verdict.findings if f.rule == rule]
-        yield rule, found, worst(f.outcome for f in found if f.votes)
+        counted = found if rule in warning else [f for f in found if f.votes]
+        yield rule, found, counted, worst(f.outcome for f in counted)
 
 
-def _summary(outcome: Outcome, found: Sequence[Finding]) -> str:
-    held = [f.sentence() for f in found if f.votes and f.outcome is not Outcome.PASS]
+def _summary(outcome: Outcome, counted: Sequence[Finding]) -> str:
+    held = [f.sentence() for f in counted if f.outcome is not Outcome.PASS]
     if held:
         return "\n".join(held)
     if outcome is Outcome.PASS:
-        count = sum(f.votes for f in found)
+        count = len(counted)
         return "1 finding, passes" if count == 1 else f"{count} findings, all pass"
     return "nothing was found that could show it"
 

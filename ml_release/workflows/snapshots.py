@@ -9,17 +9,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ml_release.domain.data_gates import SchemaBreach, SnapshotEvidence, judge_snapshot
-from ml_release.domain.identity import check_digest, digest_of_json
+from ml_release.domain.column_profile import PartitionProfile, partition_profile_from_json
+from ml_release.domain.data_gates import judge_snapshot
+from ml_release.domain.identity import canonical_json, check_digest, digest_of_json
 from ml_release.domain.verdict import (
+    Outcome,
     Verdict,
     require_evidence,
     require_pass,
     verdict_from_json,
 )
-from ml_release.errors import InputError
+from ml_release.errors import InputError, IntegrityError
+from ml_release.workflows.row_examples import masked_texts
+from ml_release.workflows.snapshot_evidence import gather_evidence
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import pandas as pd
 
     from ml_release.domain.identity import SnapshotId
@@ -28,15 +34,21 @@ if TYPE_CHECKING:
 
 SNAPSHOT_TABLE = "snapshot"
 DATA_VERDICT = "data_verdict"
+DATA_PROFILE = "data_profile"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotTaken:
-    """A snapshot with its verdict and its first rows."""
+    """A snapshot with its verdict, its first rows (personal data masked), and its spread.
+
+    ``references`` are the profiles of the partitions it was compared with.
+    """
 
     snapshot: SnapshotId
     verdict: Verdict
     sample: pd.DataFrame
+    profile: PartitionProfile | None
+    references: tuple[PartitionProfile, ...]
 
 
 def take_snapshot(
@@ -46,6 +58,7 @@ def take_snapshot(
     landing: Landing,
     tables: Tables,
     evidence: EvidenceStore,
+    now: datetime,
 ) -> SnapshotTaken:
     """Read, assemble, keep and judge one partition; the same rows again keep nothing new.
 
@@ -59,15 +72,52 @@ def take_snapshot(
     rows = read_landed(line, partition, landing=landing)
     snapshot = tables.write(line.name, SNAPSHOT_TABLE, partition, rows)
     others = tuple(
-        other.rows
-        for other in tables.current(line.name, SNAPSHOT_TABLE)
-        if other.partition != partition
+        other for other in tables.current(line.name, SNAPSHOT_TABLE) if other.partition != partition
     )
-    verdict = judge_snapshot(
-        snapshot, _count(line, rows, other_rows=others), line.policies.data_gates
+    counted = gather_evidence(
+        line,
+        rows,
+        snapshot=snapshot,
+        other_rows=tuple(other.rows for other in others),
+        references=_references(others, evidence=evidence),
+        now=now,
     )
+    verdict = judge_snapshot(snapshot, counted, line.policies.data_gates, target=line.target)
     evidence.record(line.name, DATA_VERDICT, snapshot.digest, verdict.to_json())
-    return SnapshotTaken(snapshot=snapshot, verdict=verdict, sample=rows.head(5))
+    if verdict.outcome is Outcome.PASS and counted.profile is not None:
+        document = canonical_json(counted.profile.model_dump(mode="json"))
+        evidence.record(line.name, DATA_PROFILE, snapshot.digest, document)
+    return SnapshotTaken(
+        snapshot=snapshot,
+        verdict=verdict,
+        sample=masked_texts(rows.head(5)),
+        profile=counted.profile,
+        references=counted.references,
+    )
+
+
+def _references(
+    others: tuple[SnapshotId, ...], *, evidence: EvidenceStore
+) -> tuple[PartitionProfile, ...]:
+    """Profiles of the partitions whose present rows have a passing verdict.
+
+    The verdict may be of another policy than today's: a partition that was fit then is a better
+    reference than none. A record that was edited makes no reference; the acts that build on that
+    partition say so.
+    """
+    found = []
+    for other in others:
+        content = evidence.find(other.line, DATA_VERDICT, other.digest)
+        profile = evidence.find(other.line, DATA_PROFILE, other.digest)
+        if content is None or profile is None:
+            continue
+        try:
+            verdict = verdict_from_json(content)
+            if verdict.outcome is Outcome.PASS and verdict.subject_digest == other.digest:
+                found.append(partition_profile_from_json(profile))
+        except IntegrityError:
+            continue
+    return tuple(found)
 
 
 def read_landed(line: ReleaseLine, partition: str, *, landing: Landing) -> pd.DataFrame:
@@ -118,48 +168,3 @@ def require_fit_snapshot(
         policy_digest=digest_of_json(line.policies.data_gates.model_dump(mode="json")),
     )
     return verdict
-
-
-def _count(
-    line: ReleaseLine, rows: pd.DataFrame, *, other_rows: tuple[int, ...]
-) -> SnapshotEvidence:
-    keys = list(line.keys)
-    duplicate = rows.duplicated(keys) if set(keys) <= set(rows.columns) else None
-    example = ""
-    if duplicate is not None and duplicate.any():
-        first = rows.loc[duplicate, keys].iloc[0]
-        example = ", ".join(f"{name} {value}" for name, value in first.items())
-    return SnapshotEvidence(
-        rows=len(rows),
-        missing={str(column): int(count) for column, count in rows.isna().sum().items()},
-        duplicate_rows=0 if duplicate is None else int(duplicate.sum()),
-        duplicate_example=example,
-        breaches=_breaches(line, rows),
-        other_rows=other_rows,
-    )
-
-
-def _breaches(line: ReleaseLine, rows: pd.DataFrame) -> tuple[SchemaBreach, ...]:
-    from pandera.errors import SchemaErrors
-
-    try:
-        line.schema_of().validate(rows, lazy=True)
-    except SchemaErrors as errors:
-        cases = errors.failure_cases
-        # A case about the table names its column, the missing or the undeclared one, as its value.
-        column = cases["column"].where(cases["column"].notna(), cases["failure_case"]).astype(str)
-        return tuple(
-            SchemaBreach(
-                column=name,
-                rule=rule,
-                rows=len(group) if group["index"].notna().all() else None,
-                example=_spelled(group["failure_case"].iloc[0]),
-            )
-            for (name, rule), group in cases.groupby([column, cases["check"].astype(str)])
-        )
-    return ()
-
-
-def _spelled(value: object) -> str:
-    """A value as a reader writes it; a text in quotes, to tell '1' from 1."""
-    return repr(value) if isinstance(value, str) else str(value)

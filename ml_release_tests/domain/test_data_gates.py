@@ -1,4 +1,4 @@
-"""Is a snapshot fit to train on: every rule at its limit and beyond it."""
+"""All rules together: which are judged, which vote, and what the verdict records."""
 
 from __future__ import annotations
 
@@ -7,158 +7,94 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from ml_release.domain.column_profile import PartitionProfile
 from ml_release.domain.data_gates import (
+    RULES,
     DataGatesPolicy,
-    SchemaBreach,
     SnapshotEvidence,
     judge_snapshot,
 )
+from ml_release.domain.gates_table import TableEvidence
 from ml_release.domain.identity import SnapshotId, digest_of_json
 from ml_release.domain.verdict import Outcome, Verdict
 
-PASS, INCONCLUSIVE, FAIL = Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.FAIL
-POLICY = DataGatesPolicy(
-    minimum_rows=50,
-    maximum_rows=200,
-    volume_change_limit=0.25,
-    missing_share_limit=0.0,
-    missing_share_limits={"label": 0.1},
-)
-BREACH = SchemaBreach(column="wind_speed", rule="in_range(0, 150)", rows=1, example="1048.4")
+POLICY = DataGatesPolicy(minimum_rows=1, maximum_rows=10)
+NEEDS_A_DECLARATION = {"joins_are_complete", "rows_are_within_retention", "classes_are_balanced"}
 
 
-def judge(policy: DataGatesPolicy = POLICY, **change: Any) -> Verdict:
-    values = {
-        "rows": 100,
-        "missing": {"label": 0, "carrier": 0},
-        "duplicate_rows": 0,
-        "duplicate_example": "",
-        "breaches": (),
-        "other_rows": (100, 100),
-        **change,
-    }
-    evidence = SnapshotEvidence(**values)
+def judge(policy: DataGatesPolicy = POLICY, *, rows: int = 0) -> Verdict:
+    """A partition of which nothing could be counted but its rows."""
+    evidence = SnapshotEvidence(
+        table=TableEvidence(
+            rows=rows,
+            missing={},
+            missing_examples={},
+            duplicate_rows=None,
+            duplicate_example="",
+            breaches=(),
+            other_rows=(),
+        ),
+        calendar=None,
+        labels=None,
+        profile=None,
+        references=(
+            PartitionProfile(
+                partition="2013-02", snapshot_digest="d2", columns={}, positives=0, labelled=0
+            ),
+        ),
+        unseen_examples={},
+        aucs=(),
+        personal=None,
+    )
     snapshot = SnapshotId(
-        line="line", partition="2013-01", table_version=1, digest="digest", rows=evidence.rows
+        line="line", partition="2013-01", table_version=1, digest="digest", rows=rows
     )
-    return judge_snapshot(snapshot, evidence, policy)
+    return judge_snapshot(snapshot, evidence, policy, target="label")
 
 
-def outcomes(verdict: Verdict, rule: str) -> list[Outcome]:
-    return [finding.outcome for finding in verdict.findings if finding.rule == rule]
+def test_of_what_could_not_be_counted_nothing_passes() -> None:
+    """Every rule that is judged has a finding, and only the number of rows is one that passes."""
+    verdict = judge(rows=5)
+    assert {f.rule for f in verdict.findings} == set(POLICY.judged) - {"nulls_are_within_limits"}
+    passing = {f.rule for f in verdict.findings if f.outcome is Outcome.PASS}
+    assert passing == {"volume_is_expected", "schema_is_valid"}
+    assert verdict.outcome is Outcome.INCONCLUSIVE
 
 
-def test_a_good_partition_passes_every_rule() -> None:
-    """And the verdict names the snapshot, the partition and the policy."""
-    verdict = judge()
-    assert {finding.outcome for finding in verdict.findings} == {PASS}
-    assert {finding.rule for finding in verdict.findings} == {
-        "schema_is_valid",
-        "keys_are_unique",
-        "volume_is_expected",
-        "nulls_are_within_limits",
+def test_the_verdict_records_policy_and_reference() -> None:
+    """By digest, so that it can be repeated."""
+    assert judge().evidence == {
+        "partition": "2013-01",
+        "policy_digest": digest_of_json(POLICY.model_dump(mode="json")),
+        "reference_partitions": "2013-02",
+        "reference_digest": digest_of_json({"2013-02": "d2"}),
     }
-    assert (verdict.subject_digest, verdict.evidence["partition"]) == ("digest", "2013-01")
-    assert verdict.evidence["policy_digest"] == digest_of_json(POLICY.model_dump(mode="json"))
 
 
-@pytest.mark.parametrize(
-    ("change", "rule", "expected"),
-    [
-        pytest.param({"rows": 50, "other_rows": ()}, "volume_is_expected", [PASS, PASS], id="min"),
-        pytest.param(
-            {"rows": 49, "other_rows": ()}, "volume_is_expected", [FAIL, PASS], id="below min"
-        ),
-        pytest.param({"rows": 200, "other_rows": ()}, "volume_is_expected", [PASS, PASS], id="max"),
-        pytest.param(
-            {"rows": 201, "other_rows": ()}, "volume_is_expected", [PASS, FAIL], id="above max"
-        ),
-        pytest.param({"rows": 125}, "volume_is_expected", [PASS] * 3, id="volume at its limit"),
-        pytest.param({"rows": 126}, "volume_is_expected", [PASS, PASS, FAIL], id="volume above"),
-        pytest.param({"rows": 74}, "volume_is_expected", [PASS, PASS, FAIL], id="volume below"),
-        pytest.param(
-            {"rows": 74, "other_rows": (100,)},
-            "volume_is_expected",
-            [PASS, PASS],
-            id="one other is no typical volume",
-        ),
-        pytest.param(
-            {"other_rows": (100, 100, 1)}, "volume_is_expected", [PASS] * 3, id="median, not mean"
-        ),
-        pytest.param(
-            {"other_rows": (0, 0)},
-            "volume_is_expected",
-            [PASS, PASS, INCONCLUSIVE],
-            id="others are empty",
-        ),
-        pytest.param({"duplicate_rows": 1}, "keys_are_unique", [FAIL], id="a duplicate key"),
-        pytest.param(
-            {"missing": {"label": 10, "carrier": 0}},
-            "nulls_are_within_limits",
-            [PASS, PASS],
-            id="missing at its own limit",
-        ),
-        pytest.param(
-            {"missing": {"label": 11, "carrier": 1}},
-            "nulls_are_within_limits",
-            [FAIL, FAIL],
-            id="missing beyond its own and the general limit",
-        ),
-        pytest.param({"breaches": (BREACH, BREACH)}, "schema_is_valid", [FAIL, FAIL], id="schema"),
-    ],
-)
-def test_a_rule_holds_at_its_limit_and_fails_beyond(
-    change: dict[str, Any], rule: str, expected: list[Outcome]
-) -> None:
-    """One row more or less decides."""
-    assert outcomes(judge(**change), rule) == expected
+def test_a_rule_without_its_declaration_is_not_judged() -> None:
+    """Neither joins, nor retention, nor the balance of classes has a limit of its own accord."""
+    assert set(POLICY.judged) == set(RULES) - NEEDS_A_DECLARATION
+    declared: dict[str, Any] = {
+        "joins": {"weather": {"witness": "visib"}},
+        "calendar": {"retention_days": 30},
+        "balance": {"minimum_rate": 0.1, "maximum_rate": 0.2, "rate_change_limit": 0.1},
+    }
+    policy = DataGatesPolicy.model_validate(POLICY.model_dump() | declared)
+    assert policy.judged == RULES
+    assert {f.rule for f in judge(policy).findings} == set(RULES) - {"nulls_are_within_limits"}
 
 
-def test_an_empty_partition_never_passes_any_rule_but_the_upper_volume() -> None:
-    """No rows show nothing: not a valid schema, not unique keys, not the absence of missing."""
-    verdict = judge(rows=0, missing={"label": 0}, other_rows=())
-    assert outcomes(verdict, "schema_is_valid") == [INCONCLUSIVE]
-    assert outcomes(verdict, "keys_are_unique") == [INCONCLUSIVE]
-    assert outcomes(verdict, "nulls_are_within_limits") == [INCONCLUSIVE]
-    assert outcomes(verdict, "volume_is_expected") == [FAIL, PASS]
-
-
-def test_a_breach_shows_column_rule_count_and_example() -> None:
-    """The reader sees what to look for in the source."""
-    (finding,) = judge(breaches=(BREACH,)).objections
-    assert (finding.subject, finding.observed, finding.n) == ("wind_speed", 1.0, 100)
-    assert finding.detail == "in_range(0, 150); for example 1048.4"
-
-
-def test_a_breach_of_the_whole_table_has_no_count() -> None:
-    """A missing column is not about rows, and fails all the same."""
-    breach = SchemaBreach(column="carrier", rule="column_in_dataframe", rows=None, example="-")
-    (finding,) = judge(breaches=(breach,)).objections
-    assert (finding.outcome, finding.observed) == (FAIL, None)
-
-
-def test_a_duplicate_key_is_shown() -> None:
-    """With an example, so that it can be found."""
-    (finding,) = judge(duplicate_rows=2, duplicate_example="('AA', 1)").objections
-    assert finding.sentence() == (
-        "keys_are_unique [2013-01] fail; observed 2 rows, limit at most 0 rows; n = 100;"
-        " for example ('AA', 1)"
+def test_a_rule_that_does_not_block_is_shown_without_a_vote() -> None:
+    """One that is named as blocking, and one that is not named, vote."""
+    policy = POLICY.model_copy(
+        update={"blocking": {"days_are_covered": False, "keys_are_unique": True}}
     )
+    assert policy.warning == ("days_are_covered",)
+    votes = {f.rule: f.votes for f in judge(policy).findings}
+    assert [rule for rule, voting in votes.items() if not voting] == ["days_are_covered"]
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"minimum_rows": 201},
-        {"minimum_rows": 0},
-        {"volume_change_limit": 0.0},
-        {"volume_change_limit": float("inf")},
-        {"missing_share_limit": 1.5},
-        {"missing_share_limits": {"label": -0.1}},
-        {"max_rows": 10},
-    ],
-)
-def test_limits_that_make_no_sense_cannot_be_declared(change: dict[str, Any]) -> None:
-    """A band that no number of rows is in, a share above one, an unknown word."""
-    with pytest.raises(ValidationError):
-        DataGatesPolicy.model_validate(POLICY.model_dump() | change)
+def test_an_unknown_rule_cannot_be_named() -> None:
+    """A misspelt name would leave the rule blocking, or not, against the author's will."""
+    with pytest.raises(ValidationError, match="blocking: expected rules of"):
+        DataGatesPolicy(minimum_rows=1, maximum_rows=2, blocking={"days_are_coverd": False})

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from pandera.errors import SchemaErrors
 
 from ml_release.adapters.landing_files import LandingFiles
 from ml_release.domain.features import History, request_fields
@@ -66,6 +67,10 @@ def weather(**change: object) -> pd.DataFrame:
     numbers += ["precip", "pressure", "visib"]
     values: dict[str, object] = {
         "origin": "EWR",
+        "year": 2013,
+        "month": 2,
+        "day": 3,
+        "hour": 5,
         "time_hour": pd.Timestamp("2013-02-03T10:00", tz="UTC"),
         **dict.fromkeys(numbers, 1.0),
         "temp": 39.02,
@@ -116,6 +121,7 @@ def test_arrival_is_read_as_hours_and_minutes(hhmm: int, minute: int) -> None:
         pytest.param(
             {"time_hour": pd.Timestamp("2013-02-03T11:00", tz="UTC")}, np.nan, id="the hour after"
         ),
+        pytest.param({"hour": 6}, np.nan, id="local hour and instant disagree"),
     ],
 )
 def test_weather_is_that_of_the_airport_in_the_hour(change: dict[str, object], temp: float) -> None:
@@ -257,3 +263,28 @@ def test_serving_looks_up_the_history_that_training_computed(rows: pd.DataFrame)
     for feature in HISTORY:
         trained = history_of(rows, rows["is_late"], feature)[days == day]
         np.testing.assert_array_equal(served[feature.name], trained)
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        pytest.param(
+            lambda r: r.assign(temp=r["humid"], humid=r["temp"]), "humidity_agrees", id="swapped"
+        ),
+        pytest.param(
+            lambda r: r.assign(dewp=r["temp"] + 1), "dew_point_is_below_temperature", id="dew point"
+        ),
+        pytest.param(
+            lambda r: r.assign(wind_gust=r["wind_speed"] - 0.1), "gusts_exceed_wind", id="gusts"
+        ),
+    ],
+)
+def test_weather_columns_have_to_agree_with_one_another(
+    rows: pd.DataFrame, change: Any, rule: str
+) -> None:
+    """A swap or another unit may stay within the range of each column."""
+    schema = LINE.schema_of()
+    schema.validate(rows, lazy=True)
+    schema.validate(rows.assign(temp=np.nan, dewp=np.nan, humid=np.nan), lazy=True)
+    with pytest.raises(SchemaErrors, match=rule):
+        schema.validate(change(rows), lazy=True)

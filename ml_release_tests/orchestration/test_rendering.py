@@ -12,6 +12,7 @@ from ml_release.errors import RefusedError
 from ml_release.orchestration.rendering import (
     ERROR_KIND,
     check_results,
+    check_specs,
     findings_table,
     number,
     picture,
@@ -105,3 +106,26 @@ def test_other_errors_stay_what_they_are() -> None:
     """A bug is not dressed as a refusal."""
     with pytest.raises(ZeroDivisionError), reported():
         _ = 1 / 0
+
+
+def test_a_rule_that_only_warns_is_shown_by_what_it_found_and_never_blocks() -> None:
+    """Its findings have no vote in the verdict, and still decide how the check looks."""
+    rule = "rows_are_enough"
+    (spec,) = check_specs(KEY, {rule: "There are rows."}, blocking=True, warning=[rule])
+    assert not spec.blocking
+    for outcome in (Outcome.PASS, Outcome.FAIL):
+        verdict = Verdict(
+            judge="j", line="l", subject_digest="d", findings=(finding(outcome, votes=False),)
+        )
+        (result,) = check_results(KEY, [rule], {"2013-01": verdict}, warning=[rule])
+        assert result.passed is (outcome is Outcome.PASS)
+        assert result.severity is dg.AssetCheckSeverity.WARN
+
+
+def test_a_rule_on_which_nothing_votes_warns_instead_of_blocking() -> None:
+    """The verdict does not hold the partition for it, so Dagster must not either."""
+    assert render(finding(Outcome.INCONCLUSIVE, votes=False)).severity is (
+        dg.AssetCheckSeverity.WARN
+    )
+    assert render(finding(Outcome.INCONCLUSIVE)).severity is dg.AssetCheckSeverity.ERROR
+    assert render().severity is dg.AssetCheckSeverity.ERROR

@@ -33,7 +33,12 @@ NOWHERE = "sha256:" + "0" * 64
 
 def snapshot(house: House, month: str) -> SnapshotTaken:
     return take_snapshot(
-        house.line, month, landing=house.landing, tables=house.tables, evidence=house.evidence
+        house.line,
+        month,
+        landing=house.landing,
+        tables=house.tables,
+        evidence=house.evidence,
+        now=house.clock.now(),
     )
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
 
+from ml_release.adapters.in_memory import InMemoryClock
+from ml_release.domain import gates_table
 from ml_release.domain.identity import digest_of_json
 from ml_release.domain.verdict import Outcome, verdict_from_json
 from ml_release.errors import InputError, IntegrityError, NotFoundError, RefusedError
@@ -19,9 +22,15 @@ if TYPE_CHECKING:
 
     from ml_release_tests.small_line import House
 
+FAIL = Outcome.FAIL
 MONTH = "2013-02"
-NULLS = "nulls_are_within_limits [{}] fail; observed {}, limit at most {}; n = 600"
+FIRST = "departure_utc 2013-02-01 05:36:00+00:00, trip 0"
+NULLS = (
+    "nulls_are_within_limits [{}] fail; observed {}, limit at most {}; n = 600;"
+    f" for example {FIRST}"
+)
 BAD_DISTANCE = NULLS.format("distance", "0.2", "0.1")
+TABLE_RULES = set(gates_table.DESCRIPTIONS)
 
 
 def test_a_good_month_is_kept_with_a_passing_verdict_on_its_very_rows(house: House) -> None:
@@ -30,7 +39,12 @@ def test_a_good_month_is_kept_with_a_passing_verdict_on_its_very_rows(house: Hou
     assert taken.verdict.outcome is Outcome.PASS
     assert taken.verdict.subject_digest == taken.snapshot.digest
     policy = SMALL_LINE.policies.data_gates.model_dump(mode="json")
-    assert taken.verdict.evidence == {"partition": MONTH, "policy_digest": digest_of_json(policy)}
+    assert taken.verdict.evidence == {
+        "partition": MONTH,
+        "policy_digest": digest_of_json(policy),
+        "reference_partitions": "none",
+        "reference_digest": digest_of_json({}),
+    }
     content = house.evidence.find(steps.LINE, DATA_VERDICT, taken.snapshot.digest)
     assert content is not None
     assert verdict_from_json(content) == taken.verdict
@@ -124,18 +138,22 @@ SCHEMA = "schema_is_valid [{}] fail; observed {}, limit at most 0 rows; n = 600;
     [
         pytest.param(
             _with("carrier", "ZZ"),
-            [SCHEMA.format("carrier", "5 rows", "isin(['AA', 'BB', 'CC', 'DD'])", "'ZZ'")],
+            [
+                SCHEMA.format(
+                    "carrier", "5 rows", "isin(['AA', 'BB', 'CC', 'DD'])", f"'ZZ' at {FIRST}"
+                )
+            ],
             id="a word that is not allowed",
         ),
         pytest.param(
             _with("distance", 3001.5, rows=1),
-            [SCHEMA.format("distance", "1 rows", "in_range(0, 3000)", "3001.5")],
+            [SCHEMA.format("distance", "1 rows", "in_range(0, 3000)", f"3001.5 at {FIRST}")],
             id="a number out of range",
         ),
         pytest.param(
             _with("departure", pd.NaT, rows=3),
             [
-                SCHEMA.format("departure", "3 rows", "not_nullable", "NaT"),
+                SCHEMA.format("departure", "3 rows", "not_nullable", f"NaT at {FIRST}"),
                 NULLS.format("departure", "0.005", "0"),
             ],
             id="a missing time",
@@ -176,10 +194,11 @@ SCHEMA = "schema_is_valid [{}] fail; observed {}, limit at most 0 rows; n = 600;
 def test_each_breach_is_a_finding_of_its_column_with_an_example(
     house: House, change: Callable[[pd.DataFrame], pd.DataFrame], sentences: list[str]
 ) -> None:
-    """The reader sees which column, how many rows, and one of them."""
+    """The reader sees which column, how many rows, and one of them; other rules may object too."""
     house.line = SMALL_LINE.model_copy(update={"assemble": _assembled_otherwise(change)})
-    taken = steps.snapshot(house, MONTH)
-    assert [finding.sentence() for finding in taken.verdict.objections] == sentences
+    objections = steps.snapshot(house, MONTH).verdict.objections
+    table = [f.sentence() for f in objections if f.rule in TABLE_RULES and f.outcome is FAIL]
+    assert table == sentences
 
 
 def test_the_volume_is_compared_with_that_of_the_other_months(house: House) -> None:
@@ -290,3 +309,59 @@ def test_under_a_changed_policy_a_snapshot_has_to_be_judged_again(house: House) 
         _require(house, digest)
     assert steps.snapshot(house, MONTH).snapshot.digest == digest
     _require(house, digest)
+
+
+def test_a_month_is_compared_with_the_months_that_passed_and_says_which(house: House) -> None:
+    """A month that fails is no reference; healed, it is one."""
+    steps.snapshot(house, "2013-01")
+    house.land("2013-03", steps.with_nulls("2013-03", share=0.2))
+    steps.snapshot(house, "2013-03")
+    taken = steps.snapshot(house, MONTH)
+    assert taken.verdict.evidence["reference_partitions"] == "2013-01"
+    house.land("2013-03", trips("2013-03"))
+    steps.snapshot(house, "2013-03")
+    again = steps.snapshot(house, MONTH)
+    assert again.verdict.evidence["reference_partitions"] == "2013-01, 2013-03"
+
+
+def test_a_month_whose_verdict_was_edited_is_no_reference(house: House) -> None:
+    """Nor does it keep the other months from being judged."""
+    digest = steps.snapshot(house, "2013-01").snapshot.digest
+    steps.edit(house, DATA_VERDICT, digest, lambda verdict: verdict.update(outcome="fail"))
+    taken = steps.snapshot(house, MONTH)
+    assert taken.verdict.evidence["reference_partitions"] == "none"
+    assert taken.verdict.outcome is Outcome.PASS
+
+
+def test_a_month_that_is_not_over_waits_for_its_labels(house: House) -> None:
+    """Labels that are there before they can be known are a fault; days to come are no gap."""
+    house.clock = InMemoryClock(datetime(2013, 2, 15, 12, 0, tzinfo=UTC))
+    rows = trips(MONTH)
+    house.land(MONTH, rows[rows["departure"] < "2013-02-15"])
+    found = {f.subject: f.outcome for f in steps.snapshot(house, MONTH).verdict.objections}
+    assert found == {
+        f"{MONTH}: label known before it is due": FAIL,
+        f"{MONTH}: label not due yet": Outcome.INCONCLUSIVE,
+    }
+
+
+def test_rows_older_than_the_retention_limit_fail(house: House) -> None:
+    """Where a limit is declared; at the limit they are still young enough."""
+    gates = house.line.policies.data_gates
+    for days, expected in ((5100, Outcome.PASS), (5000, FAIL)):
+        calendar = gates.calendar.model_copy(update={"retention_days": days})
+        house.line = steps.with_policy(house.line, "data_gates", calendar=calendar)
+        verdict = steps.snapshot(house, MONTH).verdict
+        assert [f.outcome for f in verdict.findings if "retention" in f.rule] == [expected]
+
+
+def test_personal_data_is_masked_in_findings_and_first_rows(house: House) -> None:
+    """Also where another rule objects to the same value."""
+    house.line = SMALL_LINE.model_copy(
+        update={"assemble": _assembled_otherwise(_with("carrier", "ada@example.org"))}
+    )
+    taken = steps.snapshot(house, MONTH)
+    shown = taken.verdict.to_json().decode() + taken.sample.to_string()
+    assert "no_personal_data" in shown
+    assert "a**@*******.***" in shown
+    assert "ada@" not in shown

@@ -73,9 +73,11 @@ def assemble(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     import pandas as pd
 
     flights, weather = tables["rows"], tables["weather"]
+    # The local hour as well as the instant: weather whose two times disagree joins with nothing.
+    hour = ["origin", "time_hour", "year", "month", "day", "hour"]
     joined = flights.merge(
-        weather[["origin", "time_hour", *_WEATHER]],
-        on=["origin", "time_hour"],
+        weather[[*hour, *_WEATHER]],
+        on=hour,
         how="left",
         validate="many_to_one",
     )

@@ -1,0 +1,34 @@
+"""One row as people find it again: by its key, with personal data masked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ml_release.domain.personal_data import masked
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pandas as pd
+
+    from ml_release.spec.release_line import ReleaseLine
+
+
+def row_example(line: ReleaseLine, rows: pd.DataFrame, chosen: npt.NDArray[np.bool_]) -> str:
+    """The key of the first chosen row; empty if none is chosen."""
+    if not chosen.any():
+        return ""
+    first = rows.iloc[int(np.argmax(chosen))]
+    return ", ".join(f"{key} {masked(str(first[key]))}" for key in line.keys if key in rows)
+
+
+def masked_texts(rows: pd.DataFrame) -> pd.DataFrame:
+    """A few rows to show, personal data in their texts masked."""
+    texts = [name for name in rows if rows[name].dtype == object]
+    return rows.assign(
+        **{
+            str(name): [masked(v) if isinstance(v, str) else v for v in rows[name]]
+            for name in texts
+        }
+    )
