@@ -74,7 +74,7 @@ def observe_window(
     state = None if declaration is None else declaration.state
     records, _ = inference_log.records(line.name, after={})
     labels = len(inference_log.labels(line.name))
-    served = _served(records, state)
+    served = served_by(records, state)
     as_of, chosen, held = None, served, 0
     if len(served):
         event_days = _local_days(line, served["event_time"])
@@ -164,7 +164,7 @@ def report_performance(
     declaration = deployments.read(line.name, environment)
     state = None if declaration is None else declaration.state
     records, _ = inference_log.records(line.name, after={})
-    served = _served(records, state)
+    served = served_by(records, state)
     answered = served[(served["outcome"] == "ok") & (served["row"] == 0)]
     joined = answered.merge(
         inference_log.labels(line.name)[["request_id", "label"]], on="request_id", how="inner"
@@ -205,7 +205,7 @@ def _local_days(line: ReleaseLine, moments: pd.Series) -> pd.Series:
     return days
 
 
-def _served(records: pd.DataFrame, state: DeclaredState | None) -> pd.DataFrame:
+def served_by(records: pd.DataFrame, state: DeclaredState | None) -> pd.DataFrame:
     """What the present champion answered; nothing if nothing is declared."""
     digest = None if state is None else state.champion.model_digest
     return records[(records["model_digest"] == digest) & ~records["shadow"]]

@@ -14,7 +14,9 @@ from ml_release.domain.skew import SkewEvidence, judge_skew
 from ml_release.errors import NotFoundError
 from ml_release.workflows.columns import columns_of
 from ml_release.workflows.feature_building import ONLINE_HISTORY
+from ml_release.workflows.monitoring import served_by
 from ml_release.workflows.replay import request_ids
+from ml_release.workflows.snapshots import read_landed
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -55,9 +57,8 @@ def check_skew(
         return None
     digest = declaration.state.champion.model_digest
     records, _ = inference_log.records(line.name, after={})
-    served = records[
-        (records["model_digest"] == digest) & (records["outcome"] == "ok") & (records["row"] == 0)
-    ]
+    served = served_by(records, declaration.state)
+    served = served[(served["outcome"] == "ok") & (served["row"] == 0)]
     rows = _landed(line, served, landing=landing)
     matched = served[served["request_id"].isin(rows.index)]
     plan = plan_from_json(models.read(digest)[PLAN_FILE])
@@ -85,7 +86,7 @@ def _landed(line: ReleaseLine, served: pd.DataFrame, *, landing: Landing) -> pd.
     local = served["event_time"].dt.tz_convert(line.time_zone).dt.strftime("%Y-%m")
     frames = []
     for partition in sorted(set(local) & set(landing.partitions(line.landing))):
-        rows = line.assemble_rows(landing.read(line.landing, partition))
+        rows = read_landed(line, partition, landing=landing)
         frames.append(rows.set_index(pd.Index(request_ids(line, rows))))
     found = pd.concat(frames) if frames else pd.DataFrame()
     # Rows that share a key cannot be told apart: they are not compared.

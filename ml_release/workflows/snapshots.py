@@ -107,11 +107,11 @@ def _references(
     """
     found = []
     for other in others:
-        content = evidence.find(other.line, DATA_VERDICT, other.digest)
-        profile = evidence.find(other.line, DATA_PROFILE, other.digest)
-        if content is None or profile is None:
-            continue
         try:
+            content = evidence.find(other.line, DATA_VERDICT, other.digest)
+            profile = evidence.find(other.line, DATA_PROFILE, other.digest)
+            if content is None or profile is None:
+                continue
             verdict = verdict_from_json(content)
             if verdict.outcome is Outcome.PASS and verdict.subject_digest == other.digest:
                 found.append(partition_profile_from_json(profile))

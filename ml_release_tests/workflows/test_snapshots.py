@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 
+from ml_release.adapters.evidence_files import EvidenceFiles
 from ml_release.adapters.in_memory import InMemoryClock
 from ml_release.domain import gates_table
 from ml_release.domain.identity import digest_of_json
 from ml_release.domain.verdict import Outcome, verdict_from_json
 from ml_release.errors import InputError, IntegrityError, NotFoundError, RefusedError
-from ml_release.workflows.snapshots import DATA_VERDICT, require_fit_snapshot
+from ml_release.workflows.snapshots import DATA_VERDICT, require_fit_snapshot, take_snapshot
 from ml_release_tests.small_line import MONTHS, SMALL_LINE, trips
 from ml_release_tests.workflows import steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from ml_release_tests.small_line import House
 
@@ -365,3 +367,33 @@ def test_personal_data_is_masked_in_findings_and_first_rows(house: House) -> Non
     assert "no_personal_data" in shown
     assert "a**@*******.***" in shown
     assert "ada@" not in shown
+
+
+def test_a_month_whose_sealed_record_was_edited_does_not_stop_the_others(
+    house: House, tmp_path: Path
+) -> None:
+    """It makes no reference; the next month is taken and judged without it."""
+    sealed = EvidenceFiles(tmp_path / "evidence")
+    taken = [
+        take_snapshot(
+            house.line,
+            month,
+            landing=house.landing,
+            tables=house.tables,
+            evidence=sealed,
+            now=house.clock.now(),
+        )
+        for month in ("2013-01", "2013-02")
+    ]
+    assert len(taken[1].references) == 1
+    for path in (tmp_path / "evidence" / steps.LINE / "data_verdict").glob("*.json"):
+        path.write_bytes(path.read_bytes() + b" ")
+    third = take_snapshot(
+        house.line,
+        "2013-03",
+        landing=house.landing,
+        tables=house.tables,
+        evidence=sealed,
+        now=house.clock.now(),
+    )
+    assert third.references == ()
