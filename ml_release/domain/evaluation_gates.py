@@ -1,35 +1,67 @@
-"""Whether the candidate is fit to release, and no worse than the champion, on later data.
+"""Whether a candidate has earned its place: every group of evaluation gates in one verdict.
 
-First gates: the score against a floor, calibration, the champion on the same rows, and whether the
-artefact that would serve answers like the model that was judged.
+Quality, slices, fairness, behaviour, robustness, attribution, servability, provenance. Each group
+has its judge and its policy in a module of its own; here they are put together.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ml_release.domain import quarantine
+from ml_release.domain import (
+    gates_attribution,
+    gates_behaviour,
+    gates_fairness,
+    gates_quality,
+    gates_robustness,
+    gates_servability,
+    gates_slices,
+    holdout_use,
+    quarantine,
+)
+from ml_release.domain.gates_attribution import (
+    AttributionEvidence,
+    AttributionPolicy,
+    judge_attribution,
+)
+from ml_release.domain.gates_behaviour import Answers, BehaviourPolicy, judge_behaviour
+from ml_release.domain.gates_fairness import FairnessPolicy, GroupMeasure, judge_fairness
+from ml_release.domain.gates_quality import QualityEvidence, QualityPolicy, judge_quality
+from ml_release.domain.gates_robustness import (
+    RobustnessEvidence,
+    RobustnessPolicy,
+    judge_robustness,
+)
+from ml_release.domain.gates_servability import (
+    ServabilityEvidence,
+    ServabilityPolicy,
+    judge_servability,
+)
+from ml_release.domain.gates_slices import SliceEvidence, SlicePolicy, judge_slices
+from ml_release.domain.holdout_use import HoldoutPolicy, HoldoutUse, judge_holdout_use
 from ml_release.domain.identity import digest_of_json
-from ml_release.domain.verdict import Finding, Outcome, Verdict, compare
+from ml_release.domain.verdict import Finding, Verdict
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ml_release.domain.scores import Difference
-
-JUDGE = "evaluation_gates/1"
-DESCRIPTIONS = {
-    "score_is_above_floor": "The lower end of the AUC's confidence interval reaches the floor.",
-    "probabilities_are_calibrated": "Predicted probabilities match observed rates.",
-    "no_worse_than_champion": "Not worse than the champion by more than the margin, same rows.",
-    **quarantine.DESCRIPTIONS,
-    "is_servable": "The artefact loads and answers like the estimator, fast enough.",
+JUDGE = "evaluation_gates/2"
+GROUPS: Mapping[str, Mapping[str, str]] = {
+    "quality": gates_quality.DESCRIPTIONS,
+    "slices": gates_slices.DESCRIPTIONS,
+    "fairness": gates_fairness.DESCRIPTIONS,
+    "behaviour": gates_behaviour.DESCRIPTIONS,
+    "robustness": gates_robustness.DESCRIPTIONS,
+    "attribution": gates_attribution.DESCRIPTIONS,
+    "servability": gates_servability.DESCRIPTIONS,
+    "provenance": {**quarantine.DESCRIPTIONS, **holdout_use.DESCRIPTIONS},
 }
-"""The rules of this judge: claims, each a check of the asset, with what they say."""
+"""Group to its rules: claims, each a check of the asset, with what they say."""
 
+DESCRIPTIONS = {
+    rule: f"{text} ({group})" for group, rules in GROUPS.items() for rule, text in rules.items()
+}
 RULES = tuple(DESCRIPTIONS)
 
 
@@ -40,191 +72,136 @@ class EvaluationPolicy(BaseModel):
     ----------
     minimum_rows
         Labelled holdout rows below which a score says nothing.
-    auc_floor_score
-        Lower end of the confidence interval of the AUC.
-    calibration_error_limit
-        Expected calibration error, a probability.
-    champion_margin
-        How much AUC below the champion is acceptable: the lower end of the interval of the
-        difference must not be below minus this.
     confidence
         Two-sided confidence of the intervals.
-    parity_limit
-        Largest absolute difference between the artefact's and the estimator's probabilities.
-    latency_limit_ms
-        Median time for one row of the artefact, features included.
+    interval_unit
+        What is taken as independent: a day's rows are not independent of one another, so that an
+        interval over days is the honest one where days move together.
+    resamples, seed
+        Of the bootstraps.
     holdout_days
         Days at the end of the window that are held out for evaluation.
+    slices, fairness
+        None: not judged.
+    blocking
+        Rule to whether it has a vote; a rule that is not named has one. One without is judged and
+        shown as a warning.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     minimum_rows: Annotated[int, Field(ge=2)] = 1000
-    auc_floor_score: Annotated[float, Field(ge=0.5, le=1)]
-    calibration_error_limit: Annotated[float, Field(gt=0, le=1)]
-    champion_margin: Annotated[float, Field(ge=0, le=0.5)]
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    parity_limit: Annotated[float, Field(ge=0)] = 1e-12
-    latency_limit_ms: Annotated[float, Field(gt=0)] = 10.0
+    interval_unit: Literal["day", "row"] = "day"
+    resamples: Annotated[int, Field(ge=200, le=20_000)] = 1000
+    seed: int = 0
     holdout_days: Annotated[int, Field(ge=1)]
+    quality: QualityPolicy
+    slices: SlicePolicy | None = None
+    fairness: FairnessPolicy | None = None
+    behaviour: BehaviourPolicy = Field(default_factory=BehaviourPolicy)
+    robustness: RobustnessPolicy = Field(default_factory=RobustnessPolicy)
+    attribution: AttributionPolicy = Field(default_factory=AttributionPolicy)
+    servability: ServabilityPolicy = Field(default_factory=ServabilityPolicy)
+    holdout: HoldoutPolicy = Field(default_factory=HoldoutPolicy)
+    blocking: Mapping[str, bool] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _rules_are_known(self) -> Self:
+        unknown = sorted(set(self.blocking) - set(RULES))
+        if unknown:
+            message = f"blocking: expected rules of {sorted(RULES)}, found {unknown}"
+            raise ValueError(message)
+        return self
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChampionComparison:
-    """The champion on the same rows.
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """Rules that are applied: those that need a declaration only where it is there."""
+        undeclared = {
+            gates_quality.FLOOR: not self.quality.floors,
+            gates_quality.CEILING: not self.quality.ceilings,
+            gates_quality.CALIBRATION: self.quality.calibration_error_limit is None,
+            gates_quality.ANCHOR: self.quality.anchor_margin is None,
+            gates_slices.FLOOR: self.slices is None,
+            gates_slices.CHAMPION: self.slices is None,
+            gates_fairness.RULE: self.fairness is None,
+            gates_behaviour.RULE: not self.behaviour.tests,
+        }
+        return tuple(rule for rule in RULES if not undeclared.get(rule))
 
-    ``difference`` is candidate minus champion in AUC; None with a ``problem`` if the champion could
-    not be scored.
-    """
-
-    version: int
-    model_digest: str
-    difference: Difference | None
-    problem: str = ""
+    @property
+    def warning(self) -> tuple[str, ...]:
+        """Rules that are shown and have no vote."""
+        return tuple(rule for rule in self.judged if not self.blocking.get(rule, True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationEvidence:
-    """What was measured on the holdout.
+    """What was measured of one candidate.
 
     Attributes
     ----------
-    auc
-        With its interval; ``estimate`` is the AUC itself.
-    champion
-        None if no version is declared: then the floor alone decides, which is the rule for the
-        first version.
+    behaviour
+        Name of a declared test to the answers to it.
     coverage
         How much of the training window was fit.
-    parity
-        Largest absolute difference of artefact and estimator; NaN if the artefact gave no answer.
+    holdout_use
+        Candidates judged on this holdout, this one included.
     digests
-        Name to digest of the data, features and policy the candidate was made from.
+        Name to digest of the data, features, champion, anchor and whatever else was looked at.
     """
 
     line: str
     model_digest: str
-    rows: int
-    positives: int
-    auc: Difference
-    calibration_error: float
-    champion: ChampionComparison | None
+    quality: QualityEvidence
+    slices: SliceEvidence
+    fairness: tuple[GroupMeasure, ...]
+    behaviour: Mapping[str, Answers]
+    robustness: RobustnessEvidence
+    attribution: AttributionEvidence
+    servability: ServabilityEvidence
     coverage: Finding
-    parity: float
-    latency_ms: float
-    servable_problem: str
+    holdout_use: HoldoutUse
     digests: Mapping[str, str]
 
 
 def judge_evaluation(evidence: EvaluationEvidence, policy: EvaluationPolicy) -> Verdict:
-    """Hold a candidate against the policy and the champion."""
+    """Hold a candidate against the policy, the champion and the anchor."""
     findings = (
-        _floor(evidence, policy),
-        compare(
-            rule="probabilities_are_calibrated",
-            subject="holdout",
-            observed=evidence.calibration_error,
-            limit=policy.calibration_error_limit,
-            bound="at most",
-            unit="expected calibration error",
-            n=evidence.rows,
-            minimum_n=policy.minimum_rows,
+        *judge_quality(
+            evidence.quality,
+            policy.quality,
+            minimum_rows=policy.minimum_rows,
+            confidence=policy.confidence,
         ),
-        _champion(evidence, policy),
+        *(
+            ()
+            if policy.slices is None
+            else judge_slices(
+                evidence.slices,
+                policy.slices,
+                greater_is_better=policy.quality.greater_is_better,
+            )
+        ),
+        *(() if policy.fairness is None else judge_fairness(evidence.fairness, policy.fairness)),
+        *judge_behaviour(policy.behaviour, evidence.behaviour),
+        *judge_robustness(evidence.robustness, policy.robustness),
+        *judge_attribution(evidence.attribution, policy.attribution),
+        *judge_servability(evidence.servability, policy.servability),
         evidence.coverage,
-        *_servable(evidence, policy),
+        judge_holdout_use(evidence.holdout_use, policy.holdout),
     )
-    champion_digest = evidence.champion.model_digest if evidence.champion else "none"
     return Verdict(
         judge=JUDGE,
         line=evidence.line,
         subject_digest=evidence.model_digest,
         evidence={
             **evidence.digests,
-            "champion_digest": champion_digest,
             "policy_digest": digest_of_json(policy.model_dump(mode="json")),
         },
-        findings=findings,
+        findings=tuple(_voting(finding, policy) for finding in findings),
     )
 
 
-def _floor(evidence: EvaluationEvidence, policy: EvaluationPolicy) -> Finding:
-    return compare(
-        rule="score_is_above_floor",
-        subject="holdout",
-        observed=_lower_end(evidence.auc, policy),
-        limit=policy.auc_floor_score,
-        bound="at least",
-        unit=f"AUC, lower end of the {policy.confidence * 100:g}% interval",
-        n=evidence.auc.n,
-        minimum_n=policy.minimum_rows,
-        detail=f"AUC {evidence.auc.estimate:.4f} with {evidence.positives} positives",
-    )
-
-
-def _lower_end(interval: Difference, policy: EvaluationPolicy) -> float | None:
-    # An interval of another confidence answers another question.
-    return interval.low if interval.confidence == policy.confidence else None
-
-
-def _champion(evidence: EvaluationEvidence, policy: EvaluationPolicy) -> Finding:
-    rule = "no_worse_than_champion"
-    champion = evidence.champion
-    if champion is None:
-        return Finding(
-            rule=rule,
-            subject="no champion",
-            outcome=Outcome.PASS,
-            limit=-policy.champion_margin,
-            bound="at least",
-            unit="AUC",
-            detail="no version is declared yet; for the first version the floor decides",
-        )
-    subject = f"champion version {champion.version}"
-    if champion.difference is None:
-        return Finding(
-            rule=rule, subject=subject, outcome=Outcome.INCONCLUSIVE, detail=champion.problem
-        )
-    return compare(
-        rule=rule,
-        subject=subject,
-        observed=_lower_end(champion.difference, policy),
-        limit=-policy.champion_margin,
-        bound="at least",
-        unit=f"AUC difference, lower end of the {policy.confidence * 100:g}% interval",
-        n=champion.difference.n,
-        minimum_n=policy.minimum_rows,
-        detail=f"candidate minus champion {champion.difference.estimate:+.4f}",
-    )
-
-
-def _servable(evidence: EvaluationEvidence, policy: EvaluationPolicy) -> tuple[Finding, ...]:
-    rule = "is_servable"
-    if evidence.servable_problem:
-        return (
-            Finding(
-                rule=rule,
-                subject="artefact",
-                outcome=Outcome.FAIL,
-                detail=evidence.servable_problem,
-            ),
-        )
-    return (
-        compare(
-            rule=rule,
-            subject="answers like the estimator",
-            observed=evidence.parity,
-            limit=policy.parity_limit,
-            bound="at most",
-            unit="largest difference of probabilities",
-            n=evidence.rows,
-        ),
-        compare(
-            rule=rule,
-            subject="latency of one row",
-            observed=evidence.latency_ms,
-            limit=policy.latency_limit_ms,
-            bound="at most",
-            unit="ms, median",
-        ),
-    )
+def _voting(finding: Finding, policy: EvaluationPolicy) -> Finding:
+    return replace(finding, votes=False) if finding.rule in policy.warning else finding

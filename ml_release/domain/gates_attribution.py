@@ -1,0 +1,146 @@
+"""Whether a model looks at what the champion looked at, and at what its author expects.
+
+A candidate with the champion's score and other reasons is another model: a leak, a broken join or
+a feature that lost its meaning shows here before it shows in a score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ml_release.domain.rank_stability import MINIMUM_NAMES, rank_stability
+from ml_release.domain.verdict import Finding, Outcome, compare
+
+RULE = "attributions_are_stable"
+DESCRIPTIONS = {
+    RULE: "Features matter about as much as to the champion, and those expected do matter.",
+}
+"""The rules of this judge: claims, each a check of the asset, with what they say."""
+
+
+class AttributionPolicy(BaseModel):
+    """Limits on how features may matter.
+
+    The importance of a feature is what the primary score loses when its values are permuted among
+    the rows (Breiman 2001, Machine Learning 45; Fisher, Rudin and Dominici 2019, JMLR 20).
+
+    Attributes
+    ----------
+    rank_correlation_floor
+        Least Spearman correlation with the champion's importances.
+    core_features
+        Features that have to be among the ``core_top`` most important ones.
+    single_share_limit
+        Largest share of one feature in the sum of all positive importances; 1 judges nothing.
+    sample_rows
+        Rows of the holdout, evenly spread over it.
+    seed
+        Of the permutations.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    rank_correlation_floor: Annotated[float, Field(ge=-1, le=1)] = 0.5
+    core_features: tuple[str, ...] = ()
+    core_top: Annotated[int, Field(ge=1)] = 5
+    single_share_limit: Annotated[float, Field(gt=0, le=1)] = 1.0
+    sample_rows: Annotated[int, Field(ge=100)] = 5000
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttributionEvidence:
+    """Importances on the same rows; None where there is no champion or it could not answer.
+
+    ``problem`` says why there are none of the candidate.
+    """
+
+    n: int
+    candidate: Mapping[str, float]
+    champion: Mapping[str, float] | None
+    champion_problem: str = ""
+    problem: str = ""
+
+
+def judge_attribution(
+    evidence: AttributionEvidence, policy: AttributionPolicy
+) -> tuple[Finding, ...]:
+    """Hold importances against the policy and the champion's."""
+    unknown = sorted(name for name, value in evidence.candidate.items() if not isfinite(value))
+    if evidence.problem or unknown or not evidence.candidate:
+        detail = evidence.problem or f"no importance could be measured of {unknown or 'any feature'}"
+        return (
+            Finding(
+                rule=RULE, subject="importances", outcome=Outcome.INCONCLUSIVE, detail=detail
+            ),
+        )
+    return (
+        _against_champion(evidence, policy),
+        *_core(evidence, policy),
+        *_single(evidence, policy),
+    )
+
+
+def _against_champion(evidence: AttributionEvidence, policy: AttributionPolicy) -> Finding:
+    if evidence.champion is None:
+        # Without a champion there is nothing to be stable against; a lost one cannot tell.
+        detail = evidence.champion_problem or "no version is declared yet"
+        outcome = Outcome.INCONCLUSIVE if evidence.champion_problem else Outcome.PASS
+        return Finding(rule=RULE, subject="against the champion", outcome=outcome, detail=detail)
+    return compare(
+        rule=RULE,
+        subject="against the champion",
+        observed=rank_stability(
+            evidence.champion, evidence.candidate, k=policy.core_top
+        ).correlation,
+        limit=policy.rank_correlation_floor,
+        bound="at least",
+        unit="rank correlation of importances",
+        n=len(evidence.candidate),
+        minimum_n=MINIMUM_NAMES,
+    )
+
+
+def _core(evidence: AttributionEvidence, policy: AttributionPolicy) -> tuple[Finding, ...]:
+    order = sorted(evidence.candidate, key=lambda name: -evidence.candidate[name])
+    found = []
+    for name in policy.core_features:
+        place = order.index(name) + 1 if name in evidence.candidate else None
+        found.append(
+            compare(
+                rule=RULE,
+                subject=f"core feature {name}",
+                observed=place,
+                limit=policy.core_top,
+                bound="at most",
+                unit="place by importance",
+                n=evidence.n,
+                detail="" if place else "the model does not have it",
+            )
+        )
+    return tuple(found)
+
+
+def _single(evidence: AttributionEvidence, policy: AttributionPolicy) -> tuple[Finding, ...]:
+    if policy.single_share_limit == 1:
+        return ()
+    positive = {name: max(0.0, value) for name, value in evidence.candidate.items()}
+    total = sum(positive.values())
+    first = max(positive, key=lambda name: positive[name])
+    return (
+        compare(
+            rule=RULE,
+            subject=f"most important feature {first}",
+            observed=positive[first] / total if total > 0 else None,
+            limit=policy.single_share_limit,
+            bound="at most",
+            unit="share of all importance",
+            n=evidence.n,
+            detail="" if total > 0 else "no feature matters",
+        ),
+    )

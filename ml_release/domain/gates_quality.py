@@ -1,0 +1,266 @@
+"""Whether a candidate is good enough on later data, and no worse than champion and anchor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ml_release.domain.paired_tests import Relation, relation_of
+from ml_release.domain.verdict import Finding, Outcome, compare
+
+if TYPE_CHECKING:
+    from ml_release.domain.intervals import Interval
+    from ml_release.domain.paired_tests import McNemarTest
+
+FLOOR = "score_is_above_floor"
+CEILING = "loss_is_below_ceiling"
+CALIBRATION = "probabilities_are_calibrated"
+CHAMPION = "no_worse_than_champion"
+ANCHOR = "no_worse_than_anchor"
+DESCRIPTIONS = {
+    FLOOR: "The worse end of each declared score's confidence interval reaches its floor.",
+    CEILING: "The worse end of each declared loss's confidence interval stays below its ceiling.",
+    CALIBRATION: "Predicted probabilities match observed rates.",
+    CHAMPION: "Not worse than the champion by more than the margin, same rows.",
+    ANCHOR: "Not worse than a fixed older version by more than its margin, same rows.",
+}
+"""The rules of this judge: claims, each a check of the asset, with what they say."""
+
+SCORES = ("auc_score", "average_precision_score", "precision_score", "recall_score", "f1_score")
+LOSSES = ("log_loss", "brier_loss")
+ERRORS = ("mean_absolute_error", "root_mean_squared_error", "pinball_loss")
+
+
+class QualityPolicy(BaseModel):
+    """What a candidate has to reach.
+
+    Attributes
+    ----------
+    primary
+        The score that champion and anchor are compared in, and that importances and noise are
+        measured by. A name in ``_score`` grows with quality, ``_loss`` and ``_error`` shrink.
+    floors, ceilings
+        Score or loss to limit. It is the worse end of the interval that has to keep it.
+    calibration_error_limit
+        Expected calibration error, a probability; None, as for a regression, judges none.
+    champion_margin
+        How much worse than the champion is acceptable, in the unit of ``primary``.
+    anchor_margin
+        The same against the anchor; None compares with none. A margin towards the champion alone
+        lets quality slide by that margin with every version.
+    anchor_version
+        The version that stays the yardstick; None takes the oldest registered one that was not
+        withdrawn.
+    threshold
+        Probability from which a row is decided as 1.
+    pinball_alpha
+        Quantile that a regression with ``pinball_loss`` predicts.
+    cost_false_positive, cost_false_negative
+        Cost of a wrong decision in any one unit, for the cost curve; both or neither.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    primary: str = "auc_score"
+    floors: Mapping[str, float] = Field(default_factory=dict)
+    ceilings: Mapping[str, float] = Field(default_factory=dict)
+    calibration_error_limit: Annotated[float, Field(gt=0, le=1)] | None = None
+    champion_margin: Annotated[float, Field(ge=0)]
+    anchor_margin: Annotated[float, Field(ge=0)] | None = None
+    anchor_version: Annotated[int, Field(ge=1)] | None = None
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    pinball_alpha: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    cost_false_positive: Annotated[float, Field(ge=0)] | None = None
+    cost_false_negative: Annotated[float, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        problems = [
+            f"{field}: expected names of {list(known)}, found {sorted(set(found) - set(known))}"
+            for field, found, known in (
+                ("floors", self.floors, SCORES),
+                ("ceilings", self.ceilings, (*LOSSES, *ERRORS)),
+                ("primary", (self.primary,), (*SCORES, *LOSSES, *ERRORS)),
+            )
+            if set(found) - set(known)
+        ]
+        if not (self.floors or self.ceilings):
+            problems.append("floors, ceilings: expected a limit on the model itself, found none")
+        if (self.cost_false_positive is None) != (self.cost_false_negative is None):
+            problems.append("costs: expected both or neither, found one")
+        if problems:
+            message = "; ".join(problems)
+            raise ValueError(message)
+        return self
+
+    @property
+    def greater_is_better(self) -> bool:
+        """Whether ``primary`` grows with quality."""
+        return self.primary.endswith("_score")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Another version on the same rows.
+
+    Attributes
+    ----------
+    difference
+        Candidate minus the other in the primary score; None with a ``problem`` if the other could
+        not be scored, or not fairly.
+    decisions
+        McNemar's test at the declared threshold, shown beside it; None for a regression.
+    """
+
+    version: int
+    model_digest: str
+    difference: Interval | None
+    decisions: McNemarTest | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QualityEvidence:
+    """What was measured on the holdout.
+
+    Attributes
+    ----------
+    scores
+        Name to score with its interval over rows or days.
+    calibration_error
+        Expected calibration error; NaN where undefined, None for a regression.
+    champion, anchor
+        None if no version is declared, or none but the candidate is registered: then the floors
+        alone decide, which is the rule for the first version.
+    """
+
+    rows: int
+    scores: Mapping[str, Interval]
+    calibration_error: float | None
+    champion: Comparison | None
+    anchor: Comparison | None
+
+
+def judge_quality(
+    evidence: QualityEvidence, policy: QualityPolicy, *, minimum_rows: int, confidence: float
+) -> tuple[Finding, ...]:
+    """Hold scores, calibration and comparisons against the policy."""
+    found = [
+        _limit(rule, name, limit, evidence.scores.get(name), minimum_rows, confidence)
+        for rule, limits in ((FLOOR, policy.floors), (CEILING, policy.ceilings))
+        for name, limit in limits.items()
+    ]
+    if policy.calibration_error_limit is not None:
+        found.append(
+            compare(
+                rule=CALIBRATION,
+                subject="holdout",
+                observed=evidence.calibration_error,
+                limit=policy.calibration_error_limit,
+                bound="at most",
+                unit="expected calibration error",
+                n=evidence.rows,
+                minimum_n=minimum_rows,
+            )
+        )
+    found.append(
+        _against(CHAMPION, "champion", evidence.champion, policy, policy.champion_margin, confidence)
+    )
+    if policy.anchor_margin is not None:
+        found.append(
+            _against(ANCHOR, "anchor", evidence.anchor, policy, policy.anchor_margin, confidence)
+        )
+    return tuple(found)
+
+
+def _limit(
+    rule: str,
+    name: str,
+    limit: float,
+    interval: Interval | None,
+    minimum_rows: int,
+    confidence: float,
+) -> Finding:
+    floor = rule == FLOOR
+    # An interval of another confidence answers another question.
+    usable = interval is not None and interval.confidence == confidence
+    assert interval is not None or not usable  # noqa: S101 (for the type checker)
+    end = None if not usable or interval is None else interval.low if floor else interval.high
+    side = "lower" if floor else "upper"
+    return compare(
+        rule=rule,
+        subject=f"{name} on the holdout",
+        observed=end,
+        limit=limit,
+        bound="at least" if floor else "at most",
+        unit=f"{name}, {side} end of the {confidence * 100:g}% interval",
+        n=None if interval is None else interval.n,
+        minimum_n=minimum_rows,
+        detail=""
+        if interval is None
+        else f"{interval.estimate:.4f} over {interval.units} independent units",
+    )
+
+
+def _against(
+    rule: str,
+    role: str,
+    other: Comparison | None,
+    policy: QualityPolicy,
+    margin: float,
+    confidence: float,
+) -> Finding:
+    sign = 1.0 if policy.greater_is_better else -1.0
+    if other is None:
+        return Finding(
+            rule=rule,
+            subject=f"no {role}",
+            outcome=Outcome.PASS,
+            limit=-margin,
+            bound="at least",
+            unit=policy.primary,
+            detail="there is none yet; for the first version the limits on itself decide",
+        )
+    subject = f"{role} version {other.version}"
+    difference = other.difference
+    if difference is None or difference.confidence != confidence:
+        detail = other.problem or "the interval is of another confidence than the policy's"
+        return Finding(rule=rule, subject=subject, outcome=Outcome.INCONCLUSIVE, detail=detail)
+    relation = relation_of(
+        difference, margin=margin, greater_is_better=policy.greater_is_better
+    )
+    end = difference.low if policy.greater_is_better else -difference.high
+    finding = compare(
+        rule=rule,
+        subject=subject,
+        observed=end,
+        limit=-margin,
+        bound="at least",
+        unit=f"{policy.primary} gained, lower end of the {confidence * 100:g}% interval",
+        n=difference.n,
+        detail=_detail(difference, relation, other.decisions, sign),
+    )
+    # One relation, one outcome: what the margin says and what the limit says must be the same.
+    good = relation in {Relation.BETTER, Relation.NON_INFERIOR}
+    if (finding.outcome is Outcome.PASS) != good:
+        message = f"{rule}: {relation} and {finding.outcome} of the same interval {difference}"
+        raise AssertionError(message)
+    return finding
+
+
+def _detail(
+    difference: Interval, relation: Relation, decisions: McNemarTest | None, sign: float
+) -> str:
+    words = [
+        f"{relation.value.replace('_', '-')}: gains {sign * difference.estimate:+.4f}"
+        f" over {difference.units} independent units"
+    ]
+    if decisions is not None and decisions.n:
+        words.append(
+            f"decides {decisions.challenger_only} rows rightly that the other gets wrong,"
+            f" {decisions.champion_only} the other way round (McNemar p = {decisions.p_value:.3g})"
+        )
+    return "; ".join(words)

@@ -1,0 +1,206 @@
+"""What candidate, champion and anchor answer on the holdout: asked once, used by every gate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ml_release.errors import IntegrityError, NotFoundError
+from ml_release.workflows.champion import declared_or_lost
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    from ml_release.domain.features import Columns, Feature
+    from ml_release.domain.provenance import CandidateRecord
+    from ml_release.ports import Deployments, LoadedModel, ModelLoader, ModelRegistry, ModelStore
+    from ml_release.spec.release_line import ReleaseLine
+    from ml_release.workflows.training import Window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Holdout:
+    """Labelled rows that the candidate was not fitted on.
+
+    Attributes
+    ----------
+    values
+        Readable feature values, shape (n,) each.
+    target
+        Shape (n,), known in every row.
+    days
+        Shape (n,): day of each row.
+    """
+
+    values: Columns
+    target: npt.NDArray[np.float64]
+    days: npt.NDArray[np.datetime64]
+
+    @property
+    def n(self) -> int:
+        """Rows."""
+        return len(self.target)
+
+    def sample(self, rows: int) -> Holdout:
+        """At most ``rows`` of them, evenly spread over the time they come in."""
+        chosen = np.unique(np.linspace(0, self.n - 1, num=min(rows, self.n), dtype=np.intp))
+        return Holdout(
+            values={name: column[chosen] for name, column in self.values.items()},
+            target=self.target[chosen],
+            days=self.days[chosen],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Answered:
+    """One model on the holdout.
+
+    Attributes
+    ----------
+    model
+        None with a ``problem`` if it could not be loaded or cannot be asked.
+    answers
+        Shape (n,): NaN throughout without a model.
+    """
+
+    version: int
+    model_digest: str
+    model: LoadedModel | None
+    answers: npt.NDArray[np.float64]
+    problem: str = ""
+
+
+def holdout_of(window: Window) -> Holdout:
+    """The holdout of a training window."""
+    rows = window.holdout
+    return Holdout(
+        values={name: column[rows] for name, column in window.features.items()},
+        target=window.target[rows],
+        days=window.days[rows],
+    )
+
+
+def ask(
+    model_digest: str,
+    holdout: Holdout,
+    *,
+    version: int,
+    line: ReleaseLine,
+    models: ModelStore,
+    loader: ModelLoader,
+) -> Answered:
+    """Load a model by digest and ask it for every row."""
+    nothing = np.full(holdout.n, np.nan)
+    try:
+        model = loader.load(models.read(model_digest))
+    except (IntegrityError, NotFoundError) as error:
+        return Answered(
+            version=version, model_digest=model_digest, model=None, answers=nothing, problem=str(error)
+        )
+    built = {feature.name: _meaning(feature) for feature in line.features}
+    lacking = [f.name for f in model.plan.features if built.get(f.name) != _meaning(f)]
+    if lacking:
+        problem = f"it needs features that are no longer built as it learned them: {lacking}"
+        return Answered(
+            version=version, model_digest=model_digest, model=None, answers=nothing, problem=problem
+        )
+    answers = model.predict(holdout.values)
+    bad = int((~np.isfinite(answers)).sum())
+    problem = f"{bad} of {holdout.n} answers are not finite" if bad else ""
+    return Answered(
+        version=version, model_digest=model_digest, model=model, answers=answers, problem=problem
+    )
+
+
+def ask_champion(
+    line: ReleaseLine,
+    environment: str,
+    holdout: Holdout,
+    *,
+    models: ModelStore,
+    loader: ModelLoader,
+    deployments: Deployments,
+    registry: ModelRegistry,
+) -> Answered | None:
+    """The declared champion on the holdout; None if no version was ever declared."""
+    declaration, problem = declared_or_lost(
+        line, environment, deployments=deployments, registry=registry
+    )
+    if problem:
+        return Answered(
+            version=0,
+            model_digest="unknown",
+            model=None,
+            answers=np.full(holdout.n, np.nan),
+            problem=problem,
+        )
+    if declaration is None:
+        return None
+    variant = declaration.state.champion
+    return ask(
+        variant.model_digest,
+        holdout,
+        version=variant.version,
+        line=line,
+        models=models,
+        loader=loader,
+    )
+
+
+def ask_anchor(
+    line: ReleaseLine,
+    environment: str,
+    candidate: CandidateRecord,
+    holdout: Holdout,
+    *,
+    asked: Mapping[str, Answered],
+    models: ModelStore,
+    loader: ModelLoader,
+    deployments: Deployments,
+    registry: ModelRegistry,
+) -> Answered | None:
+    """The fixed older version on the holdout; None if there is none beside the candidate.
+
+    Parameters
+    ----------
+    asked
+        Models that have answered already, by digest: none is asked twice.
+    """
+    policy = line.policies.evaluation.quality
+    if policy.anchor_margin is None:
+        return None
+    versions = {v.number: v for v in registry.versions(line.name)}
+    declaration = deployments.read(line.name, environment)
+    withdrawn = () if declaration is None else declaration.state.withdrawn
+    wanted = policy.anchor_version
+    if wanted is None:
+        standing = [
+            number
+            for number, version in versions.items()
+            if number not in withdrawn and version.model_digest != candidate.model_digest
+        ]
+        if not standing:
+            return None
+        wanted = min(standing)
+    if wanted not in versions:
+        return Answered(
+            version=wanted,
+            model_digest="unknown",
+            model=None,
+            answers=np.full(holdout.n, np.nan),
+            problem=f"the declared anchor is not registered; known versions: {sorted(versions)}",
+        )
+    digest = versions[wanted].model_digest
+    known = asked.get(digest)
+    if known is not None:
+        return known
+    return ask(digest, holdout, version=wanted, line=line, models=models, loader=loader)
+
+
+def _meaning(feature: Feature) -> dict[str, object]:
+    """What decides the readable values of a feature."""
+    return feature.model_dump(exclude={"description", "limit"})
