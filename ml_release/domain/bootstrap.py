@@ -14,10 +14,10 @@ from ml_release.domain.intervals import (
     NO_SPREAD,
     NOTHING,
     Interval,
-    group_codes,
     require_confidence,
 )
 from ml_release.domain.resampling import resampled
+from ml_release.domain.rows import group_codes
 from ml_release.errors import InputError
 
 if TYPE_CHECKING:

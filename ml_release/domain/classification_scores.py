@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml_release.errors import InputError
+from ml_release.domain.rows import require_same_rows
 
 if TYPE_CHECKING:
     from ml_release.domain.scores import Floats
@@ -74,12 +74,7 @@ def confusion_counts(target: Floats, score: Floats, *, threshold: float) -> Conf
     >>> confusion_counts(np.array([1.0, 0.0, 1.0]), np.array([0.9, 0.6, 0.2]), threshold=0.5)
     ConfusionCounts(true_positives=1, false_positives=1, false_negatives=1, true_negatives=0)
     """
-    if target.shape != score.shape:
-        message = (
-            f"confusion counts: expected a score for each target, found {len(target)} targets and "
-            f"{len(score)} scores; pass columns of the same rows"
-        )
-        raise InputError(message)
+    require_same_rows("confusion counts", target=target, score=score)
     if not (np.isfinite(target).all() and np.isfinite(score).all() and np.isfinite(threshold)):
         return None
     positive, selected = target > 0, score >= threshold

@@ -15,13 +15,12 @@ from ml_release.domain.intervals import (
     NO_SPREAD,
     NOTHING,
     Interval,
-    group_codes,
     require_confidence,
 )
-from ml_release.errors import InputError
+from ml_release.domain.rows import group_codes, require_same_rows
 
 if TYPE_CHECKING:
-    from ml_release.domain.intervals import Codes
+    from ml_release.domain.rows import Codes
     from ml_release.domain.scores import Floats
 
 
@@ -70,12 +69,8 @@ def _over_groups(
 
     require_confidence(confidence)
     n = len(target)
-    if any(score.shape != target.shape for score in scores):
-        message = (
-            f"AUC by groups: expected a score for each of {n} targets, found "
-            f"{', '.join(str(len(score)) for score in scores)} scores"
-        )
-        raise InputError(message)
+    columns = {f"score_{number}": score for number, score in enumerate(scores, start=1)}
+    require_same_rows("AUC by groups", target=target, **columns)
     codes, units = group_codes(groups, n)
     estimate = low = high = NOTHING
     positive = target > 0

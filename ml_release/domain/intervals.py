@@ -8,20 +8,18 @@ bootstrap, for every other score, is in `bootstrap`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from ml_release.domain.rows import group_codes
 from ml_release.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ml_release.domain.rows import Codes
     from ml_release.domain.scores import Difference, Floats
-
-Codes = npt.NDArray[Any]
-"""Shape (n,): the day, slice or stratum of each row, as anything that can be sorted."""
 
 NOTHING = float("nan")
 NO_SPREAD = 1e-12
@@ -167,21 +165,6 @@ def mean_interval(values: Floats, *, confidence: float, groups: Codes | None = N
     return Interval(
         estimate=mean, low=mean - reach, high=mean + reach, confidence=confidence, n=n, units=units
     )
-
-
-def group_codes(groups: Codes, n: int) -> tuple[npt.NDArray[np.intp], int]:
-    """Groups as codes 0, 1, ... in sorted order, and how many there are.
-
-    Raises
-    ------
-    InputError
-        If there is not one group per row.
-    """
-    if groups.shape != (n,):
-        message = f"groups: expected one for each of {n} rows, found shape {groups.shape}"
-        raise InputError(message)
-    names, codes = np.unique(groups, return_inverse=True)
-    return codes, len(names)
 
 
 def require_confidence(confidence: float) -> None:

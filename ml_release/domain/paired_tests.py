@@ -17,6 +17,7 @@ import numpy as np
 
 from ml_release.domain.bootstrap import bootstrap_interval
 from ml_release.domain.intervals import NOTHING
+from ml_release.domain.rows import require_same_rows
 from ml_release.domain.weighted_scores import difference_of
 from ml_release.errors import InputError
 
@@ -146,12 +147,7 @@ def compare_decisions(
     InputError
         If the columns have different lengths.
     """
-    if not target.shape == challenger.shape == champion.shape:
-        message = (
-            "McNemar's test: expected three columns of the same rows, found "
-            f"{len(target)}, {len(challenger)} and {len(champion)} rows"
-        )
-        raise InputError(message)
+    require_same_rows("McNemar's test", target=target, challenger=challenger, champion=champion)
     if not np.isfinite([target, challenger, champion]).all():
         return McNemarTest(challenger_only=0, champion_only=0, p_value=NOTHING, n=0)
     first, second = challenger == target, champion == target

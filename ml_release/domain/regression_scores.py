@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ml_release.domain.intervals import NOTHING, Interval, mean_interval
+from ml_release.domain.rows import require_same_rows
 from ml_release.errors import InputError
 
 if TYPE_CHECKING:
-    from ml_release.domain.intervals import Codes
+    from ml_release.domain.rows import Codes
     from ml_release.domain.scores import Floats
 
 
@@ -27,12 +28,7 @@ def signed_errors(target: Floats, prediction: Floats) -> Floats:
     InputError
         If the columns have different lengths.
     """
-    if target.shape != prediction.shape:
-        message = (
-            f"regression error: expected a prediction for each target, found {len(target)} "
-            f"targets and {len(prediction)} predictions; pass columns of the same rows"
-        )
-        raise InputError(message)
+    require_same_rows("regression error", target=target, prediction=prediction)
     with np.errstate(invalid="ignore"):
         return prediction - target
 

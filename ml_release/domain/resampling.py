@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ml_release.domain.intervals import group_codes
+from ml_release.domain.rows import group_codes
 from ml_release.domain.weighted_scores import SumsScore
 from ml_release.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ml_release.domain.intervals import Codes
+    from ml_release.domain.rows import Codes
     from ml_release.domain.scores import Floats
     from ml_release.domain.weighted_scores import WeightedScore
 

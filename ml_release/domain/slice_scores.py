@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from ml_release.domain.intervals import Interval, require_confidence
 from ml_release.domain.multiple_tests import bonferroni_confidence
+from ml_release.domain.rows import require_same_rows
 from ml_release.errors import InputError
 
 if TYPE_CHECKING:
@@ -212,12 +213,10 @@ def _values(slicing: Slicing) -> Iterator[tuple[str | None, Rows]]:
 def _require_same_rows(
     slicings: Sequence[Slicing], positive: npt.NDArray[np.bool_] | None, minimum_per_class: int
 ) -> None:
-    lengths = {slicing.column: len(slicing.codes) for slicing in slicings}
+    columns: dict[str, npt.NDArray[Any]] = {slicing.column: slicing.codes for slicing in slicings}
     if positive is not None:
-        lengths["positive"] = len(positive)
-    if len(set(lengths.values())) > 1:
-        message = f"slices: expected columns of the same rows, found {lengths}"
-        raise InputError(message)
+        columns["positive rows"] = positive
+    require_same_rows("slices", **columns)
     if positive is None and minimum_per_class:
         message = "slices: expected positive rows with minimum_per_class, found none; pass them"
         raise InputError(message)

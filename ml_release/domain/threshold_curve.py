@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ml_release.domain.rows import require_same_rows
 from ml_release.errors import InputError
 
 if TYPE_CHECKING:
@@ -145,12 +146,7 @@ def cheapest_threshold(
 
 def _counts(target: Floats, score: Floats) -> tuple[Floats, Floats, Floats]:
     """Thresholds from above the largest score downwards, with hits and selected rows at each."""
-    if target.shape != score.shape:
-        message = (
-            f"threshold curve: expected a score for each target, found {len(target)} targets and "
-            f"{len(score)} scores; pass columns of the same rows"
-        )
-        raise InputError(message)
+    require_same_rows("threshold curve", target=target, score=score)
     if not len(target) or not (np.isfinite(target).all() and np.isfinite(score).all()):
         return np.empty(0), np.empty(0), np.empty(0)
     order = np.argsort(-score, kind="stable")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from ml_release.domain.rows import require_same_rows
 from ml_release.errors import InputError
 
 if TYPE_CHECKING:
@@ -189,12 +190,7 @@ def weighted_average_precision(target: Floats, score: Floats) -> RankScore:
 def _ranked(
     target: Floats, score: Floats, of_runs: Callable[[Floats, Floats], Floats]
 ) -> RankScore:
-    if target.shape != score.shape:
-        message = (
-            f"weighted score: expected a score for each target, found {len(target)} targets and "
-            f"{len(score)} scores; pass columns of the same rows"
-        )
-        raise InputError(message)
+    require_same_rows("weighted score", target=target, score=score)
     order = np.argsort(score, kind="stable")
     ranked = score[order]
     starts = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))
