@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ml_release.domain.column_profile import ColumnShares
     from ml_release.domain.deployment import Declaration, DeclaredState
     from ml_release.domain.features import Columns, FeaturePlan
+    from ml_release.domain.gates_servability import Servability
     from ml_release.domain.history import HistoryTable
     from ml_release.domain.identity import ModelVersion, SnapshotId
     from ml_release.domain.scores import ReliabilityBin
@@ -106,6 +107,17 @@ class ModelLoader(Protocol):
 
     def load(self, files: Mapping[str, bytes]) -> LoadedModel:
         """Raise `IntegrityError` if the files are not a model this version can serve."""
+
+
+class ServabilityProbe(Protocol):
+    """Loads and asks an artefact the way the endpoint server would, and says what that took."""
+
+    def measure(self, files: Mapping[str, bytes], values: Columns) -> Servability:
+        """Ask every row on its own.
+
+        Raises `IntegrityError` if the artefact cannot be loaded, does not answer, or takes its
+        process down.
+        """
 
 
 class ModelCompiler(Protocol):

@@ -1,34 +1,45 @@
-"""Evaluate a candidate on its holdout, beside the champion, by the artefact that would serve."""
+"""Evaluate a candidate on its holdout, beside champion and anchor, by the artefact that would serve.
+
+Each model answers the holdout once. Everything is judged on those answers, and the verdict is
+recorded with the digests of all that was looked at.
+"""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from statistics import median
-from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml_release.domain.evaluation_gates import (
-    ChampionComparison,
-    EvaluationEvidence,
-    judge_evaluation,
-)
+from ml_release.domain.evaluation_gates import EvaluationEvidence, judge_evaluation
+from ml_release.domain.gates_quality import ERRORS
+from ml_release.domain.gates_servability import ServabilityEvidence
+from ml_release.domain.holdout_use import HoldoutUse, holdout_use_from_json
+from ml_release.domain.identity import digest_of_json
 from ml_release.domain.performance import Performance, realised_performance
 from ml_release.domain.quarantine import judge_coverage
-from ml_release.domain.scores import auc_difference
-from ml_release.errors import IntegrityError, NotFoundError, RefusedError
-from ml_release.workflows.champion import declared_or_lost
+from ml_release.domain.scores import reliability_bins
+from ml_release.errors import IntegrityError, RefusedError
 from ml_release.workflows.feature_building import FEATURES_TABLE, require_current_features
+from ml_release.workflows.holdout_answers import ask, ask_anchor, ask_champion, holdout_of
+from ml_release.workflows.model_probes import (
+    attribution_evidence,
+    behaviour_answers,
+    robustness_evidence,
+)
+from ml_release.workflows.quality_evidence import (
+    Judged,
+    fairness_evidence,
+    primary_of,
+    quality_evidence,
+    slice_evidence,
+)
 from ml_release.workflows.training import ESTIMATOR_ANSWERS, find_candidate, read_window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy.typing as npt
-
-    from ml_release.domain.features import Columns, Feature
     from ml_release.domain.identity import SnapshotId
     from ml_release.domain.provenance import CandidateRecord
     from ml_release.domain.verdict import Verdict
@@ -36,42 +47,41 @@ if TYPE_CHECKING:
         Deployments,
         EvidenceStore,
         Experiments,
-        LoadedModel,
         ModelLoader,
         ModelRegistry,
         ModelStore,
         Plotter,
+        ServabilityProbe,
         Tables,
     )
     from ml_release.spec.release_line import ReleaseLine
+    from ml_release.workflows.holdout_answers import Answered, Holdout
 
 EVALUATION_VERDICT = "evaluation_verdict"
+HOLDOUT_USE = "holdout_use"
 VERDICT_TAG = "ml_release.verdict_digest"
-_LATENCY_REPEATS = 200
+_PROBED_ROWS = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluated:
     """The verdict on a candidate with what it rests on.
 
-    ``champion`` is the champion's performance on the same rows, None without one.
+    Attributes
+    ----------
+    performance
+        The candidate's on the holdout; None for a regression.
+    champion
+        The champion's on the same rows; None without one that answered.
     """
 
     candidate: CandidateRecord
     verdict: Verdict
-    performance: Performance
+    evidence: EvaluationEvidence
+    performance: Performance | None
     champion_version: int | None
     champion: Performance | None
-    latency_ms: float
     plots: Mapping[str, bytes]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Champion:
-    version: int
-    comparison: ChampionComparison
-    performance: Performance | None
-    probability: npt.NDArray[np.float64] | None
 
 
 def evaluate_candidate(
@@ -83,12 +93,13 @@ def evaluate_candidate(
     evidence: EvidenceStore,
     models: ModelStore,
     loader: ModelLoader,
+    probe: ServabilityProbe,
     deployments: Deployments,
     registry: ModelRegistry,
     experiments: Experiments,
     plotter: Plotter,
 ) -> Evaluated:
-    """Score, compare, judge and record; the newest candidate for None.
+    """Score, probe, compare, judge and record; the newest candidate for None.
 
     Raises
     ------
@@ -99,64 +110,105 @@ def evaluate_candidate(
     """
     candidate = find_candidate(line, model_digest, evidence=evidence)
     partitions = _partitions_of(line, candidate, tables=tables, evidence=evidence)
-    window = read_window(line, partitions, tables=tables, holdout_from=candidate.holdout_from)
-    rows = window.holdout
-    values = {name: column[rows] for name, column in window.features.items()}
-    target = window.target[rows]
-    policy = line.policies.evaluation
-
-    probability, latency_ms, problem = _ask(
-        candidate.model_digest, values, models=models, loader=loader
+    holdout = holdout_of(
+        read_window(line, partitions, tables=tables, holdout_from=candidate.holdout_from)
     )
-    performance = realised_performance(target, probability, confidence=policy.confidence)
-    champion = _champion(
+    judged = _ask_all(
         line,
-        environment,
-        values=values,
-        target=target,
-        probability=probability,
+        candidate,
+        holdout,
+        environment=environment,
         models=models,
         loader=loader,
         deployments=deployments,
         registry=registry,
     )
-    verdict = judge_evaluation(
-        EvaluationEvidence(
-            line=line.name,
-            model_digest=candidate.model_digest,
-            rows=len(target),
-            positives=performance.positives,
-            auc=performance.auc,
-            calibration_error=performance.calibration_error,
-            champion=champion.comparison if champion else None,
-            coverage=judge_coverage(
-                tuple(candidate.partitions), candidate.left_out, line.policies.quarantine
-            ),
-            parity=_parity(line, candidate, probability, evidence=evidence),
-            latency_ms=latency_ms,
-            servable_problem=problem,
-            digests={
-                "data_digest": candidate.data_digest,
-                "feature_version": candidate.feature_version,
-            },
+    use = _use_of_holdout(line, candidate, evidence=evidence)
+    primary = primary_of(line, holdout)
+    policy = line.policies.evaluation
+    found = EvaluationEvidence(
+        line=line.name,
+        model_digest=candidate.model_digest,
+        quality=quality_evidence(line, judged, primary),
+        slices=slice_evidence(line, judged, primary),
+        fairness=fairness_evidence(line, judged),
+        behaviour=behaviour_answers(policy.behaviour, judged.candidate, holdout),
+        robustness=robustness_evidence(line, judged.candidate, holdout),
+        attribution=attribution_evidence(line, judged.candidate, judged.champion, holdout),
+        servability=_servability(
+            line, candidate, judged.candidate, holdout, evidence=evidence, models=models, probe=probe
         ),
-        policy,
+        coverage=judge_coverage(
+            tuple(candidate.partitions), candidate.left_out, line.policies.quarantine
+        ),
+        holdout_use=use,
+        digests={
+            "data_digest": candidate.data_digest,
+            "feature_version": candidate.feature_version,
+            "candidate_digest": candidate.digest,
+            "champion_digest": _digest_of(judged.champion),
+            "anchor_digest": _digest_of(judged.anchor),
+            "holdout": use.holdout,
+        },
     )
-    plots = _plots(plotter, target, probability, performance, champion)
+    verdict = judge_evaluation(found, policy)
+    plots = _plots(plotter, judged, found)
     evidence.record(line.name, EVALUATION_VERDICT, candidate.model_digest, verdict.to_json())
     run = experiments.resume(candidate.run_id)
-    run.log(params={}, metrics=_metrics(performance, latency_ms))
+    run.log(params={}, metrics=_metrics(found))
     run.keep("evaluation", {**plots, "verdict.json": verdict.to_json()})
     # Last: an act compares this tag with the recorded verdict, so it must not come before it.
     run.tag({VERDICT_TAG: verdict.digest, "ml_release.verdict": verdict.outcome.value})
     return Evaluated(
         candidate=candidate,
         verdict=verdict,
-        performance=performance,
-        champion_version=champion.version if champion else None,
-        champion=champion.performance if champion else None,
-        latency_ms=latency_ms,
+        evidence=found,
+        performance=_performance(line, judged.candidate, holdout),
+        champion_version=None if judged.champion is None else judged.champion.version,
+        champion=_performance(line, judged.champion, holdout),
         plots=plots,
+    )
+
+
+def _ask_all(
+    line: ReleaseLine,
+    candidate: CandidateRecord,
+    holdout: Holdout,
+    *,
+    environment: str,
+    models: ModelStore,
+    loader: ModelLoader,
+    deployments: Deployments,
+    registry: ModelRegistry,
+) -> Judged:
+    own = ask(
+        candidate.model_digest, holdout, version=0, line=line, models=models, loader=loader
+    )
+    champion = ask_champion(
+        line,
+        environment,
+        holdout,
+        models=models,
+        loader=loader,
+        deployments=deployments,
+        registry=registry,
+    )
+    asked = {} if champion is None else {champion.model_digest: champion}
+    return Judged(
+        holdout=holdout,
+        candidate=own,
+        champion=champion,
+        anchor=ask_anchor(
+            line,
+            environment,
+            candidate,
+            holdout,
+            asked=asked,
+            models=models,
+            loader=loader,
+            deployments=deployments,
+            registry=registry,
+        ),
     )
 
 
@@ -181,39 +233,51 @@ def _partitions_of(
     return tuple(found)
 
 
-def _ask(
-    model_digest: str, values: Columns, *, models: ModelStore, loader: ModelLoader
-) -> tuple[npt.NDArray[np.float64], float, str]:
-    """Answers, median latency of one row in ms, and what kept it from answering, if anything."""
-    n = len(next(iter(values.values())))
-    try:
-        model = loader.load(models.read(model_digest))
-    except (IntegrityError, NotFoundError) as error:
-        return np.full(n, np.nan), float("nan"), str(error)
-    probability = model.predict(values)
-    if not np.isfinite(probability).all():
-        bad = int((~np.isfinite(probability)).sum())
-        return probability, float("nan"), f"{bad} of {n} answers are not finite"
-    return probability, _latency_ms(model, values), ""
+def _use_of_holdout(
+    line: ReleaseLine, candidate: CandidateRecord, *, evidence: EvidenceStore
+) -> HoldoutUse:
+    """Count this candidate among those that the very rows of its holdout have judged."""
+    first = candidate.holdout_from
+    held = {name: d for name, d in candidate.partitions.items() if name >= first[: len(name)]}
+    holdout = digest_of_json({"features": held, "from": first, "to": candidate.window_to})
+    content = evidence.find(line.name, HOLDOUT_USE, holdout)
+    known = (
+        HoldoutUse(holdout=holdout, candidates=())
+        if content is None
+        else holdout_use_from_json(content)
+    )
+    use = known.used_by(candidate.model_digest)
+    evidence.record(line.name, HOLDOUT_USE, holdout, use.to_json())
+    return use
 
 
-def _latency_ms(model: LoadedModel, values: Columns) -> float:
-    n = len(next(iter(values.values())))
-    times = []
-    for row in np.linspace(0, n - 1, num=min(n, _LATENCY_REPEATS), dtype=np.int64):
-        one = {name: column[row : row + 1] for name, column in values.items()}
-        start = perf_counter()
-        model.predict(one)
-        times.append((perf_counter() - start) * 1000)
-    return median(times)
+def _servability(
+    line: ReleaseLine,
+    candidate: CandidateRecord,
+    answered: Answered,
+    holdout: Holdout,
+    *,
+    evidence: EvidenceStore,
+    models: ModelStore,
+    probe: ServabilityProbe,
+) -> ServabilityEvidence:
+    parity = _parity(line, candidate, answered, evidence=evidence)
+    problem, measured, repeats = answered.problem, None, False
+    if not problem and answered.model is not None and holdout.n:
+        sample = holdout.sample(_PROBED_ROWS)
+        first, second = (answered.model.predict(sample.values) for _ in range(2))
+        repeats = bool(np.array_equal(first, second))
+        try:
+            measured = probe.measure(models.read(candidate.model_digest), sample.values)
+        except IntegrityError as error:
+            problem = str(error)
+    return ServabilityEvidence(
+        rows=holdout.n, parity=parity, repeats=repeats, measured=measured, problem=problem
+    )
 
 
 def _parity(
-    line: ReleaseLine,
-    candidate: CandidateRecord,
-    probability: npt.NDArray[np.float64],
-    *,
-    evidence: EvidenceStore,
+    line: ReleaseLine, candidate: CandidateRecord, answered: Answered, *, evidence: EvidenceStore
 ) -> float:
     content = evidence.find(line.name, ESTIMATOR_ANSWERS, candidate.model_digest)
     try:
@@ -224,99 +288,62 @@ def _parity(
             f" its estimator, found something else ({error}). Train again."
         )
         raise IntegrityError(message) from error
-    if expected.shape != probability.shape or not len(expected):
+    if expected.shape != answered.answers.shape or not len(expected):
         return float("nan")
-    return float(np.max(np.abs(expected - probability)))
+    return float(np.max(np.abs(expected - answered.answers)))
 
 
-def _unknown(version: int, model_digest: str, problem: str) -> _Champion:
-    return _Champion(
-        version=version,
-        comparison=ChampionComparison(
-            version=version, model_digest=model_digest, difference=None, problem=problem
-        ),
-        performance=None,
-        probability=None,
-    )
+def _digest_of(other: Answered | None) -> str:
+    return "none" if other is None else other.model_digest
 
 
-def _champion(
-    line: ReleaseLine,
-    environment: str,
-    *,
-    values: Columns,
-    target: npt.NDArray[np.float64],
-    probability: npt.NDArray[np.float64],
-    models: ModelStore,
-    loader: ModelLoader,
-    deployments: Deployments,
-    registry: ModelRegistry,
-) -> _Champion | None:
-    declaration, problem = declared_or_lost(
-        line, environment, deployments=deployments, registry=registry
-    )
-    if problem:
-        return _unknown(0, "unknown", problem)
-    if declaration is None:
+def _performance(
+    line: ReleaseLine, answered: Answered | None, holdout: Holdout
+) -> Performance | None:
+    quality = line.policies.evaluation.quality
+    if answered is None or answered.model is None or quality.primary in ERRORS:
         return None
-    variant = declaration.state.champion
     confidence = line.policies.evaluation.confidence
-    try:
-        model = loader.load(models.read(variant.model_digest))
-    except (IntegrityError, NotFoundError) as error:
-        return _unknown(variant.version, variant.model_digest, str(error))
-    built = {feature.name: _meaning(feature) for feature in line.features}
-    lacking = [f.name for f in model.plan.features if built.get(f.name) != _meaning(f)]
-    if lacking:
-        return _unknown(
-            variant.version,
-            variant.model_digest,
-            f"the champion needs features that are no longer built as it learned them: {lacking}",
+    return realised_performance(holdout.target, answered.answers, confidence=confidence)
+
+
+def _metrics(found: EvaluationEvidence) -> dict[str, float]:
+    metrics = {}
+    for name, interval in found.quality.scores.items():
+        metrics |= {name: interval.estimate, f"{name}_low": interval.low}
+        metrics[f"{name}_high"] = interval.high
+    if found.quality.calibration_error is not None:
+        metrics["expected_calibration_error"] = found.quality.calibration_error
+    measured = found.servability.measured
+    if measured is not None:
+        metrics |= {
+            "latency_p50_ms": measured.p50_ms,
+            "latency_p99_ms": measured.p99_ms,
+            "load_ms": measured.load_ms,
+            "memory_mb": measured.memory_mb,
+        }
+    return metrics
+
+
+def _plots(plotter: Plotter, judged: Judged, found: EvaluationEvidence) -> dict[str, bytes]:
+    plots: dict[str, bytes] = {}
+    if found.slices.candidate is not None:
+        plots["slices.png"] = plotter.slices(found.slices.candidate)
+    if found.attribution.candidate:
+        plots["importances.png"] = plotter.importances(
+            found.attribution.candidate, found.attribution.champion
         )
-    answers = model.predict(values)
-    return _Champion(
-        version=variant.version,
-        comparison=ChampionComparison(
-            version=variant.version,
-            model_digest=variant.model_digest,
-            difference=auc_difference(target, probability, answers, confidence=confidence),
+    answers, target = judged.candidate.answers, judged.holdout.target
+    is_probability = found.quality.calibration_error is not None
+    if not is_probability or not len(target) or not np.isfinite(answers).all():
+        return plots
+    series = {"candidate": answers}
+    if judged.champion is not None and not judged.champion.problem:
+        series[f"champion, version {judged.champion.version}"] = judged.champion.answers
+    return {
+        **plots,
+        "reliability.png": plotter.reliability(
+            {name: reliability_bins(target, known) for name, known in series.items()}
         ),
-        performance=realised_performance(target, answers, confidence=confidence),
-        probability=answers,
-    )
-
-
-def _meaning(feature: Feature) -> dict[str, object]:
-    """What decides the readable values of a feature."""
-    return feature.model_dump(exclude={"description", "limit"})
-
-
-def _metrics(performance: Performance, latency_ms: float) -> dict[str, float]:
-    return {
-        "auc_score": performance.auc.estimate,
-        "auc_score_low": performance.auc.low,
-        "auc_score_high": performance.auc.high,
-        "log_loss": performance.log_loss,
-        "brier_loss": performance.brier_loss,
-        "expected_calibration_error": performance.calibration_error,
-        "latency_ms": latency_ms,
-    }
-
-
-def _plots(
-    plotter: Plotter,
-    target: npt.NDArray[np.float64],
-    probability: npt.NDArray[np.float64],
-    performance: Performance,
-    champion: _Champion | None,
-) -> dict[str, bytes]:
-    if not np.isfinite(probability).all() or not len(target):
-        return {}
-    series = {"candidate": (probability, performance.bins)}
-    if champion and champion.probability is not None and champion.performance is not None:
-        name = f"champion, version {champion.version}"
-        series[name] = (champion.probability, champion.performance.bins)
-    return {
-        "reliability.png": plotter.reliability({name: bins for name, (_, bins) in series.items()}),
-        "roc.png": plotter.roc(target, {name: answers for name, (answers, _) in series.items()}),
+        "roc.png": plotter.roc(target, series),
     }
