@@ -4,6 +4,8 @@ import dagster as dg
 
 from ml_release.domain import data_gates
 from ml_release.domain.column_profile import shares_of
+from ml_release.orchestration.column_lineage import features_lineage, snapshot_lineage
+from ml_release.orchestration.profile_page import snapshot_profile
 from ml_release.orchestration.rendering import (
     check_results,
     check_specs,
@@ -61,7 +63,9 @@ def snapshot_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
         description=f"{line.objective} One month of assembled rows, immutable, known by digest.",
     )
     def snapshot(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        verdicts, now, schema = {}, wiring.clock.now(), snapshot_columns(line)
+        with reported():
+            schema, lineage = snapshot_columns(line), snapshot_lineage(line)
+        verdicts, now = {}, wiring.clock.now()
         for partition in context.partition_keys:
             with reported():
                 taken = take_snapshot(
@@ -82,10 +86,12 @@ def snapshot_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
                     "digest": taken.snapshot.digest,
                     "table version": taken.snapshot.table_version,
                     "outcome": taken.verdict.outcome.value,
+                    "profile": snapshot_profile(line, taken, schema),
+                    **spread_picture(taken, wiring.plotter),
                     "findings": findings_table(taken.verdict.findings),
                     "first rows": frame_table(taken.sample),
                     "dagster/column_schema": schema,
-                    **spread_picture(taken, wiring.plotter),
+                    "dagster/column_lineage": lineage,
                 },
                 asset_key=key,
                 partition_key=partition,
@@ -121,7 +127,7 @@ def features_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
         description="Readable feature values of one month, each as of the beginning of its day.",
     )
     def features(context: dg.AssetExecutionContext) -> None:
-        schema = feature_columns_schema(line)
+        schema, lineage = feature_columns_schema(line), features_lineage(line)
         for partition in context.partition_keys:
             with reported():
                 built = build_features(
@@ -137,6 +143,7 @@ def features_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
                     "missing shares": dg.JsonMetadataValue(dict(built.missing_shares)),
                     "first rows": frame_table(built.sample),
                     "dagster/column_schema": schema,
+                    "dagster/column_lineage": lineage,
                 },
                 asset_key=key,
                 partition_key=partition,
