@@ -32,14 +32,16 @@ from ml_release.domain.gates_leakage import ColumnAuc, LeakagePolicy, judge_leak
 from ml_release.domain.gates_privacy import PersonalColumn, PersonalDataPolicy, judge_privacy
 from ml_release.domain.gates_table import TableEvidence, TablePolicy, judge_table
 from ml_release.domain.identity import digest_of_json
-from ml_release.domain.verdict import Finding, Verdict
+from ml_release.domain.verdict import Finding, Outcome, Verdict
 
 if TYPE_CHECKING:
     from ml_release.domain.column_profile import PartitionProfile
     from ml_release.domain.identity import SnapshotId
 
-JUDGE = "data_gates/2"
+JUDGE = "data_gates/3"
+READABLE = "landing_is_readable"
 DESCRIPTIONS = {
+    READABLE: "The landed files can be read and assembled into rows.",
     **gates_table.DESCRIPTIONS,
     **gates_calendar.DESCRIPTIONS,
     **gates_labels.DESCRIPTIONS,
@@ -129,6 +131,7 @@ def judge_snapshot(
     positives, known = (labels.positives, labels.known) if labels else (0, 0)
     rates = tuple(r.positives / r.labelled for r in evidence.references if r.labelled)
     findings = (
+        Finding(rule=READABLE, subject=partition, outcome=Outcome.PASS, n=evidence.table.rows),
         *judge_table(partition, evidence.table, policy),
         *judge_calendar(partition, evidence.calendar, policy.calendar),
         *judge_maturity(partition, labels, missing_limit=policy.missing_limit(target)),
@@ -163,6 +166,23 @@ def judge_snapshot(
             ),
         },
         findings=tuple(_voting(finding, policy) for finding in findings),
+    )
+
+
+def unreadable_landing(
+    line: str, partition: str, problem: str, *, policy: DataGatesPolicy
+) -> Verdict:
+    """The verdict on a landed partition that gave no rows; nothing else can be said of it."""
+    finding = Finding(rule=READABLE, subject=partition, outcome=Outcome.FAIL, detail=problem)
+    return Verdict(
+        judge=JUDGE,
+        line=line,
+        subject_digest=digest_of_json({"unreadable": problem, "partition": partition}),
+        evidence={
+            "partition": partition,
+            "policy_digest": digest_of_json(policy.model_dump(mode="json")),
+        },
+        findings=(_voting(finding, policy),),
     )
 
 

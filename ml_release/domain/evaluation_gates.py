@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ml_release.domain import quarantine
 from ml_release.domain.identity import digest_of_json
 from ml_release.domain.verdict import Finding, Outcome, Verdict, compare
 
@@ -24,6 +25,7 @@ DESCRIPTIONS = {
     "score_is_above_floor": "The lower end of the AUC's confidence interval reaches the floor.",
     "probabilities_are_calibrated": "Predicted probabilities match observed rates.",
     "no_worse_than_champion": "Not worse than the champion by more than the margin, same rows.",
+    **quarantine.DESCRIPTIONS,
     "is_servable": "The artefact loads and answers like the estimator, fast enough.",
 }
 """The rules of this judge: claims, each a check of the asset, with what they say."""
@@ -92,6 +94,8 @@ class EvaluationEvidence:
     champion
         None if no version is declared: then the floor alone decides, which is the rule for the
         first version.
+    coverage
+        How much of the training window was fit.
     parity
         Largest absolute difference of artefact and estimator; NaN if the artefact gave no answer.
     digests
@@ -105,6 +109,7 @@ class EvaluationEvidence:
     auc: Difference
     calibration_error: float
     champion: ChampionComparison | None
+    coverage: Finding
     parity: float
     latency_ms: float
     servable_problem: str
@@ -126,6 +131,7 @@ def judge_evaluation(evidence: EvaluationEvidence, policy: EvaluationPolicy) -> 
             minimum_n=policy.minimum_rows,
         ),
         _champion(evidence, policy),
+        evidence.coverage,
         *_servable(evidence, policy),
     )
     champion_digest = evidence.champion.model_digest if evidence.champion else "none"

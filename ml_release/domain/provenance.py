@@ -62,6 +62,8 @@ class CandidateRecord(_Record):
         Partition to digest of the feature rows that the window holds.
     snapshots
         Partition to digest of every snapshot below those features.
+    left_out
+        Partition to reason of those inside the window that are set aside.
     window_from, holdout_from, window_to
         ISO days, both ends included: fitted on ``window_from`` to the day before ``holdout_from``,
         evaluated from there to ``window_to``.
@@ -74,6 +76,7 @@ class CandidateRecord(_Record):
     run_id: str
     partitions: Digests
     snapshots: Digests
+    left_out: Mapping[str, str] = Field(default_factory=dict)
     feature_version: str
     policy_digest: str
     seed: int

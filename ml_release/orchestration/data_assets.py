@@ -1,9 +1,13 @@
 """The assets a model is made from: landing, snapshot, features."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import dagster as dg
 
 from ml_release.domain import data_gates
 from ml_release.domain.column_profile import shares_of
+from ml_release.domain.verdict import Outcome, Verdict
 from ml_release.orchestration.column_lineage import features_lineage, snapshot_lineage
 from ml_release.orchestration.profile_page import snapshot_profile
 from ml_release.orchestration.rendering import (
@@ -19,7 +23,13 @@ from ml_release.orchestration.wiring import Wiring
 from ml_release.ports import Plotter
 from ml_release.spec.release_line import ReleaseLine
 from ml_release.workflows.feature_building import build_features, publish_online_history
-from ml_release.workflows.snapshots import SnapshotTaken, take_snapshot
+from ml_release.workflows.quarantine import (
+    Unreadable,
+    partitions_that_go_on,
+    run_goes_on,
+    take_or_set_aside,
+)
+from ml_release.workflows.snapshots import SnapshotTaken
 
 
 def partitions_of(line: ReleaseLine) -> dg.TimeWindowPartitionsDefinition:
@@ -64,11 +74,13 @@ def snapshot_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
     )
     def snapshot(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         with reported():
-            schema, lineage = snapshot_columns(line), snapshot_lineage(line)
-        verdicts, now = {}, wiring.clock.now()
+            # A contradiction in the declaration stops the run before anything is taken.
+            schema = snapshot_columns(line)
+        verdicts, unreadable = {}, []
+        now = wiring.clock.now()
         for partition in context.partition_keys:
             with reported():
-                taken = take_snapshot(
+                taken = take_or_set_aside(
                     line,
                     partition,
                     landing=wiring.landing,
@@ -77,30 +89,65 @@ def snapshot_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
                     now=now,
                 )
             verdicts[partition] = taken.verdict
-            context.log.info(
-                "%s: %s rows, %s", partition, taken.snapshot.rows, taken.verdict.outcome
-            )
+            if isinstance(taken, Unreadable):
+                # The other partitions are taken first: they don't hang on this one.
+                unreadable.append(taken.error)
+                context.log.error("%s", taken.error)
+            else:
+                context.log.info(
+                    "%s: %s rows, %s", partition, taken.snapshot.rows, taken.verdict.outcome
+                )
             context.add_asset_metadata(
-                {
-                    "dagster/row_count": taken.snapshot.rows,
-                    "digest": taken.snapshot.digest,
-                    "table version": taken.snapshot.table_version,
-                    "outcome": taken.verdict.outcome.value,
-                    "profile": snapshot_profile(line, taken, schema),
-                    **spread_picture(taken, wiring.plotter),
-                    "findings": findings_table(taken.verdict.findings),
-                    "first rows": frame_table(taken.sample),
-                    "dagster/column_schema": schema,
-                    "dagster/column_lineage": lineage,
-                },
+                _metadata(line, taken, schema, wiring.plotter),
                 asset_key=key,
                 partition_key=partition,
             )
+        with reported():
+            goes_on = run_goes_on(
+                line,
+                {partition: verdict.outcome for partition, verdict in verdicts.items()},
+                tables=wiring.tables,
+                evidence=wiring.evidence,
+            )
+            if unreadable and not goes_on:
+                raise unreadable[0]
         return dg.MaterializeResult(
-            check_results=check_results(key, gates.judged, verdicts, warning=gates.warning)
+            metadata={"set aside": ", ".join(_set_aside(verdicts)) or "none"},
+            check_results=check_results(
+                key,
+                gates.judged,
+                verdicts,
+                # Where the others go on without those set aside, a check is red but does not block.
+                severity=dg.AssetCheckSeverity.WARN if goes_on else dg.AssetCheckSeverity.ERROR,
+                warning=gates.warning,
+            ),
         )
 
     return snapshot
+
+
+def _metadata(
+    line: ReleaseLine, taken: SnapshotTaken | Unreadable, schema: dg.TableSchema, plotter: Plotter
+) -> dict[str, Any]:
+    """What a snapshot is, for its page."""
+    if isinstance(taken, Unreadable):
+        return {"outcome": taken.verdict.outcome.value, "set aside": str(taken.error)}
+    return {
+        "dagster/row_count": taken.snapshot.rows,
+        "digest": taken.snapshot.digest,
+        "table version": taken.snapshot.table_version,
+        "outcome": taken.verdict.outcome.value,
+        "profile": snapshot_profile(line, taken, schema),
+        **spread_picture(taken, plotter),
+        "findings": findings_table(taken.verdict.findings),
+        "first rows": frame_table(taken.sample),
+        "dagster/column_schema": schema,
+        "dagster/column_lineage": snapshot_lineage(line),
+    }
+
+
+def _set_aside(verdicts: Mapping[str, Verdict]) -> list[str]:
+    return [name for name, verdict in verdicts.items() if verdict.outcome is not Outcome.PASS]
 
 
 def spread_picture(taken: SnapshotTaken, plotter: Plotter) -> dict[str, dg.MarkdownMetadataValue]:
@@ -128,7 +175,19 @@ def features_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
     )
     def features(context: dg.AssetExecutionContext) -> None:
         schema, lineage = feature_columns_schema(line), features_lineage(line)
-        for partition in context.partition_keys:
+        with reported():
+            going_on, left_out = partitions_that_go_on(
+                line, context.partition_keys, tables=wiring.tables, evidence=wiring.evidence
+            )
+        for partition, reason in left_out.items():
+            # Dagster marks every partition of a run as materialized; this says that it is not.
+            context.log.warning("%s is set aside: %s", partition, reason)
+            context.add_asset_metadata(
+                {"set aside": reason, "dagster/row_count": 0},
+                asset_key=key,
+                partition_key=partition,
+            )
+        for partition in going_on:
             with reported():
                 built = build_features(
                     line, partition, tables=wiring.tables, evidence=wiring.evidence

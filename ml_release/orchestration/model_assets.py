@@ -8,6 +8,7 @@ from ml_release.domain import evaluation_gates
 from ml_release.orchestration.rendering import (
     check_results,
     check_specs,
+    left_out_table,
     picture,
     reported,
     scores_table,
@@ -61,6 +62,7 @@ def candidate_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
                 "model digest": record.model_digest,
                 "MLflow run": record.run_id,
                 "window": f"{record.window_from} to {record.window_to}",
+                "left out": left_out_table(record.left_out),
                 "holdout from": record.holdout_from,
                 "training rows": record.train_rows,
                 "holdout rows": record.holdout_rows,

@@ -144,6 +144,16 @@ def findings_table(found: Sequence[Finding]) -> dg.TableMetadataValue:
     )
 
 
+def left_out_table(left_out: Mapping[str, str]) -> dg.TableMetadataValue | str:
+    """Partitions that a window does without, with the reason; in a word if there is none."""
+    if not left_out:
+        return "none"
+    return dg.MetadataValue.table(
+        [dg.TableRecord({"partition": p, "reason": why}) for p, why in sorted(left_out.items())],
+        schema=_text_schema("partition", "reason"),
+    )
+
+
 def frame_table(frame: pd.DataFrame) -> dg.TableMetadataValue:
     """A small frame as a table."""
     columns = [str(column) for column in frame.columns]

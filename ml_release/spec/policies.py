@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ml_release.domain.data_gates import DataGatesPolicy
 from ml_release.domain.drift import DriftPolicy
 from ml_release.domain.evaluation_gates import EvaluationPolicy
 from ml_release.domain.identity import digest_of_json
+from ml_release.domain.quarantine import QuarantinePolicy
 from ml_release.domain.retraining import RetrainingPolicy
 from ml_release.errors import DeclarationError
 
@@ -21,6 +22,7 @@ class Policies(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     data_gates: DataGatesPolicy
+    quarantine: QuarantinePolicy = Field(default_factory=QuarantinePolicy)
     evaluation: EvaluationPolicy
     drift: DriftPolicy
     retraining: RetrainingPolicy

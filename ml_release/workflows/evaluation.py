@@ -16,6 +16,7 @@ from ml_release.domain.evaluation_gates import (
     judge_evaluation,
 )
 from ml_release.domain.performance import Performance, realised_performance
+from ml_release.domain.quarantine import judge_coverage
 from ml_release.domain.scores import auc_difference
 from ml_release.errors import IntegrityError, NotFoundError, RefusedError
 from ml_release.workflows.champion import declared_or_lost
@@ -128,6 +129,9 @@ def evaluate_candidate(
             auc=performance.auc,
             calibration_error=performance.calibration_error,
             champion=champion.comparison if champion else None,
+            coverage=judge_coverage(
+                tuple(candidate.partitions), candidate.left_out, line.policies.quarantine
+            ),
             parity=_parity(line, candidate, probability, evidence=evidence),
             latency_ms=latency_ms,
             servable_problem=problem,

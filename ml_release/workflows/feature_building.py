@@ -13,6 +13,7 @@ from ml_release.domain.identity import check_digest, digest_of_json
 from ml_release.domain.provenance import FeaturesRecord, record_from_json
 from ml_release.errors import RefusedError
 from ml_release.workflows.columns import columns_of, days_of, feature_columns, floats_of
+from ml_release.workflows.quarantine import set_aside
 from ml_release.workflows.snapshots import SNAPSHOT_TABLE, require_fit_snapshot
 
 if TYPE_CHECKING:
@@ -153,6 +154,7 @@ def require_current_features(
             )
             raise RefusedError(message)
         require_fit_snapshot(line, partition=partition, digest=digest, evidence=evidence, act=act)
+    _require_none_healed(line, features, record, tables=tables, evidence=evidence, act=act)
     declared = declaration_digest(line.features)
     if record.declaration != declared:
         message = (
@@ -161,6 +163,27 @@ def require_current_features(
         )
         raise RefusedError(message)
     return record
+
+
+def _require_none_healed(
+    line: ReleaseLine,
+    features: SnapshotId,
+    record: FeaturesRecord,
+    *,
+    tables: Tables,
+    evidence: EvidenceStore,
+    act: str,
+) -> None:
+    """Refuse features whose history did without a partition that is fit by now."""
+    needed = _needed(line, features.partition, tables=tables, evidence=evidence)
+    healed = sorted({snapshot.partition for snapshot in needed} - set(record.snapshots))
+    if healed:
+        message = (
+            f"{act}: features of {features.partition} refused: their history was built without"
+            f" {healed}, set aside then and not any more. Materialize {line.name}/features for"
+            f" {features.partition} again."
+        )
+        raise RefusedError(message)
 
 
 def declaration_digest(features: Sequence[Feature]) -> str:
@@ -190,7 +213,7 @@ def _fit(
     line: ReleaseLine, partition: str, *, tables: Tables, evidence: EvidenceStore, act: str
 ) -> tuple[SnapshotId, ...]:
     """What `_needed` says, each with a passing verdict."""
-    needed = _needed(line, partition, tables=tables)
+    needed = _needed(line, partition, tables=tables, evidence=evidence)
     for snapshot in needed:
         require_fit_snapshot(
             line,
@@ -202,10 +225,22 @@ def _fit(
     return needed
 
 
-def _needed(line: ReleaseLine, partition: str, *, tables: Tables) -> tuple[SnapshotId, ...]:
-    """The partition's snapshot, last, and those before it that its history looks back into."""
+def _needed(
+    line: ReleaseLine, partition: str, *, tables: Tables, evidence: EvidenceStore
+) -> tuple[SnapshotId, ...]:
+    """The partition's snapshot, last, and those before it that its history looks back into.
+
+    Where the policy lets history do without them, earlier ones that are set aside are left out.
+    """
     known = {s.partition: s for s in tables.current(line.name, SNAPSHOT_TABLE)}
     wanted = line.landing.with_earlier(partition, count=line.lookback_partitions)
+    if line.policies.quarantine.history_may_lack:
+        wanted = tuple(
+            name
+            for name in wanted
+            if name == partition
+            or set_aside(line, name, snapshots=known, evidence=evidence) is None
+        )
     missing = [name for name in wanted if name not in known]
     if missing:
         message = (

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ml_release.domain.identity import check_digest, digest_of_json
+from ml_release.domain.quarantine import judge_coverage
 from ml_release.domain.verdict import (
+    Outcome,
     Verdict,
     require_evidence,
     require_pass,
@@ -54,7 +56,8 @@ def require_releasable(
     ------
     RefusedError
         If the evaluation or a snapshot has no passing verdict under the present policy and on this
-        very data, or the experiment run does not carry the same candidate and verdict.
+        very data, if more of its window was set aside than the present policy allows, or if the
+        experiment run does not carry the same candidate and verdict.
     IntegrityError
         If a record or a file of the artefact was changed.
     NotFoundError
@@ -76,6 +79,12 @@ def require_releasable(
         feature_version=candidate.feature_version,
         policy_digest=digest_of_json(line.policies.evaluation.model_dump(mode="json")),
     )
+    coverage = judge_coverage(
+        tuple(candidate.partitions), candidate.left_out, line.policies.quarantine
+    )
+    if coverage.outcome is not Outcome.PASS:
+        message = f"{act} of {subject} refused: {coverage.sentence()}. Train again."
+        raise RefusedError(message)
     for partition, digest in candidate.snapshots.items():
         require_fit_snapshot(line, partition=partition, digest=digest, evidence=evidence, act=act)
     models.read(candidate.model_digest)

@@ -19,9 +19,12 @@ from ml_release.domain.drift import fit_profile
 from ml_release.domain.features import encode, fit_plan
 from ml_release.domain.identity import canonical_json, check_digest, digest_of_json
 from ml_release.domain.provenance import CandidateRecord, record_from_json
+from ml_release.domain.quarantine import judge_coverage
+from ml_release.domain.verdict import Outcome
 from ml_release.errors import NotFoundError, RefusedError
 from ml_release.workflows.columns import columns_of, days_of, floats_of, values_of
 from ml_release.workflows.feature_building import FEATURES_TABLE, require_current_features
+from ml_release.workflows.quarantine import partitions_that_go_on
 from ml_release.workflows.snapshots import SNAPSHOT_TABLE
 
 if TYPE_CHECKING:
@@ -95,10 +98,13 @@ def train_candidate(
     Raises
     ------
     RefusedError
-        If the window is empty or has a gap, if anything it was built from is not current and fit,
-        or if either part of the split lacks one of the classes.
+        If the window is empty or has a gap, if more of it is set aside than the policy allows, if
+        anything it is built from is not current and fit, or if either part of the split lacks one
+        of the classes.
     """
-    partitions = _partitions(line, first=first, last=last, tables=tables)
+    partitions, left_out = _partitions(
+        line, first=first, last=last, tables=tables, evidence=evidence
+    )
     records = [
         require_current_features(
             line, features, tables=tables, evidence=evidence, act="training a candidate"
@@ -127,6 +133,7 @@ def train_candidate(
         run_id=run.run_id,
         partitions={features.partition: features.digest for features in partitions},
         snapshots={name: digest for r in records for name, digest in r.snapshots.items()},
+        left_out=left_out,
         feature_version=plan.version,
         policy_digest=digest_of_json(policy.model_dump(mode="json")),
         seed=line.seed,
@@ -147,6 +154,7 @@ def train_candidate(
             "seed": line.seed,
             "window": f"{record.window_from} to {record.window_to}",
             "holdout_from": record.holdout_from,
+            "left_out": ", ".join(left_out) or "none",
         },
         metrics={"train_rows": record.train_rows, "holdout_rows": record.holdout_rows},
     )
@@ -219,8 +227,14 @@ def read_window(
 
 
 def _partitions(
-    line: ReleaseLine, *, first: str | None, last: str | None, tables: Tables
-) -> tuple[SnapshotId, ...]:
+    line: ReleaseLine,
+    *,
+    first: str | None,
+    last: str | None,
+    tables: Tables,
+    evidence: EvidenceStore,
+) -> tuple[tuple[SnapshotId, ...], dict[str, str]]:
+    """Features of the window, and what is left out of it, with the reason."""
     known = {s.partition: s for s in tables.current(line.name, FEATURES_TABLE)}
     chosen = [
         name
@@ -229,7 +243,8 @@ def _partitions(
     ]
     begin, end = first or min(chosen, default=""), last or max(chosen, default="")
     wanted = line.landing.between(begin, end) if begin and end else ()
-    missing = [name for name in wanted if name not in known]
+    fit, left_out = partitions_that_go_on(line, wanted, tables=tables, evidence=evidence)
+    missing = [name for name in fit if name not in known]
     if not wanted or missing:
         message = (
             f"training of {line.name} refused: expected features of"
@@ -239,7 +254,16 @@ def _partitions(
             + f". Materialize {line.name}/snapshot and {line.name}/features for them first."
         )
         raise RefusedError(message)
-    return tuple(known[name] for name in wanted)
+    coverage = judge_coverage(fit, left_out, line.policies.quarantine)
+    if coverage.outcome is not Outcome.PASS:
+        message = (
+            f"training of {line.name} refused: too much of the window is set aside.\n"
+            f"  - {coverage.sentence()}\n"
+            "Let the partitions arrive again, choose another window, or declare a lower"
+            " quarantine.minimum_coverage in policy.yaml."
+        )
+        raise RefusedError(message)
+    return tuple(known[name] for name in fit), left_out
 
 
 def _require_both_classes(line: ReleaseLine, window: Window) -> None:

@@ -14,6 +14,7 @@ from ml_release.domain.evaluation_gates import (
     EvaluationPolicy,
     judge_evaluation,
 )
+from ml_release.domain.quarantine import QuarantinePolicy, judge_coverage
 from ml_release.domain.scores import Difference
 from ml_release.domain.verdict import Finding, Outcome, Verdict
 
@@ -39,6 +40,7 @@ EVIDENCE = EvaluationEvidence(
     auc=AUC,
     calibration_error=0.02,
     champion=CHAMPION,
+    coverage=judge_coverage(("2013-01",), {}, QuarantinePolicy()),
     parity=0.0,
     latency_ms=0.5,
     servable_problem="",
@@ -219,3 +221,11 @@ def test_limits_that_make_no_sense_cannot_be_declared(change: dict[str, float]) 
     """No limit switches a rule off by its size."""
     with pytest.raises(ValidationError):
         EvaluationPolicy.model_validate(POLICY.model_dump() | change)
+
+
+def test_a_window_that_lacks_too_much_holds_the_candidate() -> None:
+    """The finding on the window votes like the others, and names what was left out."""
+    coverage = judge_coverage(("2013-01",), {"2013-02": "no rows"}, QuarantinePolicy())
+    verdict = judge(coverage=coverage)
+    assert verdict.outcome is Outcome.FAIL
+    assert of(verdict, "window_is_covered").detail == "left out 2013-02: no rows"

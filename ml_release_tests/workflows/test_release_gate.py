@@ -256,7 +256,7 @@ CASES: dict[str, tuple[Callable[[House], Any], type[MlReleaseError], str]] = {
     "a snapshot verdict was edited": (
         _snapshot_verdict(lambda verdict: verdict.update(outcome="fail")),
         IntegrityError,
-        "verdict of data_gates/2",
+        "verdict of data_gates/3",
     ),
     "a snapshot verdict is on other rows": (
         _snapshot_verdict(lambda verdict: verdict.update(subject_digest=steps.NOWHERE)),
