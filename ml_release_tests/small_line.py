@@ -96,6 +96,8 @@ SMALL_LINE = ReleaseLine(
         last_partition="2013-12",
     ),
     assemble=assemble,
+    # Of the other columns nothing is declared.
+    column_sources={"distance": ("routes.distance",), "is_late": ("rows.is_late",)},
     schema_of=build_schema,
     keys=("departure_utc", "trip"),
     event_time="departure_utc",

@@ -91,8 +91,9 @@ class Plots:
             [position + 0.3 for position in range(len(columns))],
             [shares.column for shares in reversed(columns)],
         )
-        axes.set_xticks([0, 1], ["low", "high, then missing"])
-        axes.set_title("Share of rows per bin; the line is the reference", loc="left")
+        axes.set_xticks([0, 1], ["low or\nmost frequent", "high or others,\nthen missing"])
+        axes.set_ylim(0, max(1, len(columns)))
+        axes.set_title("Share of rows per bin; the line is the reference", loc="left", fontsize=10)
         return _png(figure)
 
     def findings(self, verdict: Verdict, rule: str) -> bytes:

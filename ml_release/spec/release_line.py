@@ -124,6 +124,11 @@ class ReleaseLine(BaseModel):
     assemble
         Raw tables (``rows`` and the companions) to one table with the keys, times, target and
         every column the features need.
+    column_sources
+        Column of the snapshot to the landed columns whose values it is made of, each as
+        ``table.column`` with ``rows`` or a companion for the table. Columns that rows are only
+        joined by do not count. It is shown, not checked; the sources of a column that is not
+        named are unknown.
     schema_of
         Makes the pandera schema that a snapshot has to keep.
     keys
@@ -152,6 +157,7 @@ class ReleaseLine(BaseModel):
     owner: str
     landing: LandingSource
     assemble: Callable[[Mapping[str, Any]], Any]
+    column_sources: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     schema_of: Callable[[], Any]
     keys: Annotated[tuple[str, ...], Field(min_length=1)]
     event_time: str
@@ -196,10 +202,30 @@ class ReleaseLine(BaseModel):
         missing = sorted(set(self.slices) - fields) if fields else []
         if missing:
             problems.append(f"slices are no request columns: {missing}; known: {sorted(fields)}")
+        problems += self._source_problems()
         if problems:
             message = "; ".join(problems)
             raise ValueError(message)
         return self
+
+    def _source_problems(self) -> list[str]:
+        """What is wrong with the declared sources of columns."""
+        tables = ["rows", *sorted(self.landing.companions)]
+        problems = []
+        for column, sources in self.column_sources.items():
+            for source in sources:
+                table, _, name = source.partition(".")
+                if table not in tables or not name:
+                    problems.append(
+                        f"column_sources.{column}: expected table.column with a table of {tables},"
+                        f" found {source!r}"
+                    )
+            if not sources or len(set(sources)) < len(sources):
+                problems.append(
+                    f"column_sources.{column}: expected one source or more, each once, found"
+                    f" {list(sources)}. Leave out a column whose sources are not known"
+                )
+        return problems
 
     # Below the other validator, so that it is around it.
     @model_validator(mode="wrap")

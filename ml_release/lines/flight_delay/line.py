@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from ml_release.lines.flight_delay.features import FEATURES, assemble
+from ml_release.lines.flight_delay.features import COLUMN_SOURCES, FEATURES, assemble
 from ml_release.lines.flight_delay.model import PARAMETERS, build_estimator
 from ml_release.lines.flight_delay.schema import build_schema
 from ml_release.spec.policies import policies_from_yaml
@@ -27,6 +27,7 @@ LINE = ReleaseLine(
         last_partition="2013-12",
     ),
     assemble=assemble,
+    column_sources=COLUMN_SOURCES,
     schema_of=build_schema,
     keys=("scheduled_departure_utc", "carrier", "flight", "origin"),
     event_time="scheduled_departure_utc",
