@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ml_release.domain.history import HistoryTable
     from ml_release.domain.identity import ModelVersion, SnapshotId
     from ml_release.domain.scores import ReliabilityBin
+    from ml_release.domain.slice_scores import SliceTable
     from ml_release.domain.verdict import Verdict
     from ml_release.spec.release_line import LandingSource
 
@@ -261,6 +262,14 @@ class Plotter(Protocol):
 
     def spread(self, columns: Sequence[ColumnShares]) -> bytes:
         """PNG of the shares per bin of every column, beside those of its reference."""
+
+    def slices(self, table: SliceTable) -> bytes:
+        """PNG of one score with its interval per slice; slices that are not judged are pale."""
+
+    def importances(
+        self, candidate: Mapping[str, float], champion: Mapping[str, float] | None
+    ) -> bytes:
+        """PNG of what permuting each feature costs, beside the champion's."""
 
     def findings(self, verdict: Verdict, rule: str) -> bytes:
         """PNG of one rule's observed values beside their limits, one bar per subject."""

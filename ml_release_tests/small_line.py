@@ -25,6 +25,7 @@ from ml_release.adapters.in_memory import (
     InMemoryOnlineHistory,
     InMemoryRegistry,
     InMemoryTables,
+    SameProcessProbe,
 )
 from ml_release.adapters.inference_log import InferenceLogFiles
 from ml_release.adapters.inference_tables import InferenceTables
@@ -34,9 +35,14 @@ from ml_release.domain.data_gates import DataGatesPolicy
 from ml_release.domain.drift import DriftPolicy
 from ml_release.domain.evaluation_gates import EvaluationPolicy
 from ml_release.domain.features import Calendar, Category, History, Number
+from ml_release.domain.gates_attribution import AttributionPolicy
 from ml_release.domain.gates_calendar import CalendarPolicy
 from ml_release.domain.gates_distribution import DistributionPolicy
 from ml_release.domain.gates_leakage import LeakagePolicy
+from ml_release.domain.gates_quality import QualityPolicy
+from ml_release.domain.gates_robustness import RobustnessPolicy
+from ml_release.domain.gates_servability import ServabilityPolicy
+from ml_release.domain.gates_slices import SlicePolicy
 from ml_release.domain.retraining import RetrainingPolicy
 from ml_release.spec.policies import Policies
 from ml_release.spec.release_line import LandingSource, ReleaseLine
@@ -49,7 +55,9 @@ if TYPE_CHECKING:
 
     from ml_release.domain.column_profile import ColumnShares
     from ml_release.domain.scores import ReliabilityBin
+    from ml_release.domain.slice_scores import SliceTable
     from ml_release.domain.verdict import Verdict
+    from ml_release.ports import ServabilityProbe
 
 MONTHS = ("2013-01", "2013-02", "2013-03", "2013-04")
 ROWS_PER_MONTH = 600
@@ -106,6 +114,7 @@ SMALL_LINE = ReleaseLine(
     target="is_late",
     label_delay=timedelta(days=1),
     favourable=0,
+    slices=("carrier",),
     features=(
         Number(name="distance", column="distance"),
         Category(name="carrier", column="carrier"),
@@ -133,11 +142,21 @@ SMALL_LINE = ReleaseLine(
         ),
         evaluation=EvaluationPolicy(
             minimum_rows=100,
-            auc_floor_score=0.6,
-            calibration_error_limit=0.2,
-            champion_margin=0.02,
             holdout_days=14,
-            latency_limit_ms=1000.0,
+            quality=QualityPolicy(
+                floors={"auc_score": 0.6},
+                calibration_error_limit=0.2,
+                champion_margin=0.02,
+                threshold=0.3,
+            ),
+            slices=SlicePolicy(
+                minimum_rows=30, minimum_per_class=5, limit=0.4, champion_margin=0.2
+            ),
+            attribution=AttributionPolicy(rank_correlation_floor=-1.0),
+            robustness=RobustnessPolicy(score_loss_limit=0.1),
+            servability=ServabilityPolicy(
+                latency_limit_ms=1000.0, latency_p99_limit_ms=5000.0, load_limit_ms=60_000.0
+            ),
         ),
         drift=DriftPolicy(minimum_rows=50, muted=("minute",)),
         retraining=RetrainingPolicy(labels_needed=100, cooldown_days=7),
@@ -195,6 +214,14 @@ class NoPictures:
     def spread(self, columns: Sequence[ColumnShares]) -> bytes:
         return self._draw("spread of " + ", ".join(shares.column for shares in columns))
 
+    def slices(self, table: SliceTable) -> bytes:
+        return self._draw(f"{len(table.rows)} slices")
+
+    def importances(
+        self, candidate: Mapping[str, float], champion: Mapping[str, float] | None
+    ) -> bytes:
+        return self._draw("importances of " + ", ".join(candidate))
+
     def findings(self, verdict: Verdict, rule: str) -> bytes:
         return self._draw(f"{rule} of {verdict.judge}")
 
@@ -229,6 +256,7 @@ class House:
     deployments: InMemoryDeployments = field(default_factory=InMemoryDeployments)
     online: InMemoryOnlineHistory = field(default_factory=InMemoryOnlineHistory)
     plotter: NoPictures = field(default_factory=NoPictures)
+    probe: ServabilityProbe = field(default_factory=lambda: SameProcessProbe(OnnxLoader()))
     registry: InMemoryRegistry = field(init=False)
 
     def __post_init__(self) -> None:

@@ -11,9 +11,11 @@ import math
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from ml_release.domain.deployment import Declaration, from_yaml, path_of, to_yaml
+from ml_release.domain.gates_servability import Servability
 from ml_release.domain.identity import (
     ModelVersion,
     SnapshotId,
@@ -32,7 +34,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ml_release.domain.deployment import DeclaredState
+    from ml_release.domain.features import Columns
     from ml_release.domain.history import HistoryTable
+    from ml_release.ports import ModelLoader
     from ml_release.spec.release_line import LandingSource
 
 
@@ -391,3 +395,30 @@ class InMemoryOnlineHistory:
     def read(self, line: str) -> HistoryTable | None:
         """The table, None if none was published."""
         return self._tables.get(line)
+
+
+class SameProcessProbe:
+    """`ServabilityProbe` in the process that asks; its memory is the size of the files."""
+
+    def __init__(self, loader: ModelLoader) -> None:
+        self._loader = loader
+
+    def measure(self, files: Mapping[str, bytes], values: Columns) -> Servability:
+        """Load and ask every row on its own."""
+        start = perf_counter()
+        model = self._loader.load(files)
+        load_ms = (perf_counter() - start) * 1000
+        times = []
+        for row in range(len(next(iter(values.values())))):
+            start = perf_counter()
+            model.predict({name: column[row : row + 1] for name, column in values.items()})
+            times.append((perf_counter() - start) * 1000)
+        ordered = sorted(times)
+        return Servability(
+            n=len(times),
+            load_ms=load_ms,
+            p50_ms=ordered[len(times) // 2],
+            p95_ms=ordered[len(times) * 95 // 100],
+            p99_ms=ordered[len(times) * 99 // 100],
+            memory_mb=sum(map(len, files.values())) / 1e6,
+        )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ml_release.domain.column_profile import ColumnShares
     from ml_release.domain.scores import ReliabilityBin
+    from ml_release.domain.slice_scores import SliceTable
     from ml_release.domain.verdict import Verdict
 
 # Okabe and Ito (2008): told apart with any kind of colour vision.
@@ -94,6 +95,45 @@ class Plots:
         axes.set_xticks([0, 1], ["low or\nmost frequent", "high or others,\nthen missing"])
         axes.set_ylim(0, max(1, len(columns)))
         axes.set_title("Share of rows per bin; the line is the reference", loc="left", fontsize=10)
+        return _png(figure)
+
+    def slices(self, table: SliceTable) -> bytes:
+        """PNG of one score with its interval per slice; slices that are not judged are pale."""
+        rows = list(reversed(table.rows))
+        figure, axes = _figure(6.4, 1.2 + 0.24 * len(rows))
+        for position, row in enumerate(rows):
+            interval, alpha = row.interval, 1.0 if row.judged else 0.3
+            ends = [interval.low, interval.high]
+            axes.plot(ends, [position] * 2, color=_COLOURS[0], linewidth=2, alpha=alpha)
+            axes.plot(interval.estimate, position, "o", color=_COLOURS[0], ms=5, alpha=alpha)
+        names = [f"{r.column} {'missing' if r.value is None else r.value} ({r.n})" for r in rows]
+        axes.set_yticks(range(len(rows)), names)
+        score = rows[0].score.replace("_", " ") if rows else ""
+        axes.set_xlabel(f"{score}; all intervals together hold with {table.confidence * 100:g} %")
+        axes.set_title("Slices (rows); pale ones have too few rows to be judged", loc="left")
+        return _png(figure)
+
+    def importances(
+        self, candidate: Mapping[str, float], champion: Mapping[str, float] | None
+    ) -> bytes:
+        """PNG of what permuting each feature costs, beside the champion's."""
+        names = sorted(candidate, key=lambda name: candidate[name])
+        figure, axes = _figure(6.4, 1.2 + 0.26 * len(names))
+        positions = np.arange(len(names))
+        axes.barh(
+            positions,
+            [candidate[name] for name in names],
+            0.62,
+            color=_COLOURS[0],
+            label="candidate",
+        )
+        if champion is not None:
+            costs = [champion.get(name, np.nan) for name in names]
+            axes.plot(costs, positions, "D", color=_COLOURS[1], ms=5, label="champion")
+            axes.legend(frameon=False, loc="lower right")
+        axes.set_yticks(positions, names)
+        axes.set_xlabel("score lost when the feature's values are permuted among the rows")
+        axes.set_title("Importances", loc="left")
         return _png(figure)
 
     def findings(self, verdict: Verdict, rule: str) -> bytes:

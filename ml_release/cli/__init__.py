@@ -73,6 +73,69 @@ def train(
 
 
 @app.command()
+def register(line: Line, as_json: Json = False) -> None:
+    """Register the newest candidate, if its recorded verdict and waivers let it."""
+    from ml_release.cli import acts
+
+    found, settings, wiring = _open(line)
+    run = acts.register(found, settings=settings, wiring=wiring)
+    version = run.metadata["registered_version"]
+    waived = [] if version["waived"] == "none" else version["waived"].records
+    text = f"{line} version {version['version']} registered"
+    if waived:
+        text += f"; NOT all gates pass, {len(waived)} findings are waived"
+    _tell(
+        text,
+        {
+            "line": line,
+            "version": version["version"],
+            "model_digest": version["model digest"],
+            "verdict_digest": version["verdict digest"],
+            "waived": [record.data["finding"] for record in waived],
+            "run_id": run.run_id,
+        },
+        as_json=as_json,
+    )
+
+
+@app.command()
+def waive(
+    line: Line,
+    rule: Annotated[str, typer.Argument(metavar="RULE", help="As slices_are_good_enough.")],
+    subject: Annotated[
+        str | None, typer.Option(help="Of the finding; default all findings of the rule.")
+    ] = None,
+    by: By = "",
+    reason: Annotated[str, typer.Option("--reason", help="Why.")] = "",
+    days: Annotated[float, typer.Option(help="How long it holds, up to 90.")] = 7.0,
+    candidate: Annotated[
+        str | None, typer.Option(help="Model digest; default the newest candidate.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Let a finding of a candidate go for some days; it never becomes a pass."""
+    from ml_release.cli import acts
+
+    found, settings, wiring = _open(line)
+    run = acts.waive(
+        found,
+        rule=rule,
+        subject=subject,
+        candidate=candidate,
+        by=by or getpass.getuser(),
+        reason=reason,
+        days=days,
+        settings=settings,
+        wiring=wiring,
+    )
+    _tell(
+        f"{line}: {rule} waived for {days:g} days; it stays red. Next: ml-release register {line}",
+        {"line": line, "rule": rule, "subject": subject, "days": days, "run_id": run.run_id},
+        as_json=as_json,
+    )
+
+
+@app.command()
 def promote(
     line: Line,
     version: Annotated[

@@ -115,6 +115,40 @@ def roll_back(line: ReleaseLine, move: Move, *, settings: Settings, wiring: Wiri
     )
 
 
+def waive(
+    line: ReleaseLine,
+    *,
+    rule: str,
+    subject: str | None,
+    candidate: str | None,
+    by: str,
+    reason: str,
+    days: float,
+    settings: Settings,
+    wiring: Wiring,
+) -> JobRun:
+    """Let findings of a candidate go for some days, of the newest one for None."""
+    named = {"subject": subject, "candidate": candidate}
+    config = {"rule": rule, "by": by, "reason": reason, "days": days}
+    config |= {name: value for name, value in named.items() if value is not None}
+    return run_job(
+        f"{line.name}_waive",
+        settings=settings,
+        wiring=wiring,
+        run_config={"ops": {f"{line.name}_waive_finding": {"config": config}}},
+    )
+
+
+def register(line: ReleaseLine, *, settings: Settings, wiring: Wiring) -> JobRun:
+    """Register the newest candidate, if its recorded evidence lets it, waivers counted in."""
+    return run_job(
+        f"{line.name}_train",
+        settings=settings,
+        wiring=wiring,
+        assets=[dg.AssetKey([line.name, "registered_version"])],
+    )
+
+
 def monitor(line: ReleaseLine, *, settings: Settings, wiring: Wiring) -> JobRun:
     """Read the inference log and judge it."""
     return run_job(f"{line.name}_monitor", settings=settings, wiring=wiring)

@@ -6,15 +6,17 @@ a feature that lost its meaning shows here before it shows in a score.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ml_release.domain.rank_stability import MINIMUM_NAMES, rank_stability
 from ml_release.domain.verdict import Finding, Outcome, compare
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 RULE = "attributions_are_stable"
 DESCRIPTIONS = {
@@ -73,11 +75,11 @@ def judge_attribution(
     """Hold importances against the policy and the champion's."""
     unknown = sorted(name for name, value in evidence.candidate.items() if not isfinite(value))
     if evidence.problem or unknown or not evidence.candidate:
-        detail = evidence.problem or f"no importance could be measured of {unknown or 'any feature'}"
+        detail = (
+            evidence.problem or f"no importance could be measured of {unknown or 'any feature'}"
+        )
         return (
-            Finding(
-                rule=RULE, subject="importances", outcome=Outcome.INCONCLUSIVE, detail=detail
-            ),
+            Finding(rule=RULE, subject="importances", outcome=Outcome.INCONCLUSIVE, detail=detail),
         )
     return (
         _against_champion(evidence, policy),

@@ -174,12 +174,12 @@ def changed(test: Invariance | Directional, values: Columns) -> dict[str, npt.ND
     _require_features(test.name, test.features, values)
     found = dict(values)
     for name, value in test.set.items():
-        column = np.empty_like(values[name])
-        column[:] = np.nan if value is None and column.dtype != object else value
-        found[name] = column
+        column = values[name]
+        at = _typed(value, is_word=column.dtype == object)
+        found[name] = np.full(len(column), at, dtype=column.dtype)
     for name, amount in test.add.items():
         if values[name].dtype == object:
-            message = f"behaviour {test.name!r}: expected numbers in {name!r} to add to, found words"
+            message = f"behaviour {test.name!r}: expected numbers in {name!r} to add to, not words"
             raise InputError(message)
         found[name] = values[name].astype(np.float64) + amount
     return found
@@ -222,16 +222,12 @@ def _judge(
     problem = "it was not run" if answers is None else answers.problem
     if answers is None or problem or not len(answers.after):
         detail = problem or "there was no row to run it on"
-        return (
-            Finding(rule=RULE, subject=subject, outcome=Outcome.INCONCLUSIVE, detail=detail),
-        )
+        return (Finding(rule=RULE, subject=subject, outcome=Outcome.INCONCLUSIVE, detail=detail),)
     if isinstance(test, Functionality):
         return _judge_functionality(test, answers.after, subject)
     if answers.before is None:
         detail = "the answers to the unchanged rows are missing"
-        return (
-            Finding(rule=RULE, subject=subject, outcome=Outcome.INCONCLUSIVE, detail=detail),
-        )
+        return (Finding(rule=RULE, subject=subject, outcome=Outcome.INCONCLUSIVE, detail=detail),)
     shift = answers.after - answers.before
     if isinstance(test, Directional):
         return _judge_direction(test, shift, subject)
@@ -275,9 +271,7 @@ def _share(
     )
 
 
-def _judge_functionality(
-    test: Functionality, answers: Floats, subject: str
-) -> tuple[Finding, ...]:
+def _judge_functionality(test: Functionality, answers: Floats, subject: str) -> tuple[Finding, ...]:
     found = []
     # An answer that is not finite is inconclusive at either end.
     for limit, bound, worst in (

@@ -57,7 +57,9 @@ class GroupMeasure:
     interval: Interval
 
 
-def judge_fairness(measures: tuple[GroupMeasure, ...], policy: FairnessPolicy) -> tuple[Finding, ...]:
+def judge_fairness(
+    measures: tuple[GroupMeasure, ...], policy: FairnessPolicy
+) -> tuple[Finding, ...]:
     """Hold each measure's estimate against its limit, the interval beside it.
 
     The estimate and not an end of the interval: a gap that is there on the rows is a gap that

@@ -149,7 +149,14 @@ def judge_quality(
 ) -> tuple[Finding, ...]:
     """Hold scores, calibration and comparisons against the policy."""
     found = [
-        _limit(rule, name, limit, evidence.scores.get(name), minimum_rows, confidence)
+        _limit(
+            rule,
+            name,
+            limit,
+            evidence.scores.get(name),
+            minimum_rows=minimum_rows,
+            confidence=confidence,
+        )
         for rule, limits in ((FLOOR, policy.floors), (CEILING, policy.ceilings))
         for name, limit in limits.items()
     ]
@@ -166,13 +173,13 @@ def judge_quality(
                 minimum_n=minimum_rows,
             )
         )
-    found.append(
-        _against(CHAMPION, "champion", evidence.champion, policy, policy.champion_margin, confidence)
-    )
+    compared = [(CHAMPION, "champion", evidence.champion, policy.champion_margin)]
     if policy.anchor_margin is not None:
-        found.append(
-            _against(ANCHOR, "anchor", evidence.anchor, policy, policy.anchor_margin, confidence)
-        )
+        compared.append((ANCHOR, "anchor", evidence.anchor, policy.anchor_margin))
+    found += [
+        _against(rule, role, other, policy, margin=margin, confidence=confidence)
+        for rule, role, other, margin in compared
+    ]
     return tuple(found)
 
 
@@ -181,14 +188,15 @@ def _limit(
     name: str,
     limit: float,
     interval: Interval | None,
+    *,
     minimum_rows: int,
     confidence: float,
 ) -> Finding:
     floor = rule == FLOOR
+    end = None
     # An interval of another confidence answers another question.
-    usable = interval is not None and interval.confidence == confidence
-    assert interval is not None or not usable  # noqa: S101 (for the type checker)
-    end = None if not usable or interval is None else interval.low if floor else interval.high
+    if interval is not None and interval.confidence == confidence:
+        end = interval.low if floor else interval.high
     side = "lower" if floor else "upper"
     return compare(
         rule=rule,
@@ -210,6 +218,7 @@ def _against(
     role: str,
     other: Comparison | None,
     policy: QualityPolicy,
+    *,
     margin: float,
     confidence: float,
 ) -> Finding:
@@ -229,9 +238,7 @@ def _against(
     if difference is None or difference.confidence != confidence:
         detail = other.problem or "the interval is of another confidence than the policy's"
         return Finding(rule=rule, subject=subject, outcome=Outcome.INCONCLUSIVE, detail=detail)
-    relation = relation_of(
-        difference, margin=margin, greater_is_better=policy.greater_is_better
-    )
+    relation = relation_of(difference, margin=margin, greater_is_better=policy.greater_is_better)
     end = difference.low if policy.greater_is_better else -difference.high
     finding = compare(
         rule=rule,

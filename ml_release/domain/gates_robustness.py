@@ -125,9 +125,8 @@ def edge_cases(values: Columns) -> Iterator[tuple[str, dict[str, npt.NDArray[np.
             if len(known):
                 edges |= {"at its least": known.min(), "at its greatest": known.max()}
         for edge, value in edges.items():
-            at_edge = np.empty_like(column) if column.dtype == object else np.empty(len(column))
-            at_edge[:] = value
-            yield f"{name} {edge}", {**values, name: at_edge}
+            dtype = np.object_ if column.dtype == object else np.float64
+            yield f"{name} {edge}", {**values, name: np.array([value] * len(column), dtype=dtype)}
     yield (
         "everything missing",
         {
@@ -137,9 +136,7 @@ def edge_cases(values: Columns) -> Iterator[tuple[str, dict[str, npt.NDArray[np.
     )
 
 
-def judge_robustness(
-    evidence: RobustnessEvidence, policy: RobustnessPolicy
-) -> tuple[Finding, ...]:
+def judge_robustness(evidence: RobustnessEvidence, policy: RobustnessPolicy) -> tuple[Finding, ...]:
     """Hold noise and edges against the policy."""
     if evidence.problem:
         return (

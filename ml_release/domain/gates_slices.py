@@ -121,12 +121,13 @@ def _judge(
             observed=row.interval.high if greater_is_better else row.interval.low,
             limit=limit,
             bound="at least" if greater_is_better else "at most",
-            unit=f"{row.score}, better end of the {table.confidence_each * 100:.4g}% interval",
+            unit=row.score,
             n=row.n,
             detail="; ".join(
                 part
                 for part in (
-                    f"estimate {row.interval.estimate:.4f}",
+                    f"better end of the {table.confidence_each * 100:.4g}% interval of"
+                    f" {row.interval.estimate:.4f}",
                     note if position == 0 else "",
                 )
                 if part

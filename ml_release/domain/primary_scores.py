@@ -1,7 +1,8 @@
 """The score that models are compared in, by its declared name: as a number, weighted, paired.
 
-One name, three forms: the value on some rows (what a permuted feature costs), a weighted score (what
-a bootstrap asks for) and a paired difference with its interval (what the champion is held against).
+One name, three forms: the value on some rows (what a permuted feature costs), a weighted score
+(what a bootstrap asks for) and a paired difference with its interval (what the champion is held
+against).
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ this finding alone goes on, and says on whose word.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -19,6 +18,7 @@ from ml_release.errors import IntegrityError, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from ml_release.domain.verdict import Finding, Verdict
 

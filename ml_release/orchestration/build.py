@@ -21,6 +21,7 @@ from ml_release.orchestration.monitoring_assets import (
     performance_report_asset,
 )
 from ml_release.orchestration.sensors import drift_sensor, label_volume_sensor, new_records_sensor
+from ml_release.orchestration.waiver_job import waiver_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -73,6 +74,7 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
             train_job(line),
             promote_job(line),
             rollback_job(line, wiring),
+            waiver_job(line, wiring),
             monitor_job(line),
         ],
         sensors=[

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 import dagster as dg
 
 from ml_release.domain import evaluation_gates
+from ml_release.orchestration.evaluation_page import evaluation_metadata
 from ml_release.orchestration.rendering import (
     check_results,
     check_specs,
     left_out_table,
-    picture,
+    waived_table,
     reported,
-    scores_table,
 )
 from ml_release.orchestration.resources import TRACKING
 from ml_release.orchestration.wiring import Wiring
@@ -79,11 +79,13 @@ def candidate_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
 def evaluation_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
     """The asset ``<line>/evaluation``."""
     key = dg.AssetKey([line.name, "evaluation"])
+    policy = line.policies.evaluation
+    descriptions = {rule: evaluation_gates.DESCRIPTIONS[rule] for rule in policy.judged}
 
     @dg.asset(
         key=key,
         deps=[dg.AssetKey([line.name, "candidate"])],
-        check_specs=check_specs(key, evaluation_gates.DESCRIPTIONS, blocking=True),
+        check_specs=check_specs(key, descriptions, blocking=True, warning=policy.warning),
         group_name=line.name,
         kinds={"onnx", "mlflow"},
         description="The newest candidate on later days, beside the champion: what a release rests"
@@ -99,35 +101,26 @@ def evaluation_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
                 evidence=wiring.evidence,
                 models=wiring.models,
                 loader=wiring.loader,
+                probe=wiring.probe,
                 deployments=wiring.deployments,
                 registry=wiring.registry,
                 experiments=wiring.experiments,
                 plotter=wiring.plotter,
             )
         return dg.MaterializeResult(
-            metadata={
-                "outcome": found.verdict.outcome.value,
-                "verdict digest": found.verdict.digest,
-                "model digest": found.candidate.model_digest,
-                "AUC": found.performance.auc.estimate,
-                "scores": scores_table(
-                    {
-                        "candidate": found.performance,
-                        f"champion, version {found.champion_version}": found.champion,
-                    }
-                ),
-                "latency of one row, ms": found.latency_ms,
-                **{name: picture(png) for name, png in found.plots.items()},
-            },
+            metadata=evaluation_metadata(found),
             check_results=check_results(
                 key,
-                evaluation_gates.RULES,
+                policy.judged,
                 {line.name: found.verdict},
                 plots={
                     "probabilities_are_calibrated": _only(found.plots, "reliability.png"),
                     "score_is_above_floor": _only(found.plots, "roc.png"),
                     "no_worse_than_champion": _only(found.plots, "roc.png"),
+                    "slices_are_good_enough": _only(found.plots, "slices.png"),
+                    "attributions_are_stable": _only(found.plots, "importances.png"),
                 },
+                warning=policy.warning,
             ),
         )
 
@@ -155,10 +148,14 @@ def registered_version_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefi
                 evidence=wiring.evidence,
                 models=wiring.models,
                 registry=wiring.registry,
+                now=wiring.clock.now(),
             )
+        for waived in found.waived:
+            context.log.error("%s", waived.sentence())
         return dg.MaterializeResult(
             metadata={
                 "version": version.number,
+                "waived": waived_table(found.waived),
                 "model digest": version.model_digest,
                 "verdict digest": found.verdict.digest,
                 "MLflow run": found.candidate.run_id,

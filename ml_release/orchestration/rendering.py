@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ml_release.domain.performance import Performance
     from ml_release.domain.verdict import Finding, Verdict
+    from ml_release.domain.waivers import Waived
 
 ERROR_KIND = "ml_release error"
 _DIGITS = 5
@@ -151,6 +152,27 @@ def left_out_table(left_out: Mapping[str, str]) -> dg.TableMetadataValue | str:
     return dg.MetadataValue.table(
         [dg.TableRecord({"partition": p, "reason": why}) for p, why in sorted(left_out.items())],
         schema=_text_schema("partition", "reason"),
+    )
+
+
+def waived_table(waived: Sequence[Waived]) -> dg.TableMetadataValue | str:
+    """Findings that were let go, marked red; in a word if there is none."""
+    if not waived:
+        return "none"
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord(
+                {
+                    "": "\N{CROSS MARK} not a pass",
+                    "finding": one.finding.sentence(),
+                    "by": one.waiver.by,
+                    "reason": one.waiver.reason,
+                    "until": f"{one.waiver.expires_at:%Y-%m-%d %H:%M} UTC",
+                }
+            )
+            for one in waived
+        ],
+        schema=_text_schema("", "finding", "by", "reason", "until"),
     )
 
 

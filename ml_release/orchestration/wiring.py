@@ -12,6 +12,7 @@ from ml_release.adapters.inference_tables import InferenceTables
 from ml_release.adapters.landing_files import LandingFiles
 from ml_release.adapters.mlflow_registry import MlflowExperiments, MlflowRegistry
 from ml_release.adapters.model_files import ModelFiles
+from ml_release.adapters.model_process import ModelProcess
 from ml_release.adapters.online_files import OnlineFiles
 from ml_release.adapters.onnx_compiler import OnnxCompiler
 from ml_release.adapters.onnx_models import OnnxLoader
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         ModelStore,
         OnlineHistory,
         Plotter,
+        ServabilityProbe,
         Tables,
     )
     from ml_release.settings import Settings
@@ -48,6 +50,7 @@ class Wiring:
     evidence: EvidenceStore
     models: ModelStore
     loader: ModelLoader
+    probe: ServabilityProbe
     compiler: ModelCompiler
     experiments: Experiments
     registry: ModelRegistry
@@ -68,6 +71,7 @@ def local_wiring(settings: Settings) -> Wiring:
         evidence=EvidenceFiles(settings.evidence),
         models=ModelFiles(settings.models),
         loader=OnnxLoader(),
+        probe=ModelProcess(),
         compiler=OnnxCompiler(),
         experiments=MlflowExperiments(settings.tracking_uri, now=clock.now),
         registry=MlflowRegistry(settings.tracking_uri),

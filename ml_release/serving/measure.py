@@ -21,7 +21,7 @@ from ml_release.errors import MlReleaseError
 
 ROWS_FILE = "rows.json"
 REFUSED = 1
-_KILOBYTES = 1e3 if sys.platform != "darwin" else 1e6
+_STATM = Path("/proc/self/statm")
 
 
 def measure(folder: Path) -> dict[str, float]:
@@ -30,7 +30,7 @@ def measure(folder: Path) -> dict[str, float]:
 
     files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ROWS_FILE}
     values = _columns(json.loads((folder / ROWS_FILE).read_bytes()))
-    before = _peak_mb()
+    before = _resident_mb()
     start = perf_counter()
     model = OnnxLoader().load(files)
     rows = [{name: column[i : i + 1] for name, column in values.items()} for i in range(_n(values))]
@@ -48,7 +48,7 @@ def measure(folder: Path) -> dict[str, float]:
         "p50_ms": float(p50),
         "p95_ms": float(p95),
         "p99_ms": float(p99),
-        "memory_mb": _peak_mb() - before,
+        "memory_mb": _resident_mb() - before,
     }
 
 
@@ -65,8 +65,11 @@ def _n(values: dict[str, np.ndarray[Any, Any]]) -> int:
     return len(next(iter(values.values())))
 
 
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KILOBYTES / 1e6
+def _resident_mb() -> float:
+    if _STATM.exists():
+        return int(_STATM.read_text(encoding="ascii").split()[1]) * resource.getpagesize() / 1e6
+    # Elsewhere only the peak is known, in bytes on macOS; Linux would carry over its parent's.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
 def main(arguments: list[str]) -> int:

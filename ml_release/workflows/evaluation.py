@@ -1,4 +1,4 @@
-"""Evaluate a candidate on its holdout, beside champion and anchor, by the artefact that would serve.
+"""Evaluate a candidate on its holdout, beside champion and anchor, by the artefact to serve.
 
 Each model answers the holdout once. Everything is judged on those answers, and the verdict is
 recorded with the digests of all that was looked at.
@@ -136,7 +136,13 @@ def evaluate_candidate(
         robustness=robustness_evidence(line, judged.candidate, holdout),
         attribution=attribution_evidence(line, judged.candidate, judged.champion, holdout),
         servability=_servability(
-            line, candidate, judged.candidate, holdout, evidence=evidence, models=models, probe=probe
+            line,
+            candidate,
+            judged.candidate,
+            holdout,
+            evidence=evidence,
+            models=models,
+            probe=probe,
         ),
         coverage=judge_coverage(
             tuple(candidate.partitions), candidate.left_out, line.policies.quarantine
@@ -181,9 +187,7 @@ def _ask_all(
     deployments: Deployments,
     registry: ModelRegistry,
 ) -> Judged:
-    own = ask(
-        candidate.model_digest, holdout, version=0, line=line, models=models, loader=loader
-    )
+    own = ask(candidate.model_digest, holdout, version=0, line=line, models=models, loader=loader)
     champion = ask_champion(
         line,
         environment,
@@ -308,7 +312,7 @@ def _performance(
 
 
 def _metrics(found: EvaluationEvidence) -> dict[str, float]:
-    metrics = {}
+    metrics: dict[str, float] = {}
     for name, interval in found.quality.scores.items():
         metrics |= {name: interval.estimate, f"{name}_low": interval.low}
         metrics[f"{name}_high"] = interval.high

@@ -94,25 +94,31 @@ def ask(
     loader: ModelLoader,
 ) -> Answered:
     """Load a model by digest and ask it for every row."""
-    nothing = np.full(holdout.n, np.nan)
+    built = {feature.name: _meaning(feature) for feature in line.features}
     try:
         model = loader.load(models.read(model_digest))
     except (IntegrityError, NotFoundError) as error:
-        return Answered(
-            version=version, model_digest=model_digest, model=None, answers=nothing, problem=str(error)
-        )
-    built = {feature.name: _meaning(feature) for feature in line.features}
+        return _silent(version, model_digest, holdout, str(error))
     lacking = [f.name for f in model.plan.features if built.get(f.name) != _meaning(f)]
     if lacking:
         problem = f"it needs features that are no longer built as it learned them: {lacking}"
-        return Answered(
-            version=version, model_digest=model_digest, model=None, answers=nothing, problem=problem
-        )
+        return _silent(version, model_digest, holdout, problem)
     answers = model.predict(holdout.values)
     bad = int((~np.isfinite(answers)).sum())
     problem = f"{bad} of {holdout.n} answers are not finite" if bad else ""
     return Answered(
         version=version, model_digest=model_digest, model=model, answers=answers, problem=problem
+    )
+
+
+def _silent(version: int, model_digest: str, holdout: Holdout, problem: str) -> Answered:
+    """A model that cannot be asked."""
+    return Answered(
+        version=version,
+        model_digest=model_digest,
+        model=None,
+        answers=np.full(holdout.n, np.nan),
+        problem=problem,
     )
 
 
@@ -131,13 +137,7 @@ def ask_champion(
         line, environment, deployments=deployments, registry=registry
     )
     if problem:
-        return Answered(
-            version=0,
-            model_digest="unknown",
-            model=None,
-            answers=np.full(holdout.n, np.nan),
-            problem=problem,
-        )
+        return _silent(0, "unknown", holdout, problem)
     if declaration is None:
         return None
     variant = declaration.state.champion
@@ -187,13 +187,8 @@ def ask_anchor(
             return None
         wanted = min(standing)
     if wanted not in versions:
-        return Answered(
-            version=wanted,
-            model_digest="unknown",
-            model=None,
-            answers=np.full(holdout.n, np.nan),
-            problem=f"the declared anchor is not registered; known versions: {sorted(versions)}",
-        )
+        problem = f"the declared anchor is not registered; known versions: {sorted(versions)}"
+        return _silent(wanted, "unknown", holdout, problem)
     digest = versions[wanted].model_digest
     known = asked.get(digest)
     if known is not None:

@@ -102,17 +102,13 @@ def _importances(line: ReleaseLine, model: LoadedModel, sample: Holdout) -> dict
     return {
         name: primary.loss(
             before,
-            primary.value(
-                model.predict({**sample.values, name: sample.values[name][order]})
-            ),
+            primary.value(model.predict({**sample.values, name: sample.values[name][order]})),
         )
         for name in names
     }
 
 
-def _edges(
-    model: LoadedModel, sample: Holdout, *, is_probability: bool
-) -> tuple[EdgeAnswers, ...]:
+def _edges(model: LoadedModel, sample: Holdout, *, is_probability: bool) -> tuple[EdgeAnswers, ...]:
     found = []
     for case, values in edge_cases(sample.values):
         answers = model.predict(values)

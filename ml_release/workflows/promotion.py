@@ -97,6 +97,7 @@ def promote(
         evidence=evidence,
         models=models,
         registry=registry,
+        now=clock.now(),
     )
     require_evidence(
         found.verdict,

@@ -1,10 +1,11 @@
-"""Scores of the holdout: the candidate's own, and against champion and anchor, whole and by slice."""
+"""Scores of the holdout: the candidate's own, and against champion and anchor, also by slice."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -119,7 +120,7 @@ def fairness_evidence(line: ReleaseLine, judged: Judged) -> tuple[GroupMeasure, 
     evaluation = line.policies.evaluation
     decisions = (answers >= evaluation.quality.threshold).astype(np.float64)
     target = judged.holdout.target
-    favourable = 1 if line.favourable else 0
+    favourable: Literal[0, 1] = 1 if line.favourable else 0
     found = []
     for column in line.sensitive:
         slicing = slicing_of(line, column, judged.holdout, maximum=len(judged.holdout.target))
@@ -196,7 +197,7 @@ def _quarters(column: str, values: np.ndarray[tuple[int], np.dtype[np.float64]])
     edges = np.unique(np.quantile(known, np.linspace(0, 1, _BINS + 1))) if len(known) else known
     inner = edges[1:-1]
     ends = ["below", *(f"{edge:.4g}" for edge in inner), "above"]
-    names = tuple(f"{low} to {high}" for low, high in zip(ends, ends[1:], strict=False))
+    names = tuple(f"{low} to {high}" for low, high in pairwise(ends))
     codes = np.searchsorted(inner, values, side="right").astype(np.intp)
     return Slicing(column=column, codes=np.where(np.isfinite(values), codes, MISSING), names=names)
 

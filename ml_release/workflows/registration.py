@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from ml_release.workflows.release_gate import Releasable, require_releasable
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from ml_release.domain.identity import ModelVersion
     from ml_release.ports import EvidenceStore, ModelRegistry, ModelStore
     from ml_release.spec.release_line import ReleaseLine
@@ -21,6 +23,7 @@ def register_version(
     evidence: EvidenceStore,
     models: ModelStore,
     registry: ModelRegistry,
+    now: datetime,
 ) -> tuple[ModelVersion, Releasable]:
     """Register the newest candidate, or the one named; the same candidate again is one version.
 
@@ -36,6 +39,7 @@ def register_version(
         evidence=evidence,
         models=models,
         registry=registry,
+        now=now,
     )
     candidate = found.candidate
     version = registry.register(
@@ -47,6 +51,7 @@ def register_version(
             "policy_digest": found.policy_digest,
             "data_digest": candidate.data_digest,
             "feature_version": candidate.feature_version,
+            **({"waived": "\n".join(w.sentence() for w in found.waived)} if found.waived else {}),
         },
     )
     registry.point_alias(line.name, CANDIDATE_ALIAS, version.number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ml_release.domain.evaluation_gates import JUDGE
 from ml_release.domain.identity import check_digest, digest_of_json
 from ml_release.domain.quarantine import judge_coverage
 from ml_release.domain.verdict import (
@@ -14,12 +15,16 @@ from ml_release.domain.verdict import (
     require_pass,
     verdict_from_json,
 )
+from ml_release.domain.waivers import Waived, require_pass_or_waivers
 from ml_release.errors import RefusedError
 from ml_release.workflows.evaluation import EVALUATION_VERDICT, VERDICT_TAG
 from ml_release.workflows.snapshots import require_fit_snapshot
 from ml_release.workflows.training import CANDIDATE_TAG, find_candidate
+from ml_release.workflows.waiving import recorded_waivers
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from ml_release.domain.provenance import CandidateRecord
     from ml_release.ports import EvidenceStore, ModelRegistry, ModelStore
     from ml_release.spec.release_line import ReleaseLine
@@ -27,10 +32,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Releasable:
-    """A candidate whose recorded evidence lets it go on."""
+    """A candidate whose recorded evidence lets it go on.
+
+    ``waived`` are findings that do not pass and were let go on somebody's word; with any of them
+    the verdict is no pass, and has to be shown so.
+    """
 
     candidate: CandidateRecord
     verdict: Verdict
+    waived: tuple[Waived, ...] = ()
 
     @property
     def policy_digest(self) -> str:
@@ -46,6 +56,7 @@ def require_releasable(
     evidence: EvidenceStore,
     models: ModelStore,
     registry: ModelRegistry,
+    now: datetime,
 ) -> Releasable:
     """Read all evidence on a candidate again, the newest one for None.
 
@@ -56,7 +67,7 @@ def require_releasable(
     ------
     RefusedError
         If the evaluation or a snapshot has no passing verdict under the present policy and on this
-        very data, if more of its window was set aside than the present policy allows, or if the
+        very data (findings of the evaluation that are waived ``now`` aside), if more of its window was set aside than the present policy allows, or if the
         experiment run does not carry the same candidate and verdict.
     IntegrityError
         If a record or a file of the artefact was changed.
@@ -66,17 +77,31 @@ def require_releasable(
     candidate = find_candidate(line, model_digest, evidence=evidence)
     content = evidence.find(line.name, EVALUATION_VERDICT, candidate.model_digest)
     subject = f"{line.name} candidate {candidate.model_digest[:19]}"
-    verdict = require_pass(
-        None if content is None else verdict_from_json(content), act=act, subject=subject
-    )
+    if content is None:
+        require_pass(None, act=act, subject=subject)
+    verdict = verdict_from_json(content or b"")
     check_digest(
         f"verdict on {subject}", expected=candidate.model_digest, found=verdict.subject_digest
     )
+    waived = require_pass_or_waivers(
+        verdict,
+        recorded_waivers(line, candidate.model_digest, evidence=evidence),
+        act=act,
+        subject=subject,
+        now=now,
+    )
+    if verdict.judge != JUDGE:
+        message = (
+            f"{act} of {subject} refused: it was judged by {verdict.judge}, the rules are now those"
+            f" of {JUDGE}. Evaluate again."
+        )
+        raise RefusedError(message)
     require_evidence(
         verdict,
         act=f"{act} of {subject}",
         data_digest=candidate.data_digest,
         feature_version=candidate.feature_version,
+        candidate_digest=candidate.digest,
         policy_digest=digest_of_json(line.policies.evaluation.model_dump(mode="json")),
     )
     coverage = judge_coverage(
@@ -101,4 +126,4 @@ def require_releasable(
                 f" One of them was changed; {again} again."
             )
             raise RefusedError(message)
-    return Releasable(candidate=candidate, verdict=verdict)
+    return Releasable(candidate=candidate, verdict=verdict, waived=waived)

@@ -40,6 +40,7 @@ def wiring_of(house: House) -> Wiring:
         evidence=house.evidence,
         models=house.models,
         loader=house.loader,
+        probe=house.probe,
         compiler=house.compiler,
         experiments=house.experiments,
         registry=house.registry,

@@ -77,6 +77,7 @@ def evaluate(house: House, model_digest: str | None = None) -> Evaluated:
         evidence=house.evidence,
         models=house.models,
         loader=house.loader,
+        probe=house.probe,
         deployments=house.deployments,
         registry=house.registry,
         experiments=house.experiments,
@@ -91,6 +92,7 @@ def register(house: House, model_digest: str | None = None) -> ModelVersion:
         evidence=house.evidence,
         models=house.models,
         registry=house.registry,
+        now=house.clock.now(),
     )
     return version
 
@@ -103,6 +105,7 @@ def gate(house: House, model_digest: str | None = None) -> Releasable:
         evidence=house.evidence,
         models=house.models,
         registry=house.registry,
+        now=house.clock.now(),
     )
 
 

@@ -37,6 +37,7 @@ LINE = ReleaseLine(
     label_delay=timedelta(days=1),
     favourable=0,
     slices=("carrier", "origin"),
+    sensitive=("origin",),
     features=FEATURES,
     build_estimator=build_estimator,
     parameters=PARAMETERS,

@@ -1,0 +1,59 @@
+"""The job ``<line>_waive``: a named person lets a finding go, with a form in the UI."""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from ml_release.orchestration.rendering import reported, waived_table
+from ml_release.orchestration.wiring import Wiring
+from ml_release.spec.release_line import ReleaseLine
+from ml_release.workflows.waiving import WaiverRequest, waive
+
+
+class WaiverForm(dg.Config):
+    """Which finding of which candidate is let go, by whom, why, and for how many days.
+
+    ``subject`` empty means all findings of the rule, ``candidate`` empty the newest one.
+    """
+
+    rule: str
+    subject: str | None = None
+    candidate: str | None = None
+    by: str
+    reason: str
+    days: float
+
+
+def waiver_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
+    """The job ``<line>_waive``."""
+
+    @dg.op(name=f"{line.name}_waive_finding", description="Record a waiver; nothing is released.")
+    def waive_finding(context: dg.OpExecutionContext, config: WaiverForm) -> None:
+        with reported():
+            found = waive(
+                line,
+                WaiverRequest(
+                    rule=config.rule,
+                    subject=config.subject,
+                    by=config.by,
+                    reason=config.reason,
+                    lasts=timedelta(days=config.days),
+                ),
+                model_digest=config.candidate,
+                evidence=wiring.evidence,
+                clock=wiring.clock,
+            )
+        for one in found:
+            context.log.warning("%s", one.sentence())
+        context.add_output_metadata({"waived": waived_table(found)})
+
+    @dg.job(
+        name=f"{line.name}_waive",
+        description="Let a finding of a candidate go for a time; it never becomes a pass.",
+        tags={"ml_release/line": line.name},
+        executor_def=dg.in_process_executor,
+    )
+    def waive_job() -> None:
+        waive_finding()
+
+    return waive_job
