@@ -99,6 +99,7 @@ def fairness_interval(
     *,
     confidence: float,
     minimum_n: int,
+    units: int | None = None,
 ) -> Interval:
     """A fairness measure with its interval.
 
@@ -111,13 +112,16 @@ def fairness_interval(
         `drawn_counts_by_unit` where rows of a day are not independent.
     minimum_n
         As `fairness.fairness_measure`: the same groups are compared.
+    units
+        Days that were drawn, to be told with the interval; without it rows were. With fewer than
+        about 20 days it is too narrow.
 
     Returns
     -------
     Interval
         ``estimate`` is the measure. The low end of a difference is 0 where no two groups can be
         told apart. The ends are NaN where the measure is, or where a pair of groups shows no
-        spread. ``n`` and ``units`` count the rows of the groups compared.
+        spread. ``n`` counts the rows of the groups compared.
 
     Raises
     ------
@@ -152,7 +156,7 @@ def fairness_interval(
         high=high,
         confidence=confidence,
         n=measure.n,
-        units=measure.n,
+        units=measure.n if units is None else units,
     )
 
 
