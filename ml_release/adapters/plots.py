@@ -103,11 +103,21 @@ class Plots:
         figure, axes = _figure(6.4, 1.2 + 0.24 * len(rows))
         for position, row in enumerate(rows):
             interval, alpha = row.interval, 1.0 if row.judged else 0.3
-            ends = [interval.low, interval.high]
-            axes.plot(ends, [position] * 2, color=_COLOURS[0], linewidth=2, alpha=alpha)
+            axes.plot(
+                [interval.low, interval.high],
+                [position] * 2,
+                color=_COLOURS[0],
+                linewidth=2,
+                alpha=alpha,
+            )
             axes.plot(interval.estimate, position, "o", color=_COLOURS[0], ms=5, alpha=alpha)
         names = [f"{r.column} {'missing' if r.value is None else r.value} ({r.n})" for r in rows]
         axes.set_yticks(range(len(rows)), names)
+        # A slice of a few rows has an interval from anything to anything.
+        ends = [end for r in rows if r.judged for end in (r.interval.low, r.interval.high)]
+        if ends and np.isfinite(ends).all():
+            room = 0.1 * (max(ends) - min(ends))
+            axes.set_xlim(min(ends) - room, max(ends) + room)
         score = rows[0].score.replace("_", " ") if rows else ""
         axes.set_xlabel(f"{score}; all intervals together hold with {table.confidence * 100:g} %")
         axes.set_title("Slices (rows); pale ones have too few rows to be judged", loc="left")

@@ -10,8 +10,8 @@ from ml_release.orchestration.rendering import (
     check_results,
     check_specs,
     left_out_table,
-    waived_table,
     reported,
+    waived_table,
 )
 from ml_release.orchestration.resources import TRACKING
 from ml_release.orchestration.wiring import Wiring
