@@ -51,8 +51,8 @@ def auc_difference_by_groups(
     -------
     Interval
         ``estimate`` is NaN with only one class or a value that is not known; the ends also with
-        fewer than two groups. Scores that are the same row by row differ by exactly 0, an interval
-        without width; any other difference without spread has ends of NaN.
+        fewer than two groups. Scores that put the rows in the same order differ by exactly 0, an
+        interval without width; any other difference without spread has ends of NaN.
 
     Raises
     ------
@@ -80,13 +80,19 @@ def _over_groups(
         estimate = parts[0][0] - (parts[1][0] if len(parts) > 1 else 0.0)
         rows = parts[0][1] - (parts[1][1] if len(parts) > 1 else 0.0)
         sums = np.bincount(codes, weights=rows, minlength=units)
-        if len(scores) > 1 and np.array_equal(scores[0], scores[1]):
+        if len(scores) > 1 and _same_order(*scores):
             low = high = 0.0
         elif units > 1 and np.ptp(sums) > NO_SPREAD:
             spread = float(np.sqrt(units / (units - 1) * np.sum(sums**2)))
             reach = float(stdtrit(units - 1, 0.5 + confidence / 2)) * spread
             low, high = estimate - reach, estimate + reach
     return Interval(estimate=estimate, low=low, high=high, confidence=confidence, n=n, units=units)
+
+
+def _same_order(first: Floats, second: Floats) -> bool:
+    from scipy.stats import rankdata
+
+    return bool(np.array_equal(rankdata(first), rankdata(second)))
 
 
 def _contributions(

@@ -6,7 +6,7 @@ a feature that lost its meaning shows here before it shows in a score.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,7 +36,8 @@ class AttributionPolicy(BaseModel):
     rank_correlation_floor
         Least Spearman correlation with the champion's importances.
     core_features
-        Features that have to be among the ``core_top`` most important ones.
+        Features that have to be among the ``core_top`` most important ones, and to matter at all.
+        One that is tied with others takes the last of their places.
     single_share_limit
         Largest share of one feature in the sum of all positive importances; 1 judges nothing.
     sample_rows
@@ -57,9 +58,17 @@ class AttributionPolicy(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttributionEvidence:
-    """Importances on the same rows; None where there is no champion or it could not answer.
+    """Importances on the same rows.
 
-    ``problem`` says why there are none of the candidate.
+    Attributes
+    ----------
+    n
+        Rows that were permuted.
+    candidate, champion
+        Feature to importance, in the unit of the primary score; None where there is no champion, or
+        with a ``champion_problem`` where it could not answer.
+    problem
+        Why there are none of the candidate; empty if there are.
     """
 
     n: int
@@ -94,37 +103,53 @@ def _against_champion(evidence: AttributionEvidence, policy: AttributionPolicy) 
         detail = evidence.champion_problem or "no version is declared yet"
         outcome = Outcome.INCONCLUSIVE if evidence.champion_problem else Outcome.PASS
         return Finding(rule=RULE, subject="against the champion", outcome=outcome, detail=detail)
+    stability = rank_stability(evidence.champion, evidence.candidate, k=policy.core_top)
+    words = []
+    if not isfinite(stability.correlation):
+        words.append(
+            f"{stability.n} features of both models cannot be ranked: it takes {MINIMUM_NAMES},"
+            " importances that are known, and not all alike"
+        )
+    # The correlation is blind to what only one of them has.
+    for role, names in (("champion", stability.only_first), ("candidate", stability.only_second)):
+        if names:
+            words.append(f"only the {role} has {', '.join(names)}")
     return compare(
         rule=RULE,
         subject="against the champion",
-        observed=rank_stability(
-            evidence.champion, evidence.candidate, k=policy.core_top
-        ).correlation,
+        observed=stability.correlation,
         limit=policy.rank_correlation_floor,
         bound="at least",
         unit="rank correlation of importances",
-        n=len(evidence.candidate),
+        n=stability.n,
         minimum_n=MINIMUM_NAMES,
+        detail="; ".join(words),
     )
 
 
 def _core(evidence: AttributionEvidence, policy: AttributionPolicy) -> tuple[Finding, ...]:
-    order = sorted(evidence.candidate, key=lambda name: -evidence.candidate[name])
     found = []
     for name in policy.core_features:
-        place = order.index(name) + 1 if name in evidence.candidate else None
-        found.append(
-            compare(
-                rule=RULE,
-                subject=f"core feature {name}",
-                observed=place,
-                limit=policy.core_top,
-                bound="at most",
-                unit="place by importance",
-                n=evidence.n,
-                detail="" if place else "the model does not have it",
-            )
+        importance = evidence.candidate.get(name)
+        place = None
+        if importance is not None:
+            place = sum(other >= importance for other in evidence.candidate.values())
+        finding = compare(
+            rule=RULE,
+            subject=f"core feature {name}",
+            observed=place,
+            limit=policy.core_top,
+            bound="at most",
+            unit="place by importance",
+            n=evidence.n,
+            detail="the model does not have it"
+            if importance is None
+            else f"permuting it costs {importance:.4g} of the score",
         )
+        # Among few features, or where none matters, a place alone says nothing.
+        if importance is not None and importance <= 0 and finding.outcome is Outcome.PASS:
+            finding = replace(finding, outcome=Outcome.FAIL)
+        found.append(finding)
     return tuple(found)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -63,25 +64,42 @@ def judge_fairness(
     """Hold each measure's estimate against its limit, the interval beside it.
 
     The estimate and not an end of the interval: a gap that is there on the rows is a gap that
-    these people had, whether or not more rows would have shown less of it.
+    these people had, whether or not more rows would have shown less of it. Every column is held
+    against every limit; a measure that was not taken is inconclusive, one without a limit is left
+    out.
     """
     if not measures:
         detail = "the line declares no sensitive column, or no group could be counted"
         return (Finding(rule=RULE, subject="groups", outcome=Outcome.INCONCLUSIVE, detail=detail),)
-    return tuple(_judge(found, policy.limits[found.measure.name]) for found in measures)
+    taken = {(found.column, found.measure.name): found for found in measures}
+    return tuple(
+        _judge(column, name, taken.get((column, name)), limit)
+        for column in dict.fromkeys(found.column for found in measures)
+        for name, limit in policy.limits.items()
+    )
 
 
-def _judge(found: GroupMeasure, limit: float) -> Finding:
+def _judge(column: str, name: str, found: GroupMeasure | None, limit: float) -> Finding:
+    is_ratio = MEASURES[name][0] == "ratio"
+    subject = f"{column}: {name.replace('_', ' ')}"
+    if found is None:
+        detail = "it was not measured"
+        return Finding(rule=RULE, subject=subject, outcome=Outcome.INCONCLUSIVE, detail=detail)
     measure = found.measure
-    is_ratio = MEASURES[measure.name][0] == "ratio"
-    words = [f"interval {found.interval.low:.3g} to {found.interval.high:.3g}"]
+    words = []
+    if not isfinite(measure.value):
+        words.append(f"it is not known, groups compared: {_names(measure.compared) or 'none'}")
+    if isfinite(found.interval.low) and isfinite(found.interval.high):
+        words.append(f"interval {found.interval.low:.3g} to {found.interval.high:.3g}")
+    else:
+        words.append("its interval is not known")
     if measure.least and measure.greatest:
         words.append(f"from {_names(measure.least)} to {_names(measure.greatest)}")
     if measure.left_out:
         words.append(f"too few rows to judge: {_names(measure.left_out)}")
     return compare(
         rule=RULE,
-        subject=f"{found.column}: {measure.name.replace('_', ' ')}",
+        subject=subject,
         observed=measure.value,
         limit=limit,
         bound="at least" if is_ratio else "at most",

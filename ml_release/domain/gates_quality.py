@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -43,7 +44,9 @@ class QualityPolicy(BaseModel):
         The score that champion and anchor are compared in, and that importances and noise are
         measured by. A name in ``_score`` grows with quality, ``_loss`` and ``_error`` shrink.
     floors, ceilings
-        Score or loss to limit. It is the worse end of the interval that has to keep it.
+        Score or loss to limit, of the same kind of model as ``primary``. It is the worse end of the
+        interval that has to keep it. A floor lies between 0 and 1, a ceiling above 0, so that none
+        is kept by every model.
     calibration_error_limit
         Expected calibration error, a probability; None, as for a regression, judges none.
     champion_margin
@@ -65,8 +68,8 @@ class QualityPolicy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     primary: str = "auc_score"
-    floors: Mapping[str, float] = Field(default_factory=dict)
-    ceilings: Mapping[str, float] = Field(default_factory=dict)
+    floors: Mapping[str, Annotated[float, Field(gt=0, lt=1)]] = Field(default_factory=dict)
+    ceilings: Mapping[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     calibration_error_limit: Annotated[float, Field(gt=0, le=1)] | None = None
     champion_margin: Annotated[float, Field(ge=0)]
     anchor_margin: Annotated[float, Field(ge=0)] | None = None
@@ -77,7 +80,7 @@ class QualityPolicy(BaseModel):
     cost_false_negative: Annotated[float, Field(ge=0)] | None = None
 
     @model_validator(mode="after")
-    def _names_are_known(self) -> Self:
+    def _makes_sense(self) -> Self:
         problems = [
             f"{field}: expected names of {list(known)}, found {sorted(set(found) - set(known))}"
             for field, found, known in (
@@ -89,6 +92,20 @@ class QualityPolicy(BaseModel):
         ]
         if not (self.floors or self.ceilings):
             problems.append("floors, ceilings: expected a limit on the model itself, found none")
+        others = (*SCORES, *LOSSES) if self.primary in ERRORS else ERRORS
+        foreign = sorted({*self.floors, *self.ceilings} & set(others))
+        if foreign:
+            problems.append(
+                f"floors, ceilings: expected scores of a model with the primary {self.primary!r},"
+                f" found {foreign}"
+            )
+        if self.primary in ERRORS and self.calibration_error_limit is not None:
+            problems.append(
+                "calibration_error_limit: expected none for a regression, found"
+                f" {self.calibration_error_limit:g}"
+            )
+        if self.anchor_version is not None and self.anchor_margin is None:
+            problems.append("anchor_version: expected an anchor_margin with it, found none")
         if (self.cost_false_positive is None) != (self.cost_false_negative is None):
             problems.append("costs: expected both or neither, found one")
         if problems:
@@ -147,7 +164,11 @@ class QualityEvidence:
 def judge_quality(
     evidence: QualityEvidence, policy: QualityPolicy, *, minimum_rows: int, confidence: float
 ) -> tuple[Finding, ...]:
-    """Hold scores, calibration and comparisons against the policy."""
+    """Hold scores, calibration and comparisons against the policy.
+
+    An interval of another confidence, without ends, or of fewer than ``minimum_rows`` rows is
+    inconclusive, the candidate's own as well as that of a comparison.
+    """
     found = [
         _limit(
             rule,
@@ -177,7 +198,15 @@ def judge_quality(
     if policy.anchor_margin is not None:
         compared.append((ANCHOR, "anchor", evidence.anchor, policy.anchor_margin))
     found += [
-        _against(rule, role, other, policy, margin=margin, confidence=confidence)
+        _against(
+            rule,
+            role,
+            other,
+            policy,
+            margin=margin,
+            minimum_rows=minimum_rows,
+            confidence=confidence,
+        )
         for rule, role, other, margin in compared
     ]
     return tuple(found)
@@ -194,9 +223,11 @@ def _limit(
 ) -> Finding:
     floor = rule == FLOOR
     end = None
-    # An interval of another confidence answers another question.
+    words = [_doubt(interval, minimum_rows=minimum_rows, confidence=confidence)]
     if interval is not None and interval.confidence == confidence:
         end = interval.low if floor else interval.high
+    if interval is not None and isfinite(interval.estimate):
+        words.append(f"{interval.estimate:.4f} over {interval.units} independent units")
     side = "lower" if floor else "upper"
     return compare(
         rule=rule,
@@ -207,10 +238,22 @@ def _limit(
         unit=f"{name}, {side} end of the {confidence * 100:g}% interval",
         n=None if interval is None else interval.n,
         minimum_n=minimum_rows,
-        detail=""
-        if interval is None
-        else f"{interval.estimate:.4f} over {interval.units} independent units",
+        detail="; ".join(word for word in words if word),
     )
+
+
+def _doubt(interval: Interval | None, *, minimum_rows: int, confidence: float) -> str:
+    """Why an interval cannot be held against a limit; empty if it can."""
+    if interval is None:
+        return "it was not measured"
+    if interval.confidence != confidence:
+        # An interval of another confidence answers another question.
+        return f"expected an interval of confidence {confidence:g}, found {interval.confidence:g}"
+    if interval.n < minimum_rows:
+        return f"expected at least {minimum_rows} rows, found {interval.n}"
+    if not (isfinite(interval.low) and isfinite(interval.high)):
+        return "the rows cannot tell: the interval has no ends"
+    return ""
 
 
 def _against(
@@ -220,33 +263,45 @@ def _against(
     policy: QualityPolicy,
     *,
     margin: float,
+    minimum_rows: int,
     confidence: float,
 ) -> Finding:
     sign = 1.0 if policy.greater_is_better else -1.0
+    unit = f"{policy.primary} gained, lower end of the {confidence * 100:g}% interval"
+    limit = 0.0 - margin  # -0.0 would be shown with its sign
     if other is None:
         return Finding(
             rule=rule,
             subject=f"no {role}",
             outcome=Outcome.PASS,
-            limit=-margin,
+            limit=limit,
             bound="at least",
-            unit=policy.primary,
+            unit=unit,
             detail="there is none yet; for the first version the limits on itself decide",
         )
     subject = f"{role} version {other.version}"
     difference = other.difference
-    if difference is None or difference.confidence != confidence:
-        detail = other.problem or "the interval is of another confidence than the policy's"
-        return Finding(rule=rule, subject=subject, outcome=Outcome.INCONCLUSIVE, detail=detail)
+    doubt = _doubt(difference, minimum_rows=minimum_rows, confidence=confidence)
+    if difference is None or doubt:
+        return Finding(
+            rule=rule,
+            subject=subject,
+            outcome=Outcome.INCONCLUSIVE,
+            limit=limit,
+            bound="at least",
+            unit=unit,
+            n=None if difference is None else difference.n,
+            detail=other.problem if difference is None and other.problem else doubt,
+        )
     relation = relation_of(difference, margin=margin, greater_is_better=policy.greater_is_better)
     end = difference.low if policy.greater_is_better else -difference.high
     finding = compare(
         rule=rule,
         subject=subject,
         observed=end,
-        limit=-margin,
+        limit=limit,
         bound="at least",
-        unit=f"{policy.primary} gained, lower end of the {confidence * 100:g}% interval",
+        unit=unit,
         n=difference.n,
         detail=_detail(difference, relation, other.decisions, sign),
     )
@@ -265,9 +320,11 @@ def _detail(
         f"{relation.value.replace('_', '-')}: gains {sign * difference.estimate:+.4f}"
         f" over {difference.units} independent units"
     ]
-    if decisions is not None and decisions.n:
+    if decisions is not None and isfinite(decisions.p_value):
         words.append(
             f"decides {decisions.challenger_only} rows rightly that the other gets wrong,"
             f" {decisions.champion_only} the other way round (McNemar p = {decisions.p_value:.3g})"
         )
+    elif decisions is not None and decisions.n:
+        words.append("both decide every row alike")
     return "; ".join(words)

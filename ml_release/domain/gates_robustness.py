@@ -82,7 +82,10 @@ class RobustnessEvidence:
     mean_shift
         Mean absolute move of the answers under noise; None if it could not be measured.
     score_loss
-        Primary score without noise minus that with it, greater is worse.
+        How much worse the primary score is with noise than without, in its unit; below 0 it is
+        better.
+    problem
+        Why nothing was measured; empty if it was.
     """
 
     n: int
@@ -94,6 +97,9 @@ class RobustnessEvidence:
 
 def noisy(values: Columns, *, share: float, seed: int) -> dict[str, npt.NDArray[np.generic]]:
     """Every number with a normal error of ``share`` of its interquartile range; words stay.
+
+    A missing number stays missing. The same seed gives the same errors, in whatever order the
+    features come.
 
     >>> noisy({"word": np.array(["a"], dtype=object)}, share=0.1, seed=1)["word"]
     array(['a'], dtype=object)
@@ -113,7 +119,11 @@ def noisy(values: Columns, *, share: float, seed: int) -> dict[str, npt.NDArray[
 
 
 def edge_cases(values: Columns) -> Iterator[tuple[str, dict[str, npt.NDArray[np.generic]]]]:
-    """One feature at a time missing, at its ends, far beyond them; or a word never seen."""
+    """One feature at a time missing, at its ends, far beyond them; or a word never seen.
+
+    Each case is its name and all features of all rows, the others as they are; the last one has
+    every feature missing.
+    """
     for name, column in values.items():
         edges: Mapping[str, object]
         if column.dtype == object:
@@ -130,7 +140,9 @@ def edge_cases(values: Columns) -> Iterator[tuple[str, dict[str, npt.NDArray[np.
     yield (
         "everything missing",
         {
-            name: np.full(len(column), None if column.dtype == object else np.nan, column.dtype)
+            name: np.full(len(column), None, np.object_)
+            if column.dtype == object
+            else np.full(len(column), np.nan)
             for name, column in values.items()
         },
     )
@@ -145,7 +157,12 @@ def judge_robustness(evidence: RobustnessEvidence, policy: RobustnessPolicy) -> 
             ),
         )
     noise = f"noise of {policy.noise_share:g} of each number's quartile range"
+    # Of no answers all are finite: a case nobody was asked about must not count as kept.
+    unasked = [edge.case for edge in evidence.edges if not edge.n]
     broken = [edge.case for edge in evidence.edges if not (edge.finite and edge.within)]
+    words = [f"first: {', '.join(broken[:3])}"] if broken else []
+    if unasked or not evidence.edges:
+        words.append(f"not asked: {', '.join(unasked[:3]) or 'any case'}")
     return (
         compare(
             rule=RULE,
@@ -168,11 +185,11 @@ def judge_robustness(evidence: RobustnessEvidence, policy: RobustnessPolicy) -> 
         compare(
             rule=RULE,
             subject="edge values",
-            observed=float(len(broken)) if evidence.edges else None,
+            observed=float(len(broken)) if evidence.edges and not unasked else None,
             limit=0,
             bound="at most",
             unit="cases without a sound answer",
             n=len(evidence.edges),
-            detail=f"first: {', '.join(broken[:3])}" if broken else "",
+            detail="; ".join(words),
         ),
     )

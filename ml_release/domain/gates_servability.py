@@ -71,7 +71,8 @@ class ServabilityEvidence:
     repeats
         Whether the same rows asked again gave the same answers, bit by bit.
     measured
-        None with a ``problem`` if the artefact could not be loaded or did not answer.
+        None with a ``problem`` if the artefact could not be loaded or did not answer, which fails;
+        None without one if it was not asked, which is inconclusive.
     """
 
     rows: int
@@ -87,8 +88,10 @@ def judge_servability(
     """Hold the artefact against the policy."""
     measured = evidence.measured
     if evidence.problem or measured is None:
+        outcome = Outcome.FAIL if evidence.problem else Outcome.INCONCLUSIVE
         detail = evidence.problem or "nothing was measured"
-        return (Finding(rule=RULE, subject="artefact", outcome=Outcome.FAIL, detail=detail),)
+        return (Finding(rule=RULE, subject="artefact", outcome=outcome, detail=detail),)
+    repeats = Outcome.PASS if evidence.repeats else Outcome.FAIL
     limits = (
         ("latency of one row", measured.p50_ms, policy.latency_limit_ms, "ms, median"),
         ("slowest rows", measured.p99_ms, policy.latency_p99_limit_ms, "ms, 99th percentile"),
@@ -108,8 +111,9 @@ def judge_servability(
         Finding(
             rule=RULE,
             subject="answers the same twice",
-            outcome=Outcome.PASS if evidence.repeats else Outcome.FAIL,
+            outcome=repeats if evidence.rows else Outcome.INCONCLUSIVE,
             n=evidence.rows,
+            detail="" if evidence.rows else "there was no row to ask twice",
         ),
         *(
             compare(

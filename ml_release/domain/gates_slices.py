@@ -24,6 +24,8 @@ DESCRIPTIONS = {
 }
 """The rules of this judge: claims, each a check of the asset, with what they say."""
 
+_NAMED = 10
+
 
 class SlicePolicy(BaseModel):
     """What each slice has to reach, in the primary score.
@@ -113,7 +115,8 @@ def _judge(
         )
         return (Finding(rule=rule, subject="slices", outcome=Outcome.INCONCLUSIVE, detail=detail),)
     left = [_name(row) for row in table.rows if not row.judged]
-    note = f"not judged for want of rows: {', '.join(left[:10])}" if left else ""
+    more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+    note = f"not judged for want of rows: {', '.join(left[:_NAMED])}{more}" if left else ""
     return tuple(
         compare(
             rule=rule,

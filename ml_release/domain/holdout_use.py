@@ -63,13 +63,18 @@ def holdout_use_from_json(content: bytes) -> HoldoutUse:
 
 
 def judge_holdout_use(use: HoldoutUse, policy: HoldoutPolicy) -> Finding:
-    """Hold the number of candidates against the limit."""
+    """Hold the number of candidates, the one being judged included, against the limit."""
+    used = len(use.candidates)
+    # The one that is judged counts: a use by nobody was not recorded.
+    detail = "" if used else "no candidate was counted, not even this one"
+    if used > policy.uses_limit:
+        detail = "hold out newer days"
     return compare(
         rule=RULE,
         subject=f"holdout {use.holdout[:19]}",
-        observed=float(len(use.candidates)),
+        observed=float(used) if used else None,
         limit=policy.uses_limit,
         bound="at most",
         unit="candidates judged on it",
-        detail="" if len(use.candidates) <= policy.uses_limit else "hold out newer days",
+        detail=detail,
     )

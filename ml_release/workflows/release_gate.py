@@ -67,7 +67,8 @@ def require_releasable(
     ------
     RefusedError
         If the evaluation or a snapshot has no passing verdict under the present policy and on this
-        very data (findings of the evaluation that are waived ``now`` aside), if more of its window was set aside than the present policy allows, or if the
+        very data (findings of the evaluation that are waived ``now`` aside), if it was judged by
+        other rules, if more of its window was set aside than the present policy allows, or if the
         experiment run does not carry the same candidate and verdict.
     IntegrityError
         If a record or a file of the artefact was changed.

@@ -102,7 +102,7 @@ def test_a_candidate_trained_on_shuffled_labels_is_not_registered(
     assert not result.success
     assert "registered_version" not in materialized(result)
     message = failed_checks(result)["score_is_above_floor"]
-    assert "limit at least 0.6 AUC" in message
+    assert "limit at least 0.6 auc_score" in message
     assert house.registry.versions("small_line") == ()
 
 

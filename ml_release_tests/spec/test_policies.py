@@ -13,10 +13,8 @@ from ml_release.spec.policies import policies_from_yaml
 GOOD: dict[str, Any] = {
     "data_gates": {"minimum_rows": 10, "maximum_rows": 20},
     "evaluation": {
-        "auc_floor_score": 0.65,
-        "calibration_error_limit": 0.06,
-        "champion_margin": 0.01,
         "holdout_days": 7,
+        "quality": {"floors": {"auc_score": 0.65}, "champion_margin": 0.01},
     },
     "drift": {"muted": ["temp"]},
     "retraining": {},
@@ -53,17 +51,25 @@ def test_all_problems_are_reported_together_with_place_and_value() -> None:
     """An author mends the file once."""
     text = text_of(
         data_gates={"minimum_rows": 0, "maximum_rows": 20},
-        evaluation={**GOOD["evaluation"], "auc_flour": 0.6, "champion_margin": 0.9},
+        evaluation={
+            **GOOD["evaluation"],
+            "auc_flour": 0.6,
+            "quality": {"floors": {"auc_score": 0.65}, "champion_margin": -0.9},
+        },
         canary={"alpha": 0.01},
     )
     with pytest.raises(DeclarationError) as refused:
         policies_from_yaml(text, subject="lines/x/policy.yaml")
     message = str(refused.value)
     assert message.startswith("lines/x/policy.yaml: the policy is not valid.\n")
-    for place in ("data_gates.minimum_rows", "evaluation.auc_flour", "evaluation.champion_margin"):
+    for place in (
+        "data_gates.minimum_rows",
+        "evaluation.auc_flour",
+        "evaluation.quality.champion_margin",
+    ):
         assert f"  - {place}: " in message
     assert "  - canary: " in message
-    assert "found 0.9" in message
+    assert "found -0.9" in message
 
 
 @pytest.mark.parametrize("section", list(GOOD))
@@ -94,8 +100,8 @@ def test_values_of_another_type_are_refused(retraining: object) -> None:
 @pytest.mark.parametrize("spelling", [".nan", ".inf"])
 def test_a_limit_that_is_no_number_is_refused(spelling: str) -> None:
     """It would compare as false with everything, or with nothing."""
-    text = text_of().replace("auc_floor_score: 0.65", f"auc_floor_score: {spelling}")
-    with pytest.raises(DeclarationError, match=r"evaluation\.auc_floor_score"):
+    text = text_of().replace("auc_score: 0.65", f"auc_score: {spelling}")
+    with pytest.raises(DeclarationError, match=r"evaluation\.quality\.floors\.auc_score"):
         policies_from_yaml(text, subject="policy.yaml")
 
 

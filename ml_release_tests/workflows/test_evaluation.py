@@ -9,6 +9,7 @@ import pytest
 
 from ml_release.adapters.in_memory import InMemoryRun
 from ml_release.domain.features import Category, History
+from ml_release.domain.gates_quality import QualityPolicy
 from ml_release.domain.identity import canonical_json
 from ml_release.domain.performance import realised_performance
 from ml_release.domain.scores import auc_score
@@ -53,6 +54,7 @@ def test_a_good_candidate_passes_on_its_holdout_by_its_artefact(prepared: House)
     assert found.candidate == candidate
     values, target = holdout_of(prepared, found)
     model = prepared.loader.load(prepared.models.read(candidate.model_digest))
+    assert found.performance is not None
     assert found.performance == realised_performance(target, model.predict(values))
     assert found.performance.rows == candidate.holdout_rows
     assert (found.champion_version, found.champion) == (None, None)
@@ -67,8 +69,11 @@ def test_the_verdict_names_what_it_rests_on(evaluated: House) -> None:
     assert found.verdict.evidence == {
         "data_digest": candidate.data_digest,
         "feature_version": candidate.feature_version,
+        "candidate_digest": candidate.digest,
         "policy_digest": candidate.policy_digest,
         "champion_digest": "none",
+        "anchor_digest": "none",
+        "holdout": found.evidence.holdout_use.holdout,
     }
     content = evaluated.evidence.find(steps.LINE, EVALUATION_VERDICT, candidate.model_digest)
     assert content is not None
@@ -79,14 +84,16 @@ def test_metrics_pictures_and_verdict_are_kept_with_the_run(prepared: House) -> 
     """Whoever opens the experiment tracker sees what the gate saw."""
     run = prepared.experiments.resume(steps.train(prepared).run_id)
     found = steps.evaluate(prepared)
-    assert run.metrics["auc_score"] == found.performance.auc.estimate
-    assert run.metrics["auc_score_low"] == found.performance.auc.low
-    assert run.metrics["expected_calibration_error"] == found.performance.calibration_error
-    assert run.metrics["latency_ms"] == found.latency_ms > 0
+    auc = found.evidence.quality.scores["auc_score"]
+    assert run.metrics["auc_score"] == auc.estimate
+    assert run.metrics["auc_score_low"] == auc.low < auc.estimate
+    assert run.metrics["expected_calibration_error"] == found.evidence.quality.calibration_error
+    assert run.metrics["latency_p50_ms"] > 0
     assert run.tags[VERDICT_TAG] == found.verdict.digest
     assert run.tags["ml_release.verdict"] == "pass"
     assert run.files["evaluation/verdict.json"] == found.verdict.to_json()
-    assert set(found.plots) == {"reliability.png", "roc.png"}
+    pictures = {"reliability.png", "roc.png", "slices.png", "importances.png"}
+    assert set(found.plots) == pictures
     assert run.files["evaluation/roc.png"] == b"ROC of candidate"
 
 
@@ -100,8 +107,9 @@ def test_a_candidate_trained_on_shuffled_labels_fails_and_is_never_registered(
     for digest in (None, found.candidate.model_digest, None):
         with pytest.raises(RefusedError) as refusal:
             steps.register(house, digest)
-        assert "score_is_above_floor [holdout] fail; observed 0." in str(refusal.value)
-        assert "limit at least 0.6 AUC" in str(refusal.value)
+        expected = "score_is_above_floor [auc_score on the holdout] fail; observed 0."
+        assert expected in str(refusal.value)
+        assert "limit at least 0.6 auc_score" in str(refusal.value)
     assert house.registry.versions(steps.LINE) == ()
 
 
@@ -115,7 +123,7 @@ def test_a_tampered_artefact_is_not_servable(prepared: House, name: str) -> None
     assert "expected digest sha256:" in finding(found, "is_servable").detail
     assert finding(found, "score_is_above_floor").outcome is Outcome.INCONCLUSIVE
     assert finding(found, "probabilities_are_calibrated").outcome is Outcome.INCONCLUSIVE
-    assert found.plots == {}
+    assert not {"reliability.png", "roc.png"} & set(found.plots)
 
 
 def test_a_lost_artefact_is_not_servable(prepared: House) -> None:
@@ -211,6 +219,8 @@ def test_the_champion_is_scored_on_the_same_rows(serving: House) -> None:
     model = serving.loader.load(serving.models.read(version.model_digest))
     assert found.champion_version == 1
     assert found.champion == realised_performance(target, model.predict(values))
+    assert found.champion is not None
+    assert found.performance is not None
     assert found.champion.auc.estimate == pytest.approx(auc_score(target, model.predict(values)))
     assert found.verdict.evidence["champion_digest"] == version.model_digest
     assert found.verdict.outcome is Outcome.PASS
@@ -225,7 +235,9 @@ def test_a_candidate_worse_than_the_champion_fails(serving: House) -> None:
             update={"parameters": {"max_iter": 1, "max_leaf_nodes": 2, "max_features": 0.3}}
         ),
         "evaluation",
-        auc_floor_score=0.5,
+        quality=QualityPolicy(
+            floors={"auc_score": 0.3}, calibration_error_limit=0.5, champion_margin=0.02
+        ),
     )
     steps.train(serving)
     found = steps.evaluate(serving)

@@ -59,7 +59,7 @@ def test_a_candidate_that_was_never_evaluated_is_not_registered(prepared: House)
 
 def test_a_version_carries_the_policy_it_was_judged_under(evaluated: House) -> None:
     """Which may be another one than on the day of its training."""
-    evaluated.line = steps.with_policy(evaluated.line, "evaluation", auc_floor_score=0.62)
+    evaluated.line = steps.with_policy(evaluated.line, "evaluation", minimum_rows=102)
     steps.evaluate(evaluated)
     judged_under = digest_of_json(evaluated.line.policies.evaluation.model_dump(mode="json"))
     assert steps.register(evaluated).tags["policy_digest"] == judged_under

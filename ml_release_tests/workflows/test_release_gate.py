@@ -148,12 +148,12 @@ CASES: dict[str, tuple[Callable[[House], Any], type[MlReleaseError], str]] = {
             house, CANDIDATE, digest_of(house), lambda record: record["snapshots"].popitem()
         ),
         RefusedError,
-        "the recorded candidate is sha256:",
+        "candidate_digest: the verdict judged sha256:",
     ),
     "candidate record: another holdout": (
         _edited_candidate(holdout_from="2013-01-02"),
         RefusedError,
-        "the recorded candidate is sha256:",
+        "candidate_digest: the verdict judged sha256:",
     ),
     "candidate record: another model": (
         _edited_candidate(model_digest=steps.NOWHERE),
@@ -167,24 +167,24 @@ CASES: dict[str, tuple[Callable[[House], Any], type[MlReleaseError], str]] = {
     ),
     "candidate record: another run": (
         _edited_candidate(run_id="run-7"),
-        NotFoundError,
-        "experiment run run-7",
+        RefusedError,
+        "candidate_digest: the verdict judged sha256:",
     ),
     "no evaluation verdict": (
         lambda house: steps.forget(house, EVALUATION_VERDICT, digest_of(house)),
         RefusedError,
         "expected a recorded passing verdict, found none",
     ),
-    "evaluation verdict fails": (_outcome("fail"), RefusedError, "evaluation_gates/1 is fail"),
+    "evaluation verdict fails": (_outcome("fail"), RefusedError, "evaluation_gates/2 is fail"),
     "evaluation verdict is inconclusive": (
         _outcome("inconclusive"),
         RefusedError,
-        "evaluation_gates/1 is inconclusive",
+        "evaluation_gates/2 is inconclusive",
     ),
     "evaluation verdict is an error": (
         _outcome("error"),
         RefusedError,
-        "evaluation_gates/1 is error",
+        "evaluation_gates/2 is error",
     ),
     "evaluation verdict without findings": (
         _without_findings,
@@ -234,7 +234,7 @@ CASES: dict[str, tuple[Callable[[House], Any], type[MlReleaseError], str]] = {
         "the recorded verdict is sha256:",
     ),
     "the evaluation policy was changed": (
-        _other_limits("evaluation", auc_floor_score=0.61),
+        _other_limits("evaluation", minimum_rows=101),
         RefusedError,
         "the act of small_line candidate sha256:",
     ),
@@ -331,7 +331,7 @@ def test_a_document_that_is_only_written_otherwise_is_the_same_evidence(evaluate
 def test_trained_again_the_same_candidate_has_to_be_evaluated_again(evaluated: House) -> None:
     """The verdict is with the run of the first training."""
     steps.train(evaluated, last="2013-03")
-    with pytest.raises(RefusedError, match="experiment run run-2 carries none"):
+    with pytest.raises(RefusedError, match="candidate_digest: the verdict judged sha256:"):
         steps.register(evaluated)
     steps.evaluate(evaluated)
     assert steps.register(evaluated).number == 1
