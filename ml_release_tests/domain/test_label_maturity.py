@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -65,6 +65,7 @@ def naive_share(requests: list[Request], days: float) -> float:
     return 1 - unknown
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 20), st.none() | st.integers(0, 25)), min_size=1, max_size=40
@@ -80,6 +81,7 @@ def test_the_curve_is_kaplan_meiers(requests: list[tuple[int, int | None]], days
     assert all(share <= 1 + 1e-9 for share in found.shares)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(2, 20), st.none() | st.integers(0, 2)), min_size=1))
 def test_without_young_requests_the_share_is_the_plain_one(
     requests: list[tuple[int, int | None]],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml_release.workflows.label_settling import (
@@ -114,6 +114,7 @@ def test_rows_of_no_table_have_their_types() -> None:
     assert settle(told(), label_rows(), REQUESTS.head(0), now=NOW).empty
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     st.lists(
         st.tuples(
