@@ -43,7 +43,9 @@ from ml_release.domain.gates_quality import QualityPolicy
 from ml_release.domain.gates_robustness import RobustnessPolicy
 from ml_release.domain.gates_servability import ServabilityPolicy
 from ml_release.domain.gates_slices import SlicePolicy
+from ml_release.domain.label_maturity import LabelPolicy
 from ml_release.domain.retraining import RetrainingPolicy
+from ml_release.spec.label_source import LabelSource
 from ml_release.spec.policies import Policies
 from ml_release.spec.release_line import LandingSource, ReleaseLine
 
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ml_release.domain.column_profile import ColumnShares
+    from ml_release.domain.label_maturity import Maturity
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.slice_scores import SliceTable
     from ml_release.domain.verdict import Verdict
@@ -113,6 +116,7 @@ SMALL_LINE = ReleaseLine(
     time_zone="America/New_York",
     target="is_late",
     label_delay=timedelta(days=1),
+    labels=LabelSource(files="labels/{partition}.csv", from_snapshots=True),
     favourable=0,
     slices=("carrier",),
     features=(
@@ -159,6 +163,7 @@ SMALL_LINE = ReleaseLine(
             ),
         ),
         drift=DriftPolicy(minimum_rows=50, muted=("minute",)),
+        labels=LabelPolicy(minimum_matured=50, contradicted_share_limit=0.01),
         retraining=RetrainingPolicy(labels_needed=100, cooldown_days=7),
     ),
 )
@@ -221,6 +226,9 @@ class NoPictures:
         self, candidate: Mapping[str, float], champion: Mapping[str, float] | None
     ) -> bytes:
         return self._draw("importances of " + ", ".join(candidate))
+
+    def maturity(self, maturity: Maturity) -> bytes:
+        return self._draw(f"maturity of {maturity.known} labels")
 
     def findings(self, verdict: Verdict, rule: str) -> bytes:
         return self._draw(f"{rule} of {verdict.judge}")

@@ -27,9 +27,9 @@ DESCRIPTIONS = {
 """The rules of this judge: claims, each a check of the asset, with what they say."""
 
 Floats = npt.NDArray[np.float64]
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
 Word = str | float | None
+
+_UNKNOWN = "an answer is not finite"
 
 
 class _Test(BaseModel):
@@ -48,12 +48,12 @@ class _Changed(_Test):
     add
         Feature to what is added to it, in its own unit; a missing value stays missing.
     rows_limit
-        Share of the rows that may break the claim.
+        Share of the rows that may break the claim, below 1: otherwise it claims nothing.
     """
 
     set: Mapping[str, Word] = Field(default_factory=dict)
     add: Mapping[str, float] = Field(default_factory=dict)
-    rows_limit: Share = 0.0
+    rows_limit: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
@@ -85,14 +85,14 @@ class Directional(_Changed):
     tolerance
         How far a row may move against the direction before it breaks the claim.
     minimum_mean
-        How far the rows have to move on average in the direction: a model that does not look at
-        the feature breaks no claim row by row.
+        How far the rows have to move on average in the direction, above 0: a model that does not
+        look at the feature breaks no claim row by row.
     """
 
     kind: Literal["directional"] = "directional"
     direction: Literal["up", "down"]
     tolerance: Annotated[float, Field(ge=0)] = 0.0
-    minimum_mean: Annotated[float, Field(ge=0)]
+    minimum_mean: Annotated[float, Field(gt=0)]
 
 
 class Functionality(_Test):
@@ -106,8 +106,16 @@ class Functionality(_Test):
     @model_validator(mode="after")
     def _says_something(self) -> Self:
         low, high = self.minimum, self.maximum
-        if (low is None and high is None) or (low is not None and high is not None and low > high):
-            message = f"behaviour {self.name!r}: expected a minimum up to a maximum, found neither"
+        found = ""
+        if low is None and high is None:
+            found = "neither"
+        elif low is not None and high is not None and low > high:
+            found = f"{low:g} above {high:g}"
+        if found:
+            message = (
+                f"behaviour {self.name!r}: expected a minimum, a maximum, or the first up to the"
+                f" second, found {found}"
+            )
             raise ValueError(message)
         return self
 
@@ -164,19 +172,19 @@ class Answers:
 
 
 def changed(test: Invariance | Directional, values: Columns) -> dict[str, npt.NDArray[np.generic]]:
-    """The rows with the declared change.
+    """The rows with the declared change; what is not named stays as it is.
 
     Raises
     ------
     InputError
-        If the test names a feature the model does not have, or adds to one that holds words.
+        If the test names a feature the model does not have, sets a number to a word or a word to a
+        number, or adds to a feature that holds words.
     """
     _require_features(test.name, test.features, values)
     found = dict(values)
     for name, value in test.set.items():
         column = values[name]
-        at = _typed(value, is_word=column.dtype == object)
-        found[name] = np.full(len(column), at, dtype=column.dtype)
+        found[name] = _column(test.name, name, [value] * len(column), column)
     for name, amount in test.add.items():
         if values[name].dtype == object:
             message = f"behaviour {test.name!r}: expected numbers in {name!r} to add to, not words"
@@ -186,13 +194,16 @@ def changed(test: Invariance | Directional, values: Columns) -> dict[str, npt.ND
 
 
 def declared_rows(test: Functionality, like: Columns) -> dict[str, npt.NDArray[np.generic]]:
-    """The rows of a test of minimum functionality, with the features and types of ``like``."""
+    """The rows of a test of minimum functionality, with the features and types of ``like``.
+
+    Raises
+    ------
+    InputError
+        As `changed`.
+    """
     _require_features(test.name, test.features, like)
     return {
-        name: np.array(
-            [_typed(row.get(name), is_word=column.dtype == object) for row in test.rows],
-            dtype=column.dtype,
-        )
+        name: _column(test.name, name, [row.get(name) for row in test.rows], column)
         for name, column in like.items()
     }
 
@@ -225,10 +236,12 @@ def _judge(
         return (Finding(rule=RULE, subject=subject, outcome=Outcome.INCONCLUSIVE, detail=detail),)
     if isinstance(test, Functionality):
         return _judge_functionality(test, answers.after, subject)
-    if answers.before is None:
+    if answers.before is None or len(answers.before) != len(answers.after):
         detail = "the answers to the unchanged rows are missing"
         return (Finding(rule=RULE, subject=subject, outcome=Outcome.INCONCLUSIVE, detail=detail),)
-    shift = answers.after - answers.before
+    # One unknown answer makes the test unknown: left out, it would break nothing by comparison.
+    known = np.isfinite([answers.before, answers.after]).all()
+    shift = answers.after - answers.before if known else np.full(len(answers.after), np.nan)
     if isinstance(test, Directional):
         return _judge_direction(test, shift, subject)
     return (_share(test, np.abs(shift) > test.tolerance, shift, subject, "moved by more than"),)
@@ -246,6 +259,7 @@ def _judge_direction(test: Directional, shift: Floats, subject: str) -> tuple[Fi
             bound="at least",
             unit=f"mean move {test.direction}",
             n=len(shift),
+            detail="" if np.isfinite(along).all() else _UNKNOWN,
         ),
     )
 
@@ -257,7 +271,6 @@ def _share(
     subject: str,
     how: str,
 ) -> Finding:
-    # A shift that is not finite breaks nothing by comparison, so it must not be counted as kept.
     known = bool(np.isfinite(shift).all())
     return compare(
         rule=RULE,
@@ -267,30 +280,39 @@ def _share(
         bound="at most",
         unit=f"share of rows that {how} {test.tolerance:g}",
         n=len(shift),
-        detail=f"largest move {np.max(np.abs(shift)):.4g}" if known else "an answer is not finite",
+        detail=f"largest move {np.max(np.abs(shift)):.4g}" if known else _UNKNOWN,
     )
 
 
 def _judge_functionality(test: Functionality, answers: Floats, subject: str) -> tuple[Finding, ...]:
+    detail = "" if np.isfinite(answers).all() else _UNKNOWN
+    if len(answers) != len(test.rows):
+        detail = f"expected an answer to each of {len(test.rows)} rows, found {len(answers)}"
     found = []
-    # An answer that is not finite is inconclusive at either end.
+    # One infinite answer is the worst at one end only, so the other end must not pass on its own.
     for limit, bound, worst in (
         (test.minimum, "at least", float(np.min(answers))),
         (test.maximum, "at most", float(np.max(answers))),
     ):
         if limit is not None:
+            at_least = bound == "at least"
             found.append(
                 compare(
                     rule=RULE,
-                    subject=subject,
-                    observed=worst,
+                    subject=f"{subject}, {'least' if at_least else 'greatest'} answer",
+                    observed=None if detail else worst,
                     limit=limit,
-                    bound="at least" if bound == "at least" else "at most",
+                    bound="at least" if at_least else "at most",
                     unit="answer",
                     n=len(answers),
+                    detail=detail or _place(test, answers, worst),
                 )
             )
     return tuple(found)
+
+
+def _place(test: Functionality, answers: Floats, worst: float) -> str:
+    return f"row {int(np.argmax(answers == worst)) + 1} of {len(test.rows)}"
 
 
 def _require_features(test: str, named: tuple[str, ...], values: Columns) -> None:
@@ -303,7 +325,21 @@ def _require_features(test: str, named: tuple[str, ...], values: Columns) -> Non
         raise InputError(message)
 
 
-def _typed(value: Word, *, is_word: bool) -> Word:
-    if is_word:
-        return None if value is None else str(value)
-    return np.nan if value is None else float(value)
+def _column(
+    test: str, feature: str, values: list[Word], like: npt.NDArray[np.generic]
+) -> npt.NDArray[np.generic]:
+    holds_words = like.dtype == object
+    # A number read as a word, or the other way round, is a value that no model has ever seen.
+    wrong = [
+        value for value in values if value is not None and isinstance(value, str) != holds_words
+    ]
+    if wrong:
+        message = (
+            f"behaviour {test!r}: expected {'words' if holds_words else 'numbers'} for the feature"
+            f" {feature!r}, found {wrong[0]!r}. Change the test in policy.yaml; a word that looks"
+            " like a number needs quotes."
+        )
+        raise InputError(message)
+    if holds_words:
+        return np.array(values, dtype=np.object_)
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)

@@ -17,6 +17,7 @@ from ml_release.domain.clustered_auc import auc_difference_by_groups, auc_interv
 from ml_release.domain.intervals import Interval
 from ml_release.domain.paired_tests import paired_bootstrap
 from ml_release.domain.regression_scores import absolute_errors, pinball_losses, squared_errors
+from ml_release.domain.rows import require_same_rows
 from ml_release.domain.scores import auc_difference, auc_interval
 from ml_release.domain.weighted_scores import (
     weighted_auc,
@@ -64,14 +65,30 @@ class PrimaryScore:
         return self.name.endswith("_score")
 
     def value(self, answers: Floats, *, rows: Rows | None = None) -> float:
-        """The score of some answers; NaN where it is undefined."""
-        target = self.target if rows is None else self.target[rows]
+        """The score on all rows, or on some; NaN where it is undefined.
+
+        Parameters
+        ----------
+        answers
+            Shape (n,): to all rows, as in `interval`.
+        rows
+            Positions of those that count; None for all.
+
+        Raises
+        ------
+        InputError
+            If the score is not known, or there is not one answer to each row.
+        """
+        require_same_rows(self.name, target=self.target, answers=answers)
+        target = self.target
+        if rows is not None:
+            target, answers = target[rows], answers[rows]
         if not len(target):
             return float("nan")
         return float(self._weighted(target, answers).under(np.ones((1, len(target))))[0])
 
     def loss(self, before: float, after: float) -> float:
-        """How much worse ``after`` is than ``before``, in the unit of the score."""
+        """How much worse ``after`` is than ``before``, in the unit of the score; NaN stays NaN."""
         return before - after if self.greater_is_better else after - before
 
     def interval(self, answers: Floats, rows: Rows, confidence: float) -> Interval:
@@ -88,12 +105,18 @@ class PrimaryScore:
     def difference(
         self, challenger: Floats, champion: Floats, rows: Rows, confidence: float
     ) -> Interval:
-        """Challenger minus champion on some rows, paired, with its interval."""
+        """Challenger minus champion on some rows, paired, with its interval.
+
+        Answers that are the same row by row differ by exactly 0; a difference without spread of any
+        other answers has ends of NaN, since few rows may hide it.
+        """
         target, first, second = self.target[rows], challenger[rows], champion[rows]
         if self.name == "auc_score":
             if self.plan.groups is None:
                 found = auc_difference(target, first, second, confidence=confidence)
-                return replace(Interval.of(found), low=found.low, high=found.high)
+                interval = Interval.of(found)
+                same = np.array_equal(first, second) and found.estimate == 0
+                return replace(interval, low=0.0, high=0.0) if same else interval
             return auc_difference_by_groups(
                 target, first, second, self.plan.groups[rows], confidence=confidence
             )
@@ -106,8 +129,12 @@ class PrimaryScore:
         )
 
     def _plan(self, rows: Rows) -> Resampling:
-        groups = self.plan.groups
-        return self.plan if groups is None else replace(self.plan, groups=groups[rows])
+        groups, strata = self.plan.groups, self.plan.strata
+        return replace(
+            self.plan,
+            groups=None if groups is None else groups[rows],
+            strata=None if strata is None else strata[rows],
+        )
 
     def _weighted(self, target: Floats, answers: Floats) -> WeightedScore:
         known = np.where(np.isfinite(target) & np.isfinite(answers), 1.0, np.nan)

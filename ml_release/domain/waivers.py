@@ -8,9 +8,17 @@ this finding alone goes on, and says on whose word.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from ml_release.domain.identity import canonical_json
 from ml_release.domain.verdict import Outcome
@@ -21,6 +29,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ml_release.domain.verdict import Finding, Verdict
+
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class Waiver(BaseModel):
@@ -37,7 +48,7 @@ class Waiver(BaseModel):
     by, reason
         Who answers for it, and why.
     given_at, expires_at
-        From when and until when it holds, the end excluded.
+        From when and until when it holds, the end excluded; some time.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,10 +57,20 @@ class Waiver(BaseModel):
     verdict: str
     rule: str
     subject: str
-    by: str = Field(min_length=1)
-    reason: str = Field(min_length=1)
+    by: Text
+    reason: Text
     given_at: AwareDatetime
     expires_at: AwareDatetime
+
+    @model_validator(mode="after")
+    def _lasts(self) -> Self:
+        if self.expires_at <= self.given_at:
+            message = (
+                f"waiver of {self.rule} [{self.subject}]: expected it to end after"
+                f" {self.given_at.isoformat()}, found {self.expires_at.isoformat()}"
+            )
+            raise ValueError(message)
+        return self
 
     def holds_for(self, finding: Finding, verdict: Verdict, *, now: datetime) -> bool:
         """Whether it lets this finding of this very verdict go, at this time."""
@@ -87,7 +108,13 @@ def waivers_to_json(waivers: Sequence[Waiver]) -> bytes:
 
 
 def waivers_from_json(content: bytes) -> tuple[Waiver, ...]:
-    """Read recorded waivers back; `IntegrityError` if they are none."""
+    """Read recorded waivers back.
+
+    Raises
+    ------
+    IntegrityError
+        If they are none: a field is missing, empty or unknown, or a time has no zone.
+    """
     try:
         return _WAIVERS.validate_json(content)
     except ValidationError as error:
@@ -153,10 +180,12 @@ def require_pass_or_waivers(
     if still or not waived:
         reasons = "\n".join(f"  - {finding.sentence()}" for finding in still)
         lapsed = [w for w in waivers if w.expires_at <= now]
+        earlier = [w for w in waivers if w.verdict != verdict.digest and w not in lapsed]
         message = (
             f"{act} of {subject} refused: the verdict of {verdict.judge} is"
             f" {verdict.outcome.value}.\n{reasons or '  - it holds no finding that votes'}"
-            + (f"\n{len(lapsed)} waivers have expired." if lapsed else "")
+            + (f"\nExpired waivers: {len(lapsed)}." if lapsed else "")
+            + (f"\nWaivers of another verdict: {len(earlier)}." if earlier else "")
         )
         raise RefusedError(message)
     return waived

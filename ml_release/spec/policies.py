@@ -11,6 +11,7 @@ from ml_release.domain.data_gates import DataGatesPolicy
 from ml_release.domain.drift import DriftPolicy
 from ml_release.domain.evaluation_gates import EvaluationPolicy
 from ml_release.domain.identity import digest_of_json
+from ml_release.domain.label_maturity import LabelPolicy
 from ml_release.domain.quarantine import QuarantinePolicy
 from ml_release.domain.retraining import RetrainingPolicy
 from ml_release.errors import DeclarationError
@@ -25,6 +26,7 @@ class Policies(BaseModel):
     quarantine: QuarantinePolicy = Field(default_factory=QuarantinePolicy)
     evaluation: EvaluationPolicy
     drift: DriftPolicy
+    labels: LabelPolicy
     retraining: RetrainingPolicy
 
     @property

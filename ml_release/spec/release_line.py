@@ -20,6 +20,7 @@ from pydantic import (
 from ml_release.domain.features import Category, Feature, History, request_fields
 from ml_release.domain.identity import check_line_name
 from ml_release.errors import DeclarationError, InputError
+from ml_release.spec.label_source import LabelSource
 from ml_release.spec.policies import Policies, error_rows
 
 if TYPE_CHECKING:
@@ -144,6 +145,8 @@ class ReleaseLine(BaseModel):
         Column with the label: 1, 0 or missing.
     label_delay
         Time from the event until its label is known.
+    labels
+        Where labels of served requests come from besides the labels route; None for nowhere else.
     favourable
         Which label is good for the person or thing concerned.
     build_estimator
@@ -165,6 +168,7 @@ class ReleaseLine(BaseModel):
     time_zone: str = "UTC"
     target: str
     label_delay: timedelta
+    labels: LabelSource | None = None
     favourable: Annotated[int, Field(ge=0, le=1)]
     slices: tuple[str, ...] = ()
     sensitive: tuple[str, ...] = ()
@@ -193,6 +197,11 @@ class ReleaseLine(BaseModel):
             problems.append(f"time zone {self.time_zone!r}: expected one as America/New_York")
         if self.target in fields:
             problems.append(f"the target {self.target!r} is used as a feature")
+        if self.labels is not None:
+            columns = self.labels.columns(self.keys)
+            twice = sorted({name for name in columns if columns.count(name) > 1})
+            if twice:
+                problems.append(f"labels: columns of the files are keys as well: {twice}")
         names = {feature.name for feature in self.features}
         unknown = sorted(set(self.policies.drift.muted) - names)
         if unknown:

@@ -53,7 +53,9 @@ def test_a_candidate_that_failed_waits_for_a_better_one(house: House) -> None:
     found = status(house)
     assert found.waits_for == "a better candidate: the newest one is judged fail"
     assert found.candidate_verdict is Outcome.FAIL
-    assert any("score_is_above_floor [auc_score on the holdout] fail" in text for text in found.objections)
+    assert any(
+        "score_is_above_floor [auc_score on the holdout] fail" in text for text in found.objections
+    )
 
 
 def test_a_candidate_that_cannot_be_judged_waits_for_a_better_one_too(prepared: House) -> None:
@@ -126,6 +128,7 @@ def test_the_newest_window_is_told_with_its_drift(
     write(serving, [], [a_label("r1", 1), a_label("r2", 0)])
     window = observe(serving)
     drift(serving)
+    steps.gather(serving)
     found = status(serving)
     assert (found.window_rows, found.labels) == (window.rows, 2)
     assert found.drift is outcome

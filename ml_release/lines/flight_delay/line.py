@@ -8,6 +8,7 @@ from pathlib import Path
 from ml_release.lines.flight_delay.features import COLUMN_SOURCES, FEATURES, assemble
 from ml_release.lines.flight_delay.model import PARAMETERS, build_estimator
 from ml_release.lines.flight_delay.schema import build_schema
+from ml_release.spec.label_source import LabelSource
 from ml_release.spec.policies import policies_from_yaml
 from ml_release.spec.release_line import LandingSource, ReleaseLine
 
@@ -35,6 +36,8 @@ LINE = ReleaseLine(
     time_zone="America/New_York",
     target="is_late",
     label_delay=timedelta(days=1),
+    # A month that lands later tells how its flights arrived; the airline's own list may come first.
+    labels=LabelSource(files="labels/{partition}.csv", from_snapshots=True),
     favourable=0,
     slices=("carrier", "origin"),
     sensitive=("origin",),
