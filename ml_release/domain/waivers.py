@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ml_release.domain.verdict import Finding, Verdict
 
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+_Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class Waiver(BaseModel):
@@ -57,8 +57,8 @@ class Waiver(BaseModel):
     verdict: str
     rule: str
     subject: str
-    by: Text
-    reason: Text
+    by: _Text
+    reason: _Text
     given_at: AwareDatetime
     expires_at: AwareDatetime
 
