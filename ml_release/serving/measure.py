@@ -28,10 +28,10 @@ def measure(folder: Path) -> dict[str, float]:
     """Load time, latency percentiles in ms, and memory in MB of the artefact in a folder."""
     import onnxruntime  # noqa: F401 (imported first: the server has it loaded before any model)
 
-    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ROWS_FILE}
     values = _columns(json.loads((folder / ROWS_FILE).read_bytes()))
     before = _resident_mb()
     start = perf_counter()
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ROWS_FILE}
     model = OnnxLoader().load(files)
     rows = [{name: column[i : i + 1] for name, column in values.items()} for i in range(_n(values))]
     model.predict(rows[0])

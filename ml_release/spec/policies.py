@@ -14,6 +14,7 @@ from ml_release.domain.identity import digest_of_json
 from ml_release.domain.label_maturity import LabelPolicy
 from ml_release.domain.quarantine import QuarantinePolicy
 from ml_release.domain.retraining import RetrainingPolicy
+from ml_release.domain.scorecard import ScorecardPolicy
 from ml_release.errors import DeclarationError
 
 
@@ -28,6 +29,7 @@ class Policies(BaseModel):
     drift: DriftPolicy
     labels: LabelPolicy
     retraining: RetrainingPolicy
+    scorecard: ScorecardPolicy = Field(default_factory=ScorecardPolicy)
 
     @property
     def digest(self) -> str:

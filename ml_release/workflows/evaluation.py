@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from ml_release.domain.identity import SnapshotId
     from ml_release.domain.provenance import CandidateRecord
-    from ml_release.domain.verdict import Verdict
+    from ml_release.domain.verdict import Finding, Verdict
     from ml_release.ports import (
         Deployments,
         EvidenceStore,
@@ -124,17 +124,10 @@ def evaluate_candidate(
         registry=registry,
     )
     use = _use_of_holdout(line, candidate, evidence=evidence)
-    primary = primary_of(line, holdout)
-    policy = line.policies.evaluation
-    found = EvaluationEvidence(
-        line=line.name,
+    found = gather_evidence(
+        line,
+        judged,
         model_digest=candidate.model_digest,
-        quality=quality_evidence(line, judged, primary),
-        slices=slice_evidence(line, judged, primary),
-        fairness=fairness_evidence(line, judged),
-        behaviour=behaviour_answers(policy.behaviour, judged.candidate, holdout),
-        robustness=robustness_evidence(line, judged.candidate, holdout),
-        attribution=attribution_evidence(line, judged.candidate, judged.champion, holdout),
         servability=_servability(
             line,
             candidate,
@@ -157,6 +150,7 @@ def evaluate_candidate(
             "holdout": use.holdout,
         },
     )
+    policy = line.policies.evaluation
     verdict = judge_evaluation(found, policy)
     plots = _plots(plotter, judged, found)
     evidence.record(line.name, EVALUATION_VERDICT, candidate.model_digest, verdict.to_json())
@@ -173,6 +167,36 @@ def evaluate_candidate(
         champion_version=None if judged.champion is None else judged.champion.version,
         champion=_performance(line, judged.champion, holdout),
         plots=plots,
+    )
+
+
+def gather_evidence(
+    line: ReleaseLine,
+    judged: Judged,
+    *,
+    model_digest: str,
+    servability: ServabilityEvidence,
+    coverage: Finding,
+    holdout_use: HoldoutUse,
+    digests: Mapping[str, str],
+) -> EvaluationEvidence:
+    """Everything the gates ask about one candidate, on answers that were given once."""
+    policy = line.policies.evaluation
+    candidate, holdout = judged.candidate, judged.holdout
+    primary = primary_of(line, holdout)
+    return EvaluationEvidence(
+        line=line.name,
+        model_digest=model_digest,
+        quality=quality_evidence(line, judged, primary),
+        slices=slice_evidence(line, judged, primary),
+        fairness=fairness_evidence(line, judged),
+        behaviour=behaviour_answers(policy.behaviour, candidate, holdout),
+        robustness=robustness_evidence(line, candidate, holdout),
+        attribution=attribution_evidence(line, candidate, judged.champion, holdout),
+        servability=servability,
+        coverage=coverage,
+        holdout_use=holdout_use,
+        digests=digests,
     )
 
 

@@ -255,7 +255,7 @@ def test_declared_rows_are_answered_within_their_limits(
     [({"minimum": 0.2}, INF), ({"maximum": 0.9}, -INF), ({"minimum": 0.2}, NAN)],
 )
 def test_an_answer_that_is_not_finite_passes_no_single_limit(
-    limits: dict[str, float], answer: float
+    limits: dict[str, Any], answer: float
 ) -> None:
     """An infinite one is beyond no limit at the other end."""
     test = Functionality(name="t", rows=({}, {}), **limits)

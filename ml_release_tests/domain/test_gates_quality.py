@@ -213,7 +213,7 @@ def test_another_version_that_cannot_be_scored_is_inconclusive(role: str) -> Non
     """It is there, so it is not passed over; its reason is shown, and a missing one made up."""
     for problem, detail in (("file lost", "file lost"), ("", "it was not measured")):
         lost = Comparison(version=7, model_digest="x", difference=None, problem=problem)
-        found = of(judge(**{role: lost}), f"no_worse_than_{role}")
+        found = of(judge(POLICY, **{role: lost}), f"no_worse_than_{role}")
         assert (found.outcome, found.detail) == (INCONCLUSIVE, detail)
         assert found.subject == f"{role} version 7"
 
@@ -221,11 +221,11 @@ def test_another_version_that_cannot_be_scored_is_inconclusive(role: str) -> Non
 @pytest.mark.parametrize("role", ["champion", "anchor"])
 def test_without_another_version_the_limits_on_itself_decide(role: str) -> None:
     """The first version has nothing to be compared with."""
-    found = of(judge(**{role: None}), f"no_worse_than_{role}")
+    found = of(judge(POLICY, **{role: None}), f"no_worse_than_{role}")
     assert (found.outcome, found.subject) == (PASS, f"no {role}")
     assert "the limits on itself decide" in found.detail
     poor = {"auc_score": replace(AUC, low=0.5), "log_loss": LOSS}
-    assert of(judge(**{role: None, "scores": poor}), FLOOR).outcome is FAIL
+    assert of(judge(POLICY, **{role: None, "scores": poor}), FLOOR).outcome is FAIL
 
 
 def test_an_anchor_is_judged_only_with_a_margin() -> None:

@@ -72,7 +72,8 @@ def test_a_cost_holds_at_its_limit_and_fails_beyond(
         (INF, 200, INCONCLUSIVE),
         (0.0, 0, INCONCLUSIVE),
     ):
-        found = judge(measured=replace(MEASURED, **{field: value, "n": n}))[subject]
+        change: dict[str, Any] = {field: value, "n": n}
+        found = judge(measured=replace(MEASURED, **change))[subject]
         assert (found.outcome, found.limit, found.unit) == (expected, limit, unit)
         assert found.n == n
 

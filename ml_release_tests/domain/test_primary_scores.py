@@ -40,7 +40,7 @@ def sample(seed: int = 0) -> tuple[Floats, Floats, Floats]:
     target = (rng.random(N) < first).astype(float)
     target[:2] = (0, 1)
     second = np.round(np.clip(first + rng.normal(0, 0.3, N), 0, 1), 2)
-    return target, first, second
+    return target, first, second.astype(np.float64)
 
 
 def primary(name: str, target: Floats, plan: Resampling = PLAN, **change: float) -> PrimaryScore:
