@@ -51,7 +51,7 @@ def test_every_asset_can_be_materialized_in_one_go(
     assert result.success
     assert materialized(result) == {"inference_window", "drift_report", "performance_report"}
     checks = result.get_asset_check_evaluations()
-    assert len(checks) == 4
+    assert len(checks) == 5
     assert not any(check.passed for check in checks)
 
 

@@ -36,7 +36,7 @@ from ml_release.domain.features import (
     feature_values,
     fit_plan,
 )
-from ml_release.domain.history import HistoryTable
+from ml_release.domain.history_table import HistoryTable
 from ml_release.serving.server import Parts, build
 from ml_release.settings import Settings, read_settings
 
@@ -62,6 +62,7 @@ HISTORY = HistoryTable(
     as_of="2013-10-01",
     values={"carrier_rate": {"UA": 0.2, "DL": 0.1}},
     defaults={"carrier_rate": 0.15},
+    time_zone="America/New_York",
 )
 
 

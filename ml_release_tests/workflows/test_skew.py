@@ -9,7 +9,7 @@ import numpy as np
 
 from ml_release.domain.artefact import PLAN_FILE
 from ml_release.domain.features import feature_values, plan_from_json
-from ml_release.domain.history import look_up
+from ml_release.domain.history_table import look_up
 from ml_release.domain.verdict import Outcome
 from ml_release.workflows.columns import columns_of
 from ml_release.workflows.feature_building import publish_online_history
