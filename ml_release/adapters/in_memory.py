@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ml_release.domain.deployment import DeclaredState
-    from ml_release.domain.history import HistoryTable
+    from ml_release.domain.history_table import HistoryTable
     from ml_release.spec.release_line import LandingSource
 
 

@@ -105,7 +105,7 @@ def profile_numbers(numbers: npt.NDArray[np.float64]) -> ColumnProfile:
         return ColumnProfile(missing=missing)
     # Sorted once, in place: of millions of rows each further copy is a column of the table.
     known.sort()
-    starts = np.append(True, known[1:] != known[:-1])  # noqa: FBT003 (the first value is new)
+    starts = np.append(True, known[1:] != known[:-1])
     if np.count_nonzero(starts) > EXACT:
         middles = (np.arange(POINTS) + 0.5) / POINTS
         points = np.quantile(known, middles, method="inverted_cdf", overwrite_input=True)
