@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ml_release.domain.features import Columns, FeaturePlan
     from ml_release.domain.history_table import HistoryTable
     from ml_release.domain.identity import ModelVersion, SnapshotId
+    from ml_release.domain.label_maturity import Maturity
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.verdict import Verdict
     from ml_release.spec.release_line import LandingSource
@@ -41,6 +42,8 @@ class Landing(Protocol):
 
     def read(self, source: LandingSource, partition: str) -> dict[str, pd.DataFrame]:
         """The rows of one partition under ``rows`` and every companion table under its name.
+
+        Columns of a CSV file hold words, missing where there is nothing between the separators.
 
         Raises `NotFoundError` if the partition has not arrived, `InputError` if a file cannot be
         read as a table.
@@ -215,7 +218,7 @@ class InferenceLog(Protocol):
         """
 
     def labels(self, line: str) -> pd.DataFrame:
-        """Columns ``request_id``, ``label``, ``event_time``; a request's first label stands."""
+        """Every label as it was told, one column per field of `Label`, in the order of arrival."""
 
 
 class EndpointClient(Protocol):
@@ -249,6 +252,9 @@ class Plotter(Protocol):
 
     def spread(self, columns: Sequence[ColumnShares]) -> bytes:
         """PNG of the shares per bin of every column, beside those of its reference."""
+
+    def maturity(self, maturity: Maturity) -> bytes:
+        """PNG of the share of requests whose label is known, by days since the event."""
 
     def findings(self, verdict: Verdict, rule: str) -> bytes:
         """PNG of one rule's observed values beside their limits, one bar per subject."""

@@ -37,7 +37,9 @@ from ml_release.domain.features import Calendar, Category, History, Number
 from ml_release.domain.gates_calendar import CalendarPolicy
 from ml_release.domain.gates_distribution import DistributionPolicy
 from ml_release.domain.gates_leakage import LeakagePolicy
+from ml_release.domain.label_maturity import LabelPolicy
 from ml_release.domain.retraining import RetrainingPolicy
+from ml_release.spec.label_source import LabelSource
 from ml_release.spec.policies import Policies
 from ml_release.spec.release_line import LandingSource, ReleaseLine
 
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ml_release.domain.column_profile import ColumnShares
+    from ml_release.domain.label_maturity import Maturity
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.verdict import Verdict
 
@@ -96,6 +99,8 @@ SMALL_LINE = ReleaseLine(
         last_partition="2013-12",
     ),
     assemble=assemble,
+    # Of the other columns nothing is declared.
+    column_sources={"distance": ("routes.distance",), "is_late": ("rows.is_late",)},
     schema_of=build_schema,
     keys=("departure_utc", "trip"),
     event_time="departure_utc",
@@ -103,6 +108,7 @@ SMALL_LINE = ReleaseLine(
     time_zone="America/New_York",
     target="is_late",
     label_delay=timedelta(days=1),
+    labels=LabelSource(files="labels/{partition}.csv", from_snapshots=True),
     favourable=0,
     features=(
         Number(name="distance", column="distance"),
@@ -138,6 +144,7 @@ SMALL_LINE = ReleaseLine(
             latency_limit_ms=1000.0,
         ),
         drift=DriftPolicy(minimum_rows=50, muted=("minute",)),
+        labels=LabelPolicy(minimum_matured=50, contradicted_share_limit=0.01),
         retraining=RetrainingPolicy(labels_needed=100, cooldown_days=7),
     ),
 )
@@ -192,6 +199,9 @@ class NoPictures:
 
     def spread(self, columns: Sequence[ColumnShares]) -> bytes:
         return self._draw("spread of " + ", ".join(shares.column for shares in columns))
+
+    def maturity(self, maturity: Maturity) -> bytes:
+        return self._draw(f"maturity of {maturity.known} labels")
 
     def findings(self, verdict: Verdict, rule: str) -> bytes:
         return self._draw(f"{rule} of {verdict.judge}")

@@ -74,10 +74,10 @@ class InferenceTables:
         return frame, cursor
 
     def labels(self, line: str) -> pd.DataFrame:
-        """Columns ``request_id``, ``label``, ``event_time``; a request's first label stands."""
+        """Every label as it was told, one column per field of `Label`, in the order of arrival."""
         found, _, torn = self._read(line, "labels", Label, {})
-        frame = _frame(found, Label)[["request_id", "label", "event_time"]]
-        frame = frame.drop_duplicates("request_id", ignore_index=True)
+        frame = _frame(found, Label)
+        frame = frame.sort_values("received_time", kind="stable", ignore_index=True)
         frame.attrs["torn_lines"] = torn
         return frame
 

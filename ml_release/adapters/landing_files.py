@@ -1,9 +1,10 @@
-"""The landing zone as a folder of Parquet files, read through pandas."""
+"""The landing zone as a folder of Parquet and CSV files, read through pandas."""
 
 from __future__ import annotations
 
 import glob
 import re
+import warnings
 from typing import TYPE_CHECKING
 
 from ml_release.errors import InputError, NotFoundError
@@ -50,14 +51,28 @@ class LandingFiles:
         import pyarrow as pa
 
         path = self._root / name
+        kind = "CSV" if path.suffix == ".csv" else "Parquet"
         try:
-            return pd.read_parquet(path)
+            if kind == "Parquet":
+                return pd.read_parquet(path)
+            return _csv(path)
         except FileNotFoundError as error:
-            message = f"landing file {path}: expected a Parquet file, found none. Has it arrived?"
+            message = f"landing file {path}: expected a {kind} file, found none. Has it arrived?"
             raise NotFoundError(message) from error
-        except (pa.ArrowException, OSError) as error:
+        # What pandas raises for a CSV file that is none is a ValueError.
+        except (pa.ArrowException, OSError, ValueError, pd.errors.ParserWarning) as error:
             message = (
-                f"landing file {path}: expected a readable Parquet file, found {error}. Ask the"
+                f"landing file {path}: expected a readable {kind} file, found {error}. Ask the"
                 " source to deliver it again."
             )
             raise InputError(message) from error
+
+
+def _csv(path: Path) -> pd.DataFrame:
+    """Words only: "007" is no 7, and "NA" may be an airline."""
+    import pandas as pd
+
+    with warnings.catch_warnings():
+        # A row with more fields than the header would shift or lose its columns.
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        return pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], index_col=False)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ml_release.domain.column_profile import ColumnShares
+    from ml_release.domain.label_maturity import Maturity
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.verdict import Verdict
 
@@ -91,8 +92,38 @@ class Plots:
             [position + 0.3 for position in range(len(columns))],
             [shares.column for shares in reversed(columns)],
         )
-        axes.set_xticks([0, 1], ["low", "high, then missing"])
-        axes.set_title("Share of rows per bin; the line is the reference", loc="left")
+        axes.set_xticks([0, 1], ["low or\nmost frequent", "high or others,\nthen missing"])
+        axes.set_ylim(0, max(1, len(columns)))
+        axes.set_title("Share of rows per bin; the line is the reference", loc="left", fontsize=10)
+        return _png(figure)
+
+    def maturity(self, maturity: Maturity) -> bytes:
+        """PNG of the share of requests whose label is known, the declared delay marked."""
+        figure, axes = _figure(6.4, 3.6)
+        due = maturity.due_days
+        # Labels that came years late are not to flatten what happens around the declared delay.
+        last = min(max(maturity.days, default=0.0), 5 * due)
+        end = 1.1 * max(2 * due, last) or 1.0
+        days = [0.0, *(day for day in maturity.days if day < end), end]
+        axes.step(
+            days,
+            [maturity.share_known(day) for day in days],
+            where="post",
+            color=_COLOURS[0],
+            linewidth=1.8,
+            label=f"{maturity.requests} requests, {maturity.known} labels known",
+        )
+        for day, style, name in (
+            (maturity.delay_days, "--", "declared delay"),
+            (due, ":", "due, with grace"),
+        ):
+            axes.axvline(day, color="black", linewidth=1, linestyle=style, label=name)
+        axes.set_xlim(0, end)
+        axes.set_ylim(0, 1.02)
+        axes.set_xlabel("days since the event")
+        axes.set_ylabel("share with a known label")
+        axes.set_title("Label maturity")
+        axes.legend(frameon=False, loc="lower right")
         return _png(figure)
 
     def findings(self, verdict: Verdict, rule: str) -> bytes:

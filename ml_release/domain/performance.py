@@ -40,7 +40,7 @@ class WindowRecord(BaseModel):
     counts
         Per feature the rows per bin of the model's reference profile.
     labels
-        Labels that have come in for this line, whichever version answered.
+        Requests of this line that the labels route was told of, whichever version answered.
     latency_p50_ms, latency_p99_ms
         Of the window's requests; None without any.
     history

@@ -10,6 +10,7 @@ import dagster as dg
 from ml_release.orchestration.data_assets import features_asset, landing_spec, snapshot_asset
 from ml_release.orchestration.endpoint_assets import production_endpoint_asset, rollback_job
 from ml_release.orchestration.jobs import monitor_job, promote_job, train_job
+from ml_release.orchestration.label_assets import labels_asset
 from ml_release.orchestration.model_assets import (
     candidate_asset,
     evaluation_asset,
@@ -64,6 +65,7 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
                     registered_version_asset,
                     production_endpoint_asset,
                     inference_window_asset,
+                    labels_asset,
                     drift_report_asset,
                     performance_report_asset,
                 )

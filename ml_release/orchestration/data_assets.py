@@ -8,6 +8,8 @@ import dagster as dg
 from ml_release.domain import data_gates
 from ml_release.domain.column_profile import shares_of
 from ml_release.domain.verdict import Outcome, Verdict
+from ml_release.orchestration.column_lineage import features_lineage, snapshot_lineage
+from ml_release.orchestration.profile_page import snapshot_profile
 from ml_release.orchestration.rendering import (
     check_results,
     check_specs,
@@ -71,6 +73,9 @@ def snapshot_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
         description=f"{line.objective} One month of assembled rows, immutable, known by digest.",
     )
     def snapshot(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        with reported():
+            # A contradiction in the declaration stops the run before anything is taken.
+            schema = snapshot_columns(line)
         verdicts, unreadable = {}, []
         now = wiring.clock.now()
         for partition in context.partition_keys:
@@ -93,7 +98,9 @@ def snapshot_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
                     "%s: %s rows, %s", partition, taken.snapshot.rows, taken.verdict.outcome
                 )
             context.add_asset_metadata(
-                _metadata(line, taken, wiring.plotter), asset_key=key, partition_key=partition
+                _metadata(line, taken, schema, wiring.plotter),
+                asset_key=key,
+                partition_key=partition,
             )
         with reported():
             goes_on = run_goes_on(
@@ -120,7 +127,7 @@ def snapshot_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
 
 
 def _metadata(
-    line: ReleaseLine, taken: SnapshotTaken | Unreadable, plotter: Plotter
+    line: ReleaseLine, taken: SnapshotTaken | Unreadable, schema: dg.TableSchema, plotter: Plotter
 ) -> dict[str, Any]:
     """What a snapshot is, for its page."""
     if isinstance(taken, Unreadable):
@@ -130,10 +137,12 @@ def _metadata(
         "digest": taken.snapshot.digest,
         "table version": taken.snapshot.table_version,
         "outcome": taken.verdict.outcome.value,
+        "profile": snapshot_profile(line, taken, schema),
+        **spread_picture(taken, plotter),
         "findings": findings_table(taken.verdict.findings),
         "first rows": frame_table(taken.sample),
-        "dagster/column_schema": snapshot_columns(line),
-        **spread_picture(taken, plotter),
+        "dagster/column_schema": schema,
+        "dagster/column_lineage": snapshot_lineage(line),
     }
 
 
@@ -165,7 +174,7 @@ def features_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
         description="Readable feature values of one month, each as of the beginning of its day.",
     )
     def features(context: dg.AssetExecutionContext) -> None:
-        schema = feature_columns_schema(line)
+        schema, lineage = feature_columns_schema(line), features_lineage(line)
         with reported():
             going_on, left_out = partitions_that_go_on(
                 line, context.partition_keys, tables=wiring.tables, evidence=wiring.evidence
@@ -193,6 +202,7 @@ def features_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
                     "missing shares": dg.JsonMetadataValue(dict(built.missing_shares)),
                     "first rows": frame_table(built.sample),
                     "dagster/column_schema": schema,
+                    "dagster/column_lineage": lineage,
                 },
                 asset_key=key,
                 partition_key=partition,

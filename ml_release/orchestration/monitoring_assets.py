@@ -151,10 +151,10 @@ def performance_report_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefi
 
     @dg.asset(
         key=[line.name, "performance_report"],
-        deps=[dg.AssetKey([line.name, "inference_window"])],
+        deps=[dg.AssetKey([line.name, name]) for name in ("inference_window", "labels")],
         group_name=line.name,
         kinds={"numpy"},
-        description="Scores of the champion's answers whose labels have come in.",
+        description="Scores of the champion's answers whose label is due and was gathered.",
     )
     def performance_report() -> dg.MaterializeResult:
         with reported():
@@ -163,11 +163,15 @@ def performance_report_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefi
                 environment=wiring.environment,
                 inference_log=wiring.inference_log,
                 deployments=wiring.deployments,
+                tables=wiring.tables,
                 plotter=wiring.plotter,
+                now=wiring.clock.now(),
             )
         return dg.MaterializeResult(
             metadata={
                 "labelled rows": report.performance.rows,
+                "immature rows": report.immature,
+                "unlabelled rows": report.unlabelled,
                 "AUC": number(report.performance.auc.estimate),
                 "scores": scores_table({f"version {report.version}, served": report.performance}),
                 "per day": frame_table(report.per_day),

@@ -113,14 +113,16 @@ def _summary(outcome: Outcome, counted: Sequence[Finding]) -> str:
 
 
 def findings_table(found: Sequence[Finding]) -> dg.TableMetadataValue:
-    """Findings as a table, the observed value beside its limit."""
+    """Findings as a table, the observed value beside its limit; of several rules with the rule."""
+    several = len({f.rule for f in found}) > 1
     return dg.MetadataValue.table(
         [
             dg.TableRecord(
                 {
+                    **({"rule": f.rule} if several else {}),
                     "subject": f.subject,
                     "outcome": f.outcome.value + ("" if f.votes else " (muted)"),
-                    "observed": number(f.observed),
+                    "observed": "" if f.observed is f.limit is None else number(f.observed),
                     "limit": "" if f.limit is None else f"{f.bound} {number(f.limit)}",
                     "unit": f.unit,
                     "n": "" if f.n is None else str(f.n),
@@ -129,7 +131,16 @@ def findings_table(found: Sequence[Finding]) -> dg.TableMetadataValue:
             )
             for f in found
         ],
-        schema=_text_schema("subject", "outcome", "observed", "limit", "unit", "n", "detail"),
+        schema=_text_schema(
+            *(("rule",) if several else ()),
+            "subject",
+            "outcome",
+            "observed",
+            "limit",
+            "unit",
+            "n",
+            "detail",
+        ),
     )
 
 

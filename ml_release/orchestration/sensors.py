@@ -23,6 +23,7 @@ from ml_release.orchestration.jobs import (
 )
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
+from ml_release.workflows.labels import newest_labels
 from ml_release.workflows.monitoring import newest_drift_verdict, newest_window
 from ml_release.workflows.retraining import retraining_evidence, retraining_window
 
@@ -81,18 +82,18 @@ def drift_sensor(line: ReleaseLine, wiring: Wiring) -> dg.SensorDefinition:
 
 
 def label_volume_sensor(line: ReleaseLine, wiring: Wiring) -> dg.SensorDefinition:
-    """Asks for a retraining when enough new labels have come in."""
+    """Asks for a retraining when enough new labels of served requests were gathered."""
 
     @dg.sensor(
         name=f"{line.name}_label_volume",
         job_name=f"{line.name}_train",
         minimum_interval_seconds=_SECONDS_BETWEEN_TICKS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Retrains when enough new labels have come in since it last asked.",
+        description="Retrains when enough new labels were gathered since it last asked.",
     )
     def label_volume(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        window = newest_window(line, environment=wiring.environment, evidence=wiring.evidence)
-        labels = 0 if window is None else window.labels
+        record = newest_labels(line, environment=wiring.environment, evidence=wiring.evidence)
+        labels = 0 if record is None else record.labels
         memory = _memory(context)
         evidence = _evidence(line, wiring, memory)
         decision = decide_on_labels(

@@ -12,6 +12,7 @@ from ml_release.domain.drift import DriftPolicy
 from ml_release.domain.evaluation_gates import EvaluationPolicy
 from ml_release.domain.history_health import HistoryHealthPolicy
 from ml_release.domain.identity import digest_of_json
+from ml_release.domain.label_maturity import LabelPolicy
 from ml_release.domain.quarantine import QuarantinePolicy
 from ml_release.domain.retraining import RetrainingPolicy
 from ml_release.errors import DeclarationError
@@ -27,6 +28,7 @@ class Policies(BaseModel):
     evaluation: EvaluationPolicy
     drift: DriftPolicy
     history: HistoryHealthPolicy = Field(default_factory=HistoryHealthPolicy)
+    labels: LabelPolicy
     retraining: RetrainingPolicy
 
     @property

@@ -20,6 +20,7 @@ from pydantic import (
 from ml_release.domain.features import Category, Feature, History, request_fields
 from ml_release.domain.identity import check_line_name
 from ml_release.errors import DeclarationError, InputError
+from ml_release.spec.label_source import LabelSource
 from ml_release.spec.policies import Policies, error_rows
 
 if TYPE_CHECKING:
@@ -124,6 +125,11 @@ class ReleaseLine(BaseModel):
     assemble
         Raw tables (``rows`` and the companions) to one table with the keys, times, target and
         every column the features need.
+    column_sources
+        Column of the snapshot to the landed columns whose values it is made of, each as
+        ``table.column`` with ``rows`` or a companion for the table. Columns that rows are only
+        joined by do not count. It is shown, not checked; the sources of a column that is not
+        named are unknown.
     schema_of
         Makes the pandera schema that a snapshot has to keep.
     keys
@@ -139,6 +145,8 @@ class ReleaseLine(BaseModel):
         Column with the label: 1, 0 or missing.
     label_delay
         Time from the event until its label is known.
+    labels
+        Where labels of served requests come from besides the labels route; None for nowhere else.
     favourable
         Which label is good for the person or thing concerned.
     build_estimator
@@ -152,6 +160,7 @@ class ReleaseLine(BaseModel):
     owner: str
     landing: LandingSource
     assemble: Callable[[Mapping[str, Any]], Any]
+    column_sources: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     schema_of: Callable[[], Any]
     keys: Annotated[tuple[str, ...], Field(min_length=1)]
     event_time: str
@@ -159,6 +168,7 @@ class ReleaseLine(BaseModel):
     time_zone: str = "UTC"
     target: str
     label_delay: timedelta
+    labels: LabelSource | None = None
     favourable: Annotated[int, Field(ge=0, le=1)]
     slices: tuple[str, ...] = ()
     sensitive: tuple[str, ...] = ()
@@ -187,6 +197,11 @@ class ReleaseLine(BaseModel):
             problems.append(f"time zone {self.time_zone!r}: expected one as America/New_York")
         if self.target in fields:
             problems.append(f"the target {self.target!r} is used as a feature")
+        if self.labels is not None:
+            columns = self.labels.columns(self.keys)
+            twice = sorted({name for name in columns if columns.count(name) > 1})
+            if twice:
+                problems.append(f"labels: columns of the files are keys as well: {twice}")
         names = {feature.name for feature in self.features}
         unknown = sorted(set(self.policies.drift.muted) - names)
         if unknown:
@@ -196,10 +211,30 @@ class ReleaseLine(BaseModel):
         missing = sorted(set(self.slices) - fields) if fields else []
         if missing:
             problems.append(f"slices are no request columns: {missing}; known: {sorted(fields)}")
+        problems += self._source_problems()
         if problems:
             message = "; ".join(problems)
             raise ValueError(message)
         return self
+
+    def _source_problems(self) -> list[str]:
+        """What is wrong with the declared sources of columns."""
+        tables = ["rows", *sorted(self.landing.companions)]
+        problems = []
+        for column, sources in self.column_sources.items():
+            for source in sources:
+                table, _, name = source.partition(".")
+                if table not in tables or not name:
+                    problems.append(
+                        f"column_sources.{column}: expected table.column with a table of {tables},"
+                        f" found {source!r}"
+                    )
+            if not sources or len(set(sources)) < len(sources):
+                problems.append(
+                    f"column_sources.{column}: expected one source or more, each once, found"
+                    f" {list(sources)}. Leave out a column whose sources are not known"
+                )
+        return problems
 
     # Below the other validator, so that it is around it.
     @model_validator(mode="wrap")

@@ -41,9 +41,14 @@ def columns_of(
     return {field.name: _array(frame[field.name], field.type) for field in fields}
 
 
+def feature_column(feature: str) -> str:
+    """The column of the features table with the values of a feature."""
+    return _PREFIX + feature
+
+
 def feature_columns(values: Columns) -> dict[str, npt.NDArray[np.generic]]:
     """Feature values under the column names of the features table."""
-    return {_PREFIX + name: column for name, column in values.items()}
+    return {feature_column(name): column for name, column in values.items()}
 
 
 def values_of(
@@ -52,7 +57,7 @@ def values_of(
     """Feature values out of rows of the features table."""
     return {
         feature.name: _array(
-            frame[_PREFIX + feature.name],
+            frame[feature_column(feature.name)],
             "string" if isinstance(feature, Category) else "number",
         )
         for feature in features

@@ -62,7 +62,7 @@ def build_features(
     )
     rows, own = _joined(needed, tables=tables)
     values = _values(line, rows, own, subject=f"{line.name} {partition}")
-    frame = rows.loc[own, _kept(line)].reset_index(drop=True)
+    frame = rows.loc[own, kept_columns(line)].reset_index(drop=True)
     frame = frame.assign(**feature_columns(values))
     features = tables.write(line.name, FEATURES_TABLE, partition, frame)
     record = FeaturesRecord(
@@ -283,5 +283,6 @@ def _values(
     return feature_values(line.features, arrays)
 
 
-def _kept(line: ReleaseLine) -> list[str]:
+def kept_columns(line: ReleaseLine) -> list[str]:
+    """Columns of the snapshot that the features table carries along, as they are."""
     return list(dict.fromkeys((*line.keys, line.event_time, line.event_day, line.target)))

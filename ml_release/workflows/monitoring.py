@@ -22,16 +22,25 @@ from ml_release.domain.performance import (
 )
 from ml_release.domain.verdict import Verdict, verdict_from_json
 from ml_release.workflows.columns import floats_of
+from ml_release.workflows.labels import gathered_labels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     import pandas as pd
 
     from ml_release.domain.deployment import DeclaredState
     from ml_release.domain.drift import ReferenceProfile
     from ml_release.domain.history_health import HistoryUse
-    from ml_release.ports import Deployments, EvidenceStore, InferenceLog, ModelStore, Plotter
+    from ml_release.ports import (
+        Deployments,
+        EvidenceStore,
+        InferenceLog,
+        ModelStore,
+        Plotter,
+        Tables,
+    )
     from ml_release.spec.release_line import ReleaseLine
 
 INFERENCE_WINDOW = "inference_window"
@@ -50,10 +59,21 @@ class DriftReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PerformanceReport:
-    """Realised performance of the champion on its labelled answers, overall and per day."""
+    """Realised performance of the champion on its labelled answers, overall and per day.
+
+    Attributes
+    ----------
+    immature
+        Answers whose label delay has not passed: not scored, since labels that come early are of
+        one kind.
+    unlabelled
+        Answers whose label delay has passed and whose label was not gathered.
+    """
 
     version: int | None
     performance: Performance
+    immature: int
+    unlabelled: int
     per_day: pd.DataFrame
     plots: Mapping[str, bytes]
 
@@ -76,7 +96,7 @@ def observe_window(
     declaration = deployments.read(line.name, environment)
     state = None if declaration is None else declaration.state
     records, _ = inference_log.records(line.name, after={})
-    labels = len(inference_log.labels(line.name))
+    labels = int(inference_log.labels(line.name)["request_id"].nunique())
     served = served_by(records, state)
     as_of, chosen, held = None, served, 0
     if len(served):
@@ -160,9 +180,11 @@ def report_performance(
     environment: str,
     inference_log: InferenceLog,
     deployments: Deployments,
+    tables: Tables,
     plotter: Plotter,
+    now: datetime,
 ) -> PerformanceReport:
-    """Score the champion's answers whose labels have come in."""
+    """Score the champion's answers whose label is due and was gathered."""
     import pandas as pd
 
     declaration = deployments.read(line.name, environment)
@@ -170,9 +192,9 @@ def report_performance(
     records, _ = inference_log.records(line.name, after={})
     served = served_by(records, state)
     answered = served[(served["outcome"] == "ok") & (served["row"] == 0)]
-    joined = answered.merge(
-        inference_log.labels(line.name)[["request_id", "label"]], on="request_id", how="inner"
-    )
+    mature = answered[answered["event_time"] + line.label_delay <= pd.Timestamp(now)]
+    labels = gathered_labels(line, tables=tables)[["request_id", "label"]]
+    joined = mature.merge(labels, on="request_id", how="inner")
     confidence = line.policies.evaluation.confidence
     target, probability = floats_of(joined["label"]), floats_of(joined["prediction"])
     performance = realised_performance(target, probability, confidence=confidence)
@@ -197,6 +219,8 @@ def report_performance(
     return PerformanceReport(
         version=version,
         performance=performance,
+        immature=len(answered) - len(mature),
+        unlabelled=len(mature) - len(joined),
         per_day=pd.DataFrame(rows),
         plots={"reliability.png": plotter.reliability({name: performance.bins})}
         if performance.bins

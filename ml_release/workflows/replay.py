@@ -140,9 +140,12 @@ def _requests(line: ReleaseLine, rows: pd.DataFrame) -> list[tuple[str, str, byt
 
 
 def request_ids(line: ReleaseLine, rows: pd.DataFrame) -> list[str]:
-    """The request id a replay gives each row: its keys, so that both can be matched later."""
-    ids: list[str] = rows[list(line.keys)].apply(_words).agg("/".join, axis=1).tolist()
-    return ids
+    """The request id a replay gives each row: its keys, so that both can be matched later.
+
+    Clients whose labels come by keys name their requests alike; see `spec.label_source`.
+    """
+    words = [_words(rows[key]) for key in line.keys]
+    return ["/".join(parts) for parts in zip(*words, strict=True)]
 
 
 def _words(column: pd.Series) -> pd.Series:

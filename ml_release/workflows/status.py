@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ml_release.domain.verdict import Outcome, verdict_from_json
 from ml_release.workflows.evaluation import EVALUATION_VERDICT
+from ml_release.workflows.labels import newest_labels
 from ml_release.workflows.monitoring import newest_drift_verdict, newest_window
 from ml_release.workflows.training import CANDIDATE
 
@@ -26,6 +27,8 @@ class LineStatus(BaseModel):
         Registered version numbers.
     serving, share_percent
         Version that is declared to answer, and its share of the traffic.
+    labels
+        Requests whose label was gathered.
     waits_for
         What keeps the newest version from production, in words; empty if nothing does.
     """
@@ -68,6 +71,7 @@ def line_status(
     verdict = None if content is None else verdict_from_json(content)
     drift = newest_drift_verdict(line, environment=environment, evidence=evidence)
     window = newest_window(line, environment=environment, evidence=evidence)
+    labels = newest_labels(line, environment=environment, evidence=evidence)
     versions = registry.versions(line.name)
     objections = () if verdict is None else tuple(f.sentence() for f in verdict.objections)
     registered = {version.model_digest for version in versions}
@@ -88,7 +92,7 @@ def line_status(
         drift=None if drift is None else drift.outcome,
         drift_objections=() if drift is None else tuple(f.sentence() for f in drift.objections),
         window_rows=None if window is None else window.rows,
-        labels=None if window is None else window.labels,
+        labels=None if labels is None else labels.labels,
         waits_for=_waits_for(
             declaration,
             candidate=digest,

@@ -114,7 +114,7 @@ def test_a_line_without_records_is_an_empty_frame(tables: InferenceTables) -> No
     assert str(frame["event_time"].dtype) == "datetime64[us, UTC]"
     assert frame["prediction"].dtype == "float64"
     assert frame["history_age_days"].dtype == frame["history_misses"].dtype == "Int64"
-    assert tables.labels(LINE).columns.tolist() == ["request_id", "label", "event_time"]
+    assert list(tables.labels(LINE)) == list(Label.__dataclass_fields__)
 
 
 def test_a_failed_request_has_no_prediction(
@@ -268,15 +268,18 @@ except UnavailableError as error:
     assert frame.attrs["torn_lines"] == 0
 
 
-def test_the_first_label_of_a_request_stands(
+def test_every_label_comes_back_in_the_order_in_which_it_came_in(
     log: InferenceLogFiles, tables: InferenceTables
 ) -> None:
-    """A label that is sent again changes nothing."""
+    """Also the second one of a request, and one that another server wrote meanwhile."""
+    other = InferenceLogFiles(log._root, now=lambda: datetime(2013, 10, 2, tzinfo=UTC))
     log.append_labels(LINE, [a_label("a", 1), a_label("b", 0)])
-    log.append_labels(LINE, [a_label("a", 0, "2013-10-03T00:00:00+00:00")])
+    other.append_labels(LINE, [a_label("c", 0, "2013-10-03T00:00:00+00:00")])
+    log.append_labels(LINE, [a_label("a", 0, "2013-10-04T00:00:00+00:00")])
     frame = tables.labels(LINE)
-    assert list(frame) == ["request_id", "label", "event_time"]
-    assert frame["label"].tolist() == [1, 0]
+    assert list(frame) == list(Label.__dataclass_fields__)
+    assert frame["request_id"].tolist() == ["a", "b", "c", "a"]
+    assert frame["label"].tolist() == [1, 0, 0, 0]
     assert frame["event_time"][0] == pd.Timestamp("2013-10-02T00:00Z")
 
 

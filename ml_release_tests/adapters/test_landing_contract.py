@@ -42,7 +42,10 @@ class FilesWorld:
     def deliver(self, path: str, table: pd.DataFrame) -> None:
         file = self._root / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        table.to_parquet(file)
+        if file.suffix == ".csv":
+            table.to_csv(file, index=False)
+        else:
+            table.to_parquet(file)
 
 
 @pytest.fixture(params=[InMemoryWorld, FilesWorld], ids=["in_memory", "files"])
@@ -122,6 +125,36 @@ def test_a_table_that_has_not_arrived_is_not_found(world: World, missing: str) -
         world.deliver(path, ROWS)
     with pytest.raises(NotFoundError, match=missing):
         world.landing.read(SOURCE, "2013-01")
+
+
+def test_a_csv_file_is_read_as_words(world: World) -> None:
+    """Leading zeros stay, NA is a word, and nothing between the separators is missing."""
+    source = LandingSource(rows="labels/{partition}.csv", first_partition="2013-01")
+    rows = pd.DataFrame({"id": ["007", "NA", None], "label": ["1", None, "0"]}, dtype=object)
+    world.deliver("labels/2013-01.csv", rows)
+    assert world.landing.partitions(source) == ("2013-01",)
+    found = world.landing.read(source, "2013-01")["rows"]
+    assert list(found) == ["id", "label"]
+    assert found.isna().to_numpy().tolist() == rows.isna().to_numpy().tolist()
+    assert found.fillna("").to_numpy().tolist() == rows.fillna("").to_numpy().tolist()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"a,b\n1,2,3\n4,5,6\n", id="more fields than names"),
+        pytest.param(b"a,b\n1,2\n4,5,6\n", id="more fields in one row"),
+        pytest.param(b"\xff\xfe\x00", id="no UTF-8"),
+        pytest.param(b'a\n"1', id="an open quote"),
+    ],
+)
+def test_a_file_that_is_no_csv_is_an_input_error(tmp_path: Path, content: bytes) -> None:
+    """With the name of the file and what to do."""
+    (tmp_path / "2013-01.csv").write_bytes(content)
+    source = LandingSource(rows="{partition}.csv", first_partition="2013-01")
+    with pytest.raises(InputError, match=r"2013-01\.csv: expected a readable CSV file"):
+        LandingFiles(tmp_path).read(source, "2013-01")
 
 
 @pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"PAR1 but not really PAR1"])

@@ -7,6 +7,7 @@ import pytest
 
 from ml_release.adapters.plots import Plots
 from ml_release.domain.column_profile import ColumnShares
+from ml_release.domain.label_maturity import Maturity
 
 HALVES = np.array([0.5, 0.5, 0.0])
 
@@ -27,3 +28,30 @@ def test_a_spread_is_drawn_with_and_without_a_reference(columns: tuple[ColumnSha
     png = Plots().spread(columns)
     assert png.startswith(b"\x89PNG")
     assert Plots().spread(columns) == png
+
+
+@pytest.mark.parametrize(
+    ("days", "shares", "delay_days", "due_days"),
+    [
+        pytest.param((), (), 1.0, 2.0, id="no label"),
+        pytest.param((1.0,), (0.99,), 1.0, 2.0, id="all at once"),
+        pytest.param((0.5, 4000.0), (0.1, 0.9), 1.0, 2.0, id="years late"),
+        pytest.param((0.0,), (1.0,), 0.0, 0.0, id="no delay"),
+    ],
+)
+def test_a_maturity_curve_is_drawn_whenever_labels_came(
+    days: tuple[float, ...], shares: tuple[float, ...], delay_days: float, due_days: float
+) -> None:
+    """Without any warning of an empty axis."""
+    maturity = Maturity(
+        days=days,
+        shares=shares,
+        requests=100,
+        known=50,
+        matured=100,
+        delay_days=delay_days,
+        due_days=due_days,
+    )
+    png = Plots().maturity(maturity)
+    assert png.startswith(b"\x89PNG")
+    assert Plots().maturity(maturity) == png

@@ -14,7 +14,12 @@ from ml_release.adapters.landing_files import LandingFiles
 from ml_release.domain.features import History, request_fields
 from ml_release.domain.history import latest_table, point_in_time
 from ml_release.domain.history_table import look_up
-from ml_release.lines.flight_delay.features import FEATURES, LATE_AFTER_MINUTES, assemble
+from ml_release.lines.flight_delay.features import (
+    COLUMN_SOURCES,
+    FEATURES,
+    LATE_AFTER_MINUTES,
+    assemble,
+)
 from ml_release.lines.flight_delay.line import LINE
 
 DATA = Path(__file__).parents[2] / "data"
@@ -290,3 +295,38 @@ def test_weather_columns_have_to_agree_with_one_another(
     schema.validate(rows.assign(temp=np.nan, dewp=np.nan, humid=np.nan), lazy=True)
     with pytest.raises(SchemaErrors, match=rule):
         schema.validate(change(rows), lazy=True)
+
+
+def _moved(name: str, column: pd.Series) -> pd.Series:
+    """Other values in the same order, so that rows stay where they are."""
+    if name == "time_hour":
+        return column + pd.Timedelta(days=1)
+    if name in {"day", "hour"}:
+        # Within February, within the day; the weather of other months is not read.
+        return column % 28 + 1 if name == "day" else (column + 1) % 24
+    if column.dtype == object:
+        return "A" + column
+    return column + (1000 if name == "arr_delay" else 1)
+
+
+def test_every_column_comes_from_where_the_line_says(landed: dict[str, pd.DataFrame]) -> None:
+    """Whatever other values a landed column gets, exactly the columns it is declared for change.
+
+    A column that both tables are joined by changes in both, or nothing would join.
+    """
+    before = assemble(landed)
+    assert list(COLUMN_SOURCES) == list(before.columns)
+    for name in {str(column) for frame in landed.values() for column in frame}:
+        sources = [table for table in landed if name in landed[table]]
+        moved = {
+            table: frame.assign(**{name: _moved(name, frame[name])}) if name in frame else frame
+            for table, frame in landed.items()
+        }
+        after = assemble(moved)
+        changed = {column for column in before if not after[column].equals(before[column])}
+        declared = {
+            column
+            for column, froms in COLUMN_SOURCES.items()
+            if {f"{table}.{name}" for table in sources} & set(froms)
+        }
+        assert changed == declared, name

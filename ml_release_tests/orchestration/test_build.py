@@ -49,9 +49,14 @@ def test_every_asset_can_be_materialized_in_one_go(
     assert run(house, "promote", instance).success
     result = run(house, "monitor", instance)
     assert result.success
-    assert materialized(result) == {"inference_window", "drift_report", "performance_report"}
+    assert materialized(result) == {
+        "inference_window",
+        "labels",
+        "drift_report",
+        "performance_report",
+    }
     checks = result.get_asset_check_evaluations()
-    assert len(checks) == 5
+    assert len(checks) == 8
     assert not any(check.passed for check in checks)
 
 

@@ -88,6 +88,24 @@ def test_a_table_of_findings_marks_the_muted() -> None:
     assert record.data["limit"] == "at most 5"
 
 
+def test_a_table_of_several_rules_names_them() -> None:
+    """A subject alone does not say what was asked of it."""
+    several = findings_table([finding(Outcome.PASS), finding(Outcome.FAIL, rule="keys_are_unique")])
+    assert [record.data["rule"] for record in several.records] == [
+        "rows_are_enough",
+        "keys_are_unique",
+    ]
+    assert "rule" not in findings_table([finding(Outcome.PASS)]).records[0].data
+
+
+def test_a_claim_that_is_not_about_a_number_shows_none() -> None:
+    """Unknown is what should have been counted and was not."""
+    claim = Finding(rule="schema_is_valid", subject="2013-01", outcome=Outcome.PASS)
+    uncounted = Finding(rule="r", subject="s", outcome=Outcome.INCONCLUSIVE, limit=1.0)
+    assert findings_table([claim]).records[0].data["observed"] == ""
+    assert findings_table([uncounted]).records[0].data["observed"] == "unknown"
+
+
 @pytest.mark.parametrize(
     ("value", "text"), [(None, "unknown"), (float("nan"), "unknown"), (0.5, "0.5")]
 )

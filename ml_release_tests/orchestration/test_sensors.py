@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pytest
 
+from ml_release.domain.label_counts import LabelsRecord
 from ml_release.domain.performance import WindowRecord
 from ml_release.domain.verdict import Finding, Outcome, Verdict
 from ml_release.orchestration.sensors import (
@@ -16,6 +17,7 @@ from ml_release.orchestration.sensors import (
     label_volume_sensor,
     new_records_sensor,
 )
+from ml_release.workflows.labels import LABELS_RECORD
 from ml_release.workflows.monitoring import DRIFT_VERDICT, INFERENCE_WINDOW
 from ml_release_tests.orchestration.house import definitions_of, run, train, wiring_of
 
@@ -54,7 +56,7 @@ def observed(
     drift: Outcome | None = Outcome.FAIL,
     model_digest: str | None = None,
 ) -> None:
-    """Record a window and, unless None, a verdict on its drift."""
+    """Record gathered labels, a window and, unless None, a verdict on its drift."""
     declaration = house.deployments.read(house.line.name, house.environment)
     champion = None if declaration is None else declaration.state.champion.model_digest
     window = WindowRecord(
@@ -65,13 +67,19 @@ def observed(
         as_of=as_of,
         rows=5000,
         errors=0,
-        labels=labels,
+        labels=0,
         counts={},
         latency_p50_ms=None,
         latency_p99_ms=None,
     )
     digest = house.evidence.record(
         house.line.name, INFERENCE_WINDOW, house.environment, window.model_dump_json().encode()
+    )
+    gathered = LabelsRecord(
+        line=house.line.name, labels=labels, contradicted=0, digest=None, sources={}
+    )
+    house.evidence.record(
+        house.line.name, LABELS_RECORD, house.environment, gathered.model_dump_json().encode()
     )
     if drift is None:
         return

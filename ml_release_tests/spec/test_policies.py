@@ -19,6 +19,7 @@ GOOD: dict[str, Any] = {
         "holdout_days": 7,
     },
     "drift": {"muted": ["temp"]},
+    "labels": {},
     "retraining": {},
 }
 
@@ -33,6 +34,7 @@ def test_a_policy_is_read_with_its_defaults() -> None:
     assert policies.data_gates.maximum_rows == 20
     assert policies.drift.muted == ("temp",)
     assert policies.evaluation.confidence == 0.95
+    assert policies.labels.window_days == 28
     assert policies.retraining.cooldown_days == 7
 
 
@@ -43,6 +45,7 @@ def test_the_digest_changes_with_every_limit_and_with_nothing_else() -> None:
     assert policies_from_yaml(turned, subject="b").digest == digest
     sections: tuple[dict[str, Any], ...] = (
         {"drift": {"muted": []}},
+        {"labels": {"grace_days": 2.0}},
         {"retraining": {"cooldown_days": 8}},
     )
     for section in sections:

@@ -57,6 +57,14 @@ def test_a_line_that_hangs_together_can_be_declared() -> None:
     assert line.assemble_rows({"rows": rows}) is rows
 
 
+def test_columns_come_from_landed_rows_and_companions() -> None:
+    """A column that is not named has no known source; a landed name may hold dots."""
+    landing = SOURCE.model_copy(update={"companions": {"weather": "weather.parquet"}})
+    sources = {"temp": ("weather.temp", "rows.time.local")}
+    assert declare(landing=landing, column_sources=sources).column_sources == sources
+    assert declare().column_sources == {}
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
@@ -67,6 +75,21 @@ def test_a_line_that_hangs_together_can_be_declared() -> None:
         ),
         pytest.param(
             {"policies": policies("temp")}, r"names no feature: \['temp'\]", id="unknown muted"
+        ),
+        pytest.param(
+            {"column_sources": {"x": ("weather.temp",)}},
+            r"column_sources.x: expected table.column with a table of \['rows'\], found 'weather",
+            id="sources in an unknown table",
+        ),
+        pytest.param(
+            {"column_sources": {"x": ("temp",)}}, "table.column .* found 'temp'", id="no table"
+        ),
+        pytest.param({"column_sources": {"x": ("rows.",)}}, "found 'rows.'", id="no column"),
+        pytest.param(
+            {"column_sources": {"x": ()}}, "one source or more, each once", id="no source"
+        ),
+        pytest.param(
+            {"column_sources": {"x": ("rows.a", "rows.a")}}, "each once", id="a source twice"
         ),
         pytest.param(
             {"slices": ("gate",)}, r"slices are no request columns: \['gate'\]", id="unknown slice"

@@ -9,6 +9,7 @@ import numpy as np
 
 from ml_release.workflows.evaluation import Evaluated, evaluate_candidate
 from ml_release.workflows.feature_building import FeaturesBuilt, build_features
+from ml_release.workflows.labels import LabelsGathered, gather_labels
 from ml_release.workflows.promotion import Moved, Request, promote, roll_back
 from ml_release.workflows.registration import register_version
 from ml_release.workflows.release_gate import Releasable, require_releasable
@@ -81,6 +82,19 @@ def evaluate(house: House, model_digest: str | None = None) -> Evaluated:
         registry=house.registry,
         experiments=house.experiments,
         plotter=house.plotter,
+    )
+
+
+def gather(house: House) -> LabelsGathered:
+    return gather_labels(
+        house.line,
+        environment=house.environment,
+        inference_log=house.inference_log,
+        landing=house.landing,
+        tables=house.tables,
+        evidence=house.evidence,
+        plotter=house.plotter,
+        now=house.clock.now(),
     )
 
 

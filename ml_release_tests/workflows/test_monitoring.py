@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from ml_release.adapters.in_memory import InMemoryClock
 from ml_release.domain.drift import RULES, drifted_features, profile_from_json
 from ml_release.domain.identity import digest_of_bytes
+from ml_release.domain.inference import Label
 from ml_release.domain.performance import realised_performance
 from ml_release.domain.verdict import Outcome
 from ml_release.errors import IntegrityError
@@ -58,12 +60,16 @@ def drift(house: House) -> DriftReport | None:
 
 
 def performance(house: House) -> PerformanceReport:
+    """Of the labels that can be gathered now."""
+    steps.gather(house)
     return report_performance(
         house.line,
         environment=PRODUCTION,
         inference_log=house.inference_log,
         deployments=house.deployments,
+        tables=house.tables,
         plotter=house.plotter,
+        now=house.clock.now(),
     )
 
 
@@ -344,6 +350,23 @@ def test_realised_performance_is_that_of_the_answers_whose_labels_came_in(servin
     assert one["rows"] == chosen.sum()
     assert one["observed rate"] == ordered.loc[chosen, "is_late"].mean()
     assert one["mean probability"] == pytest.approx(ordered.loc[chosen, "prediction"].mean())
+
+
+def test_only_answers_whose_label_is_due_are_scored(serving: House) -> None:
+    """Labels that come before their time are of one kind; the others are counted beside."""
+    answers = {"old": "2013-04-02T00:00:00+00:00", "due": "2013-04-03T00:00:00+00:00"}
+    answers |= {"young": "2013-04-03T00:00:01+00:00", "unlabelled": "2013-04-01T00:00:00+00:00"}
+    write(
+        serving,
+        [a_record(serving, name, moment) for name, moment in answers.items()],
+        [
+            Label(request_id=name, label=1, event_time=answers[name], received_time=answers[name])
+            for name in ("old", "due", "young")
+        ],
+    )
+    serving.clock = InMemoryClock(datetime(2013, 4, 4, tzinfo=UTC))
+    report = performance(serving)
+    assert (report.performance.rows, report.immature, report.unlabelled) == (2, 1, 1)
 
 
 def test_labels_of_other_answers_are_not_the_champions(serving: House) -> None:

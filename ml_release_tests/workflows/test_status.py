@@ -126,6 +126,7 @@ def test_the_newest_window_is_told_with_its_drift(
     write(serving, [], [a_label("r1", 1), a_label("r2", 0)])
     window = observe(serving)
     drift(serving)
+    steps.gather(serving)
     found = status(serving)
     assert (found.window_rows, found.labels) == (window.rows, 2)
     assert found.drift is outcome

@@ -58,7 +58,7 @@ def write(house: House, records: Sequence[InferenceRecord], labels: Sequence[Lab
 
 
 def a_label(request_id: str, label: int) -> Label:
-    moment = "2013-05-01T00:00:00+00:00"
+    moment = "2013-05-02T00:00:00+00:00"
     return Label(request_id=request_id, label=label, event_time=moment, received_time=moment)
 
 

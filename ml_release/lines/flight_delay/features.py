@@ -61,6 +61,19 @@ FEATURES: tuple[Feature, ...] = (
     ),
 )
 
+COLUMN_SOURCES: Mapping[str, tuple[str, ...]] = {
+    "scheduled_departure_utc": ("rows.time_hour", "rows.minute"),
+    "scheduled_departure": ("rows.year", "rows.month", "rows.day", "rows.hour", "rows.minute"),
+    "scheduled_arrival_minute": ("rows.sched_arr_time",),
+    **{
+        column: (f"rows.{column}",)
+        for column in ("carrier", "flight", "tailnum", "origin", "dest", "distance")
+    },
+    **{column: (f"weather.{column}",) for column in _WEATHER},
+    "is_late": ("rows.arr_delay",),
+}
+"""The landed columns that `assemble` makes each column of."""
+
 
 def assemble(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Join flights with the weather at the origin in the hour of scheduled departure.

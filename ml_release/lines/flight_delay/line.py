@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from ml_release.lines.flight_delay.features import FEATURES, assemble
+from ml_release.lines.flight_delay.features import COLUMN_SOURCES, FEATURES, assemble
 from ml_release.lines.flight_delay.model import PARAMETERS, build_estimator
 from ml_release.lines.flight_delay.schema import build_schema
+from ml_release.spec.label_source import LabelSource
 from ml_release.spec.policies import policies_from_yaml
 from ml_release.spec.release_line import LandingSource, ReleaseLine
 
@@ -27,6 +28,7 @@ LINE = ReleaseLine(
         last_partition="2013-12",
     ),
     assemble=assemble,
+    column_sources=COLUMN_SOURCES,
     schema_of=build_schema,
     keys=("scheduled_departure_utc", "carrier", "flight", "origin"),
     event_time="scheduled_departure_utc",
@@ -34,6 +36,8 @@ LINE = ReleaseLine(
     time_zone="America/New_York",
     target="is_late",
     label_delay=timedelta(days=1),
+    # A month that lands later tells how its flights arrived; the airline's own list may come first.
+    labels=LabelSource(files="labels/{partition}.csv", from_snapshots=True),
     favourable=0,
     slices=("carrier", "origin"),
     features=FEATURES,

@@ -40,8 +40,10 @@ def build_schema() -> pa.DataFrameSchema:
             "scheduled_departure": pa.Column("datetime64[us]"),
             "scheduled_arrival_minute": number(0, 1439),
             "carrier": pa.Column(str, pa.Check.str_matches(r"^[A-Z0-9]{2}$"), nullable=True),
-            "flight": pa.Column(int, pa.Check.in_range(1, 9999)),
-            "tailnum": pa.Column(str, nullable=True),
+            "flight": pa.Column(
+                int, pa.Check.in_range(1, 9999), description="number the airline gave the flight"
+            ),
+            "tailnum": pa.Column(str, nullable=True, description="registration of the aircraft"),
             "origin": pa.Column(str, pa.Check.isin(["EWR", "JFK", "LGA"])),
             "dest": pa.Column(str, pa.Check.str_matches(r"^[A-Z]{3}$"), nullable=True),
             "distance": number(10, 6000),
