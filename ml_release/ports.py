@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ml_release.domain.deployment import Declaration, DeclaredState
     from ml_release.domain.features import Columns, FeaturePlan
     from ml_release.domain.gates_servability import Servability
-    from ml_release.domain.history import HistoryTable
+    from ml_release.domain.history_table import HistoryTable
     from ml_release.domain.identity import ModelVersion, SnapshotId
     from ml_release.domain.label_maturity import Maturity
     from ml_release.domain.scores import ReliabilityBin

@@ -429,22 +429,19 @@ FAULTS = (
         caught_by=PERSONAL,
         line=_with_column("passenger_email", lambda f: f["tailnum"], str),
     ),
-    # What nothing at this gate can see.
     Fault(
         name="labels shuffled among the rows",
-        caught_by=None,
+        caught_by="labels_follow_some_column",
         landed=_rows(_hashed),
-        why="each column keeps its spread; the candidate then misses its AUC floor",
     ),
     Fault(
         name="wind in kilometres per hour",
-        caught_by=None,
+        caught_by="numbers_keep_their_steps",
         landed=_weather(
             lambda w: w.assign(
                 wind_speed=w["wind_speed"] * 1.609344, wind_gust=w["wind_gust"] * 1.609344
             )
         ),
-        why="wind is seasonal, so its spread has no vote (its PSI is shown); no range breaks",
     ),
 )
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from ml_release.domain.deployment import DeclaredState
     from ml_release.domain.features import Columns
-    from ml_release.domain.history import HistoryTable
+    from ml_release.domain.history_table import HistoryTable
     from ml_release.ports import ModelLoader
     from ml_release.spec.release_line import LandingSource
 

@@ -30,6 +30,8 @@ _DTYPES = {
     "row": "int64",
     "version": "int64",
     "bucket": "Int64",
+    "history_age_days": "Int64",
+    "history_misses": "Int64",
     "prediction": "float64",
     "latency_ms": "float64",
     "shadow": "bool",
@@ -56,11 +58,12 @@ class InferenceTables:
         Returns
         -------
         pandas.DataFrame
-            One column per field of `InferenceRecord`: times as datetime64 in UTC, ``bucket`` as
-            nullable Int64, ``prediction`` as float64 with NaN for failed requests, ``features`` as
-            one mapping per record (see `ml_release.domain.inference.feature_columns`). Of records
-            with the same request id and row the first one stands, within one read: a client that
-            repeats a request id much later appears again in a later read.
+            One column per field of `InferenceRecord`: times as datetime64 in UTC, ``bucket``
+            and the two of history as nullable Int64, ``prediction`` as float64 with NaN for failed
+            requests, ``features`` as one mapping per record (see
+            `ml_release.domain.inference.feature_columns`). Of records with the same request id and
+            row the first one stands, within one read: a client that repeats a request id much later
+            appears again in a later read.
         dict
             Segment name to bytes read.
         """

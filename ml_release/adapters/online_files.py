@@ -6,13 +6,13 @@ import os
 import tempfile
 from typing import TYPE_CHECKING
 
-from ml_release.domain.history import history_table_from_json
+from ml_release.domain.history_table import history_table_from_json
 from ml_release.domain.identity import check_line_name
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ml_release.domain.history import HistoryTable
+    from ml_release.domain.history_table import HistoryTable
 
 
 class OnlineFiles:

@@ -88,6 +88,8 @@ class DataGatesPolicy(TablePolicy):
             "joins_are_complete": not self.joins,
             "rows_are_within_retention": self.calendar.retention_days is None,
             "classes_are_balanced": self.balance is None,
+            "numbers_keep_their_steps": not self.distributions.stepped,
+            "labels_follow_some_column": self.leakage.best_auc_floor_score is None,
         }
         return tuple(rule for rule in RULES if not undeclared.get(rule))
 

@@ -15,9 +15,11 @@ from ml_release.domain.verdict import Finding, Outcome, compare
 if TYPE_CHECKING:
     from ml_release.domain.column_profile import ColumnProfile, PartitionProfile
 
+STEPS = "numbers_keep_their_steps"
 DESCRIPTIONS = {
     "columns_vary": "No column holds one and the same value in every row.",
     "distributions_are_expected": "Values are spread as in the partitions that passed before.",
+    STEPS: "A number measured in fixed steps takes steps that it took before.",
     "categories_are_expected": "Hardly a row holds a word that no earlier partition held.",
 }
 
@@ -38,6 +40,9 @@ class DistributionPolicy(BaseModel):
         ``unseen_share_limits`` does not name.
     unseen_share_limits
         The same, per column.
+    stepped
+        Number columns measured in fixed steps to the allowed share of rows with a value that no
+        reference held. Another unit is another set of steps, whatever the season.
     muted
         Columns whose spread is shown and has no vote, such as those seasonal by nature.
     constant_columns
@@ -52,6 +57,7 @@ class DistributionPolicy(BaseModel):
     psi_limits_nats: Mapping[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     unseen_share_limit: Share = 0.005
     unseen_share_limits: Mapping[str, Share] = Field(default_factory=dict)
+    stepped: Mapping[str, Share] = Field(default_factory=dict)
     muted: tuple[str, ...] = ()
     constant_columns: tuple[str, ...] = ()
     minimum_rows: Annotated[int, Field(ge=2)] = 100
@@ -69,10 +75,11 @@ def judge_distributions(
     Without such partitions there is nothing to compare with: inconclusive, and without a vote,
     since the first partition of a line could never pass otherwise.
     """
+    rules = [rule for rule in DESCRIPTIONS if rule != STEPS or policy.stepped]
     if current is None or not current.columns:
         return tuple(
             Finding(rule=rule, subject="columns", outcome=Outcome.INCONCLUSIVE, detail="no column")
-            for rule in DESCRIPTIONS
+            for rule in rules
         )
     varying = tuple(_varies(name, column, policy) for name, column in current.columns.items())
     if not references:
@@ -85,7 +92,8 @@ def judge_distributions(
                 votes=False,
                 detail=detail,
             )
-            for rule in ("distributions_are_expected", "categories_are_expected")
+            for rule in rules
+            if rule != "columns_vary"
         )
     findings: list[Finding] = []
     for name, column in current.columns.items():
@@ -93,6 +101,10 @@ def judge_distributions(
         findings += _column(
             name, column, others, policy, unseen_example=unseen_examples.get(name, "")
         )
+    findings += [
+        _steps(name, current.columns.get(name), references, limit)
+        for name, limit in policy.stepped.items()
+    ]
     return varying + tuple(findings)
 
 
@@ -163,6 +175,40 @@ def _column(
             )
         )
     return findings
+
+
+def _steps(
+    name: str,
+    column: ColumnProfile | None,
+    references: Sequence[PartitionProfile],
+    limit: float,
+) -> Finding:
+    """Share of rows with a value that no reference held.
+
+    A column with more values than a profile keeps exactly, so that it holds quantiles with parts
+    of rows, is no stepped one: inconclusive.
+    """
+    others = [r.columns[name] for r in references if name in r.columns]
+    exact = column is not None and all(
+        one.words is None and all(weight == int(weight) for weight in one.weights)
+        for one in (column, *others)
+    )
+    observed, new = None, []
+    if column is not None and others and exact and column.known:
+        seen = {value for other in others for value in other.values}
+        rows = dict(zip(column.values, column.weights, strict=True))
+        new = [value for value in rows if value not in seen]
+        observed = sum(rows[value] for value in new) / column.known
+    return compare(
+        rule=STEPS,
+        subject=name,
+        observed=observed,
+        limit=limit,
+        bound="at most",
+        unit="share of rows with a new value",
+        n=None if column is None else column.known,
+        detail=f"for example {new[0]:.6g}" if new else "",
+    )
 
 
 def unseen_words(column: ColumnProfile, others: Sequence[ColumnProfile]) -> tuple[str, ...]:

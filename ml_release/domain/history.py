@@ -8,22 +8,17 @@ row's own day, serving for the value at the newest day the table was filled for:
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003 (pydantic reads the annotation)
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import TypeAdapter, ValidationError
 
-from ml_release.domain.identity import canonical_json, digest_of_bytes
-from ml_release.errors import InputError, IntegrityError
+from ml_release.domain.history_table import HistoryTable, joined_keys
+from ml_release.errors import InputError
 
 if TYPE_CHECKING:
     from ml_release.domain.features import Columns, History
-
-KEY_SEPARATOR = "|"
 
 
 def history_value(
@@ -45,30 +40,6 @@ def history_value(
     total = counts + weight
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(total > 0, (sums + weight * np.nan_to_num(prior)) / total, np.nan)
-
-
-def joined_keys(columns: Columns, keys: tuple[str, ...]) -> npt.NDArray[np.str_]:
-    """One string per row from its key columns; missing parts are empty.
-
-    A separator inside a part is escaped, so that different keys stay different.
-    """
-    parts = [
-        np.array([_escaped(word) if isinstance(word, str) else "" for word in columns[key]], str)
-        for key in keys
-    ]
-    joined = parts[0]
-    for part in parts[1:]:
-        joined = np.char.add(np.char.add(joined, KEY_SEPARATOR), part)
-    return joined
-
-
-def _escaped(word: str) -> str:
-    if "\\" not in word and KEY_SEPARATOR not in word and not word.endswith("\0"):
-        return word
-    # numpy drops NUL at the end of a string, which would make two words one.
-    return (
-        word.replace("\\", "\\\\").replace(KEY_SEPARATOR, "\\" + KEY_SEPARATOR).replace("\0", "\\0")
-    )
 
 
 def point_in_time(
@@ -115,45 +86,6 @@ def point_in_time(
     return history_value(sums, counts, prior_rows=feature.prior_rows, prior_mean=prior_mean)
 
 
-@dataclass(frozen=True, kw_only=True)
-class HistoryTable:
-    """What serving looks up: per history feature and key the value as of the start of ``as_of``.
-
-    ``defaults`` answers keys that were not seen in the window (the prior mean alone).
-    """
-
-    as_of: str
-    values: Mapping[str, Mapping[str, float]]
-    defaults: Mapping[str, float | None]
-
-    def to_json(self) -> bytes:
-        """The canonical byte form."""
-        return canonical_json(_TABLE.dump_python(self, mode="json"))
-
-    @cached_property
-    def digest(self) -> str:
-        """Digest of the canonical byte form: every inference record says which table it met."""
-        return digest_of_bytes(self.to_json())
-
-
-_TABLE = TypeAdapter(HistoryTable)
-
-
-def history_table_from_json(content: bytes) -> HistoryTable:
-    """Read a table back.
-
-    Raises
-    ------
-    IntegrityError
-        If it is not a history table.
-    """
-    try:
-        return _TABLE.validate_json(content)
-    except ValidationError as error:
-        message = f"history table: expected a recorded table, found something else ({error})"
-        raise IntegrityError(message) from error
-
-
 def latest_table(
     features: tuple[History, ...],
     *,
@@ -161,8 +93,14 @@ def latest_table(
     days: npt.NDArray[np.datetime64],
     target: npt.NDArray[np.float64],
     as_of: np.datetime64,
+    time_zone: str,
 ) -> HistoryTable:
     """The table serving uses on day ``as_of``, from all rows before that day.
+
+    Parameters
+    ----------
+    time_zone
+        IANA name of the zone that ``days`` and ``as_of`` are days of.
 
     Raises
     ------
@@ -195,28 +133,7 @@ def latest_table(
             if np.isfinite(value)
         }
         defaults[feature.name] = prior if feature.prior_rows > 0 else None
-    return HistoryTable(as_of=str(day), values=values, defaults=defaults)
-
-
-def look_up(
-    features: tuple[History, ...], table: HistoryTable | None, columns: Columns
-) -> tuple[dict[str, npt.NDArray[np.float64]], int]:
-    """History columns for serving, with the number of look-ups that met no key.
-
-    Without a table every value is NaN and every look-up a miss.
-    """
-    found: dict[str, npt.NDArray[np.float64]] = {}
-    misses = 0
-    for feature in features:
-        keys = joined_keys(columns, feature.keys)
-        known = {} if table is None else table.values.get(feature.name, {})
-        default = None if table is None else table.defaults.get(feature.name)
-        fallback = np.nan if default is None else default
-        misses += sum(str(key) not in known for key in keys)
-        found[feature.name] = np.array(
-            [known.get(str(key), fallback) for key in keys], dtype=np.float64
-        )
-    return found, misses
+    return HistoryTable(as_of=str(day), values=values, defaults=defaults, time_zone=time_zone)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,13 @@ class InferenceRecord:
         Readable feature values as the model saw them; missing is None.
     history_digest
         Digest of the table the history features were looked up in; None without one.
+    history_age_days
+        Whole days from that table's ``as_of`` to the day of the event, in the line's time zone.
+        Negative for an event before ``as_of``; None without a table, and in records of before this
+        was kept.
+    history_misses
+        Look-ups of this row that met no key, from 0 to the number of history features; None where
+        the model failed, and in records of before this was kept.
     prediction
         Probability from 0 to 1; None when the request failed.
     latency_ms
@@ -65,6 +72,9 @@ class InferenceRecord:
     outcome: str
     error: str | None
     shadow: bool
+    # Without defaults a log of before they were kept could not be read.
+    history_age_days: int | None = None
+    history_misses: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

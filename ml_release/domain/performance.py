@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ml_release.domain.history_health import HistoryUse
 from ml_release.domain.scores import (
     Difference,
     ReliabilityBin,
@@ -42,6 +43,9 @@ class WindowRecord(BaseModel):
         Requests of this line that the labels route was told of, whichever version answered.
     latency_p50_ms, latency_p99_ms
         Of the window's requests; None without any.
+    history
+        What the history look-ups of the answered rows met; None if nothing is declared, and in a
+        window of before this was kept.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,6 +61,7 @@ class WindowRecord(BaseModel):
     counts: Mapping[str, tuple[int, ...]]
     latency_p50_ms: float | None
     latency_p99_ms: float | None
+    history: HistoryUse | None = None
 
 
 def window_from_json(content: bytes) -> WindowRecord:

@@ -2,7 +2,9 @@
 
 import dagster as dg
 
-from ml_release.domain import drift, skew
+from ml_release.domain import drift, history_health, skew
+from ml_release.domain.features import History
+from ml_release.domain.history_health import HistoryUse
 from ml_release.orchestration.endpoint_assets import endpoint_key
 from ml_release.orchestration.rendering import (
     check_results,
@@ -15,6 +17,7 @@ from ml_release.orchestration.rendering import (
 )
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
+from ml_release.workflows.history_health import check_history
 from ml_release.workflows.monitoring import observe_window, report_drift, report_performance
 from ml_release.workflows.skew import check_skew
 
@@ -22,11 +25,13 @@ from ml_release.workflows.skew import check_skew
 def inference_window_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
     """The asset ``<line>/inference_window``."""
     key = dg.AssetKey([line.name, "inference_window"])
+    looks_up = any(isinstance(feature, History) for feature in line.features)
+    history_rules = history_health.DESCRIPTIONS if looks_up else {}
 
     @dg.asset(
         key=key,
         deps=[endpoint_key(line)],
-        check_specs=check_specs(key, skew.DESCRIPTIONS, blocking=False),
+        check_specs=check_specs(key, {**skew.DESCRIPTIONS, **history_rules}, blocking=False),
         group_name=line.name,
         kinds={"json"},
         description="The newest days of the champion's answers, counted over its reference bins.",
@@ -50,6 +55,7 @@ def inference_window_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefini
                 models=wiring.models,
                 deployments=wiring.deployments,
             )
+            history = check_history(line, environment=wiring.environment, evidence=wiring.evidence)
         return dg.MaterializeResult(
             metadata={
                 "version": str(window.version or "none"),
@@ -60,17 +66,40 @@ def inference_window_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefini
                 "labels": window.labels,
                 "latency p50, ms": number(window.latency_p50_ms),
                 "latency p99, ms": number(window.latency_p99_ms),
+                **_history_metadata(window.history),
             },
-            # Most traffic has no landed row yet to compare with: that is news, and stops no run.
-            check_results=check_results(
-                key,
-                skew.RULES,
-                {} if verdict is None else {line.name: verdict},
-                severity=dg.AssetCheckSeverity.WARN,
-            ),
+            # Most traffic has no landed row yet to compare with, and an old table answers better
+            # than none: both are news, and stop no run.
+            check_results=[
+                *check_results(
+                    key,
+                    skew.RULES,
+                    {} if verdict is None else {line.name: verdict},
+                    severity=dg.AssetCheckSeverity.WARN,
+                ),
+                *check_results(
+                    key,
+                    tuple(history_rules),
+                    {} if history is None else {line.name: history},
+                    severity=dg.AssetCheckSeverity.WARN,
+                ),
+            ],
         )
 
     return inference_window
+
+
+def _history_metadata(use: HistoryUse | None) -> dict[str, int | str]:
+    if use is None:
+        return {}
+    return {
+        "history look-ups": use.look_ups,
+        "history keys not met": use.misses,
+        "history keys not met, share": number(use.miss_share),
+        "history age median, days": number(use.age_median_days),
+        "history age largest, days": number(use.age_largest_days),
+        "rows before their history table": use.rows_before_table,
+    }
 
 
 def drift_report_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:

@@ -108,8 +108,8 @@ def _summary(outcome: Outcome, counted: Sequence[Finding]) -> str:
     if held:
         return "\n".join(held)
     if outcome is Outcome.PASS:
-        count = len(counted)
-        return "1 finding, passes" if count == 1 else f"{count} findings, all pass"
+        # The values of a single one say more than that it passes: on how many rows, how close.
+        return counted[0].sentence() if len(counted) == 1 else f"{len(counted)} findings, all pass"
     return "nothing was found that could show it"
 
 

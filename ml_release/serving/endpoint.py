@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ml_release.domain.assignment import bucket_of
 from ml_release.errors import InputError, UnavailableError
 from ml_release.serving.line_counts import LineCounts
-from ml_release.serving.predictions import predict, records_of
+from ml_release.serving.predictions import history_age_days, predict, records_of
 from ml_release.serving.protocols import (
     PredictionRequest,
     decode_infer,
@@ -157,7 +157,9 @@ class Endpoint:
         counts.add_answered(
             version=chosen.variant.version,
             rows=request.rows,
-            misses=answer.misses,
+            look_ups=request.rows * len(chosen.loaded.model.plan.history_features),
+            misses=sum(answer.misses),
+            age_days=history_age_days(route, context),
             latency_ms=_milliseconds_since(begun),
         )
         return Reply(200, content, (JSON_HEADER, *headers_out))

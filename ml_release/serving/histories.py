@@ -9,7 +9,7 @@ from ml_release.errors import MlReleaseError
 
 if TYPE_CHECKING:
     from ml_release.adapters.online_files import OnlineFiles
-    from ml_release.domain.history import HistoryTable
+    from ml_release.domain.history_table import HistoryTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,8 +23,11 @@ class LineCounts:
         answered because they could not be logged.
     rows, labels
         Rows that were predicted, and labels that were taken.
-    history_misses
-        Look-ups of history features that met no key and got the default.
+    history_look_ups, history_misses
+        Look-ups of history features, and those of them that met no key and got the default.
+    history_age_days, history_age_largest_days
+        Age of the history table at the event of the last answered request, and the largest of all;
+        None without a table.
     by_version
         Answered requests per version number.
     latencies_ms
@@ -37,15 +40,31 @@ class LineCounts:
     unlogged: int = 0
     rows: int = 0
     labels: int = 0
+    history_look_ups: int = 0
     history_misses: int = 0
+    history_age_days: int | None = None
+    history_age_largest_days: int | None = None
     by_version: Counter[int] = field(default_factory=Counter)
     latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW_REQUESTS))
 
-    def add_answered(self, *, version: int, rows: int, misses: int, latency_ms: float) -> None:
+    def add_answered(
+        self,
+        *,
+        version: int,
+        rows: int,
+        look_ups: int,
+        misses: int,
+        age_days: int | None,
+        latency_ms: float,
+    ) -> None:
         """Count one answered request."""
         self.answered += 1
         self.rows += rows
+        self.history_look_ups += look_ups
         self.history_misses += misses
+        self.history_age_days = age_days
+        known = [age for age in (age_days, self.history_age_largest_days) if age is not None]
+        self.history_age_largest_days = max(known, default=None)
         self.by_version[version] += 1
         self.latencies_ms.append(latency_ms)
 
@@ -56,7 +75,9 @@ class LineCounts:
         --------
         >>> counts = LineCounts()
         >>> for latency_ms in (3.0, 1.0, 2.0, 4.0):
-        ...     counts.add_answered(version=1, rows=1, misses=0, latency_ms=latency_ms)
+        ...     counts.add_answered(
+        ...         version=1, rows=1, look_ups=0, misses=0, age_days=None, latency_ms=latency_ms
+        ...     )
         >>> counts.latency_quantile_ms(0.5), counts.latency_quantile_ms(0.99)
         (2.0, 4.0)
         """

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ml_release.domain.artefact import EXAMPLE_FILE, SIGNATURE_FILE, signature_from_json
 from ml_release.domain.assignment import assign
 from ml_release.domain.features import feature_values
-from ml_release.domain.history import look_up
+from ml_release.domain.history_table import look_up
 from ml_release.errors import InputError, IntegrityError
 from ml_release.serving.protocols import decode_any
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ml_release.domain.artefact import Signature
     from ml_release.domain.deployment import Declaration, Variant
     from ml_release.domain.features import Columns
-    from ml_release.domain.history import HistoryTable
+    from ml_release.domain.history_table import HistoryTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ class LoadedVersion:
 
     def predict(
         self, columns: Columns, history: HistoryTable | None
-    ) -> tuple[dict[str, npt.NDArray[np.generic]], npt.NDArray[np.float64], int]:
+    ) -> tuple[dict[str, npt.NDArray[np.generic]], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
         """Answer typed request columns of shape (n,).
 
         Returns
@@ -54,8 +54,8 @@ class LoadedVersion:
             Readable feature values, each of shape (n,).
         numpy.ndarray
             Probability of the positive class per row, from 0 to 1, shape (n,).
-        int
-            Look-ups in the history table that met no key.
+        numpy.ndarray
+            Look-ups in the history table that met no key, per row, shape (n,).
 
         Raises
         ------

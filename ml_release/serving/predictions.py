@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ml_release.domain.inference import InferenceRecord
@@ -37,14 +38,14 @@ class Answer:
     predictions
         Per row a probability; empty if the model failed.
     misses
-        Look-ups of history features that met no key.
+        Per row the look-ups of history features that met no key; empty if the model failed.
     error
         What went wrong; None if nothing did.
     """
 
     features: list[FeatureRow]
     predictions: list[float]
-    misses: int = 0
+    misses: list[int]
     error: str | None = None
 
 
@@ -53,7 +54,9 @@ def predict(chosen: Answering, route: Route, request: PredictionRequest) -> Answ
     try:
         values, predictions, misses = chosen.loaded.predict(request.columns, route.history)
         return Answer(
-            features=_readable_rows(values), predictions=predictions.tolist(), misses=misses
+            features=_readable_rows(values),
+            predictions=predictions.tolist(),
+            misses=misses.tolist(),
         )
     # onnxruntime's exceptions have no base below Exception. Whatever a model does, the request is
     # recorded as failed and answered as failed; no prediction is made up.
@@ -63,6 +66,7 @@ def predict(chosen: Answering, route: Route, request: PredictionRequest) -> Answ
         return Answer(
             features=_readable_rows(_words_for_timestamps(request.columns)),
             predictions=[],
+            misses=[],
             error=f"the model failed ({type(error).__name__}: {error})",
         )
 
@@ -80,6 +84,7 @@ def records_of(
 ) -> list[InferenceRecord]:
     """One record per row of the request."""
     has_failed = answer.error is not None
+    age_days = history_age_days(route, context)
     return [
         InferenceRecord(
             request_id=request_id,
@@ -94,6 +99,8 @@ def records_of(
             bucket=bucket,
             features=features,
             history_digest=None if route.history is None else route.history.digest,
+            history_age_days=age_days,
+            history_misses=None if has_failed else answer.misses[row],
             prediction=None if has_failed else answer.predictions[row],
             latency_ms=latency_ms,
             outcome="error" if has_failed else "ok",
@@ -102,6 +109,13 @@ def records_of(
         )
         for row, features in enumerate(answer.features)
     ]
+
+
+def history_age_days(route: Route, context: RequestContext) -> int | None:
+    """Age of the route's history table at the event, as `InferenceRecord` has it."""
+    if route.history is None:
+        return None
+    return route.history.age_days(datetime.fromisoformat(context.event_time))
 
 
 def _readable_rows(values: Mapping[str, npt.NDArray[np.generic]]) -> list[FeatureRow]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ml_release.adapters.online_files import OnlineFiles
     from ml_release.adapters.onnx_models import OnnxLoader
     from ml_release.domain.deployment import Declaration, Variant
-    from ml_release.domain.history import HistoryTable
+    from ml_release.domain.history_table import HistoryTable
     from ml_release.serving.model_table import LoadedVersion
 
 POLL_SECONDS = 0.1

@@ -85,6 +85,9 @@ def _route(route: Route, counts: LineCounts) -> dict[str, object]:
         "withdrawn": list(state.withdrawn),
         "history": {
             "as_of": None if route.history is None else route.history.as_of,
+            "look_ups": counts.history_look_ups,
             "misses": counts.history_misses,
+            "age_days": counts.history_age_days,
+            "age_largest_days": counts.history_age_largest_days,
         },
     }

@@ -106,7 +106,6 @@ def _serving(serving: dict[str, Any]) -> str:
         if target is None
         else f"version {target['version']}, {'warm' if target['loaded'] else 'not loaded'}"
     )
-    as_of = history["as_of"] or "no table"
     return (
         "<table><tr><th>variant</th><th>version</th><th>traffic</th><th>answered</th>"
         f"<th>loaded</th><th>model digest</th></tr>{rows}</table>"
@@ -118,9 +117,22 @@ def _serving(serving: dict[str, Any]) -> str:
             ("commit", _short(serving["commit"])),
             ("rollback target", warm),
             ("withdrawn", escape(", ".join(map(str, serving["withdrawn"])) or "none")),
-            ("history features", f"as of {escape(as_of)}, {history['misses']} keys not met"),
+            ("history features", _history(history)),
         )
     )
+
+
+def _history(history: dict[str, Any]) -> str:
+    if history["as_of"] is None:
+        table = "no table"
+    elif history["age_days"] is None:
+        table = f"as of {escape(history['as_of'])}"
+    else:
+        table = (
+            f"as of {escape(history['as_of'])}, {history['age_days']} days old at the last event,"
+            f" at most {history['age_largest_days']}"
+        )
+    return f"{table}; {history['misses']} of {history['look_ups']} look-ups met no key"
 
 
 def _definitions(*pairs: tuple[str, str]) -> str:

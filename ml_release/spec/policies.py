@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ml_release.domain.data_gates import DataGatesPolicy
 from ml_release.domain.drift import DriftPolicy
 from ml_release.domain.evaluation_gates import EvaluationPolicy
+from ml_release.domain.history_health import HistoryHealthPolicy
 from ml_release.domain.identity import digest_of_json
 from ml_release.domain.label_maturity import LabelPolicy
 from ml_release.domain.quarantine import QuarantinePolicy
@@ -27,6 +28,7 @@ class Policies(BaseModel):
     quarantine: QuarantinePolicy = Field(default_factory=QuarantinePolicy)
     evaluation: EvaluationPolicy
     drift: DriftPolicy
+    history: HistoryHealthPolicy = Field(default_factory=HistoryHealthPolicy)
     labels: LabelPolicy
     retraining: RetrainingPolicy
     scorecard: ScorecardPolicy = Field(default_factory=ScorecardPolicy)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     Day = np.datetime64[date]
 
+_BLOCK = 500_000
+"""Rows at a time: what is compared is computed anew, and would be whole columns beside the table."""
+
 
 def count_times(
     line: ReleaseLine, rows: pd.DataFrame, *, partition: str, now: datetime
@@ -32,27 +35,37 @@ def count_times(
     if not isinstance(times.dtype, pd.DatetimeTZDtype) or local.dtype.kind != "M":
         return None
     policy = line.policies.data_gates.calendar
-    days = local.to_numpy(dtype="datetime64[D]")
-    first = np.datetime64(partition, "M")
-    outside = days.astype("datetime64[M]") != first
-    # A missing time is no shift; that it is missing is a finding of its own.
-    shift = (times.dt.tz_convert(line.time_zone).dt.tz_localize(None) - local).abs()
-    shifted = (shift > pd.Timedelta(minutes=policy.local_time_tolerance_minutes)).to_numpy()
-    expired = None
+    first, oldest = np.datetime64(partition, "M"), None
     if policy.retention_days is not None:
         oldest = pd.Timestamp(now - timedelta(days=policy.retention_days))
-        # A row without a time cannot be shown to be young enough.
-        expired = ~(times >= oldest).to_numpy()
+    tolerance = pd.Timedelta(minutes=policy.local_time_tolerance_minutes)
+    outside, shifted, expired = np.zeros((3, len(rows)), dtype=np.bool_)
+    per_day = np.zeros(_days_in(first), dtype=np.int64)
+    largest = pd.Timedelta(0)
+    for start in range(0, len(rows), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        moments, own = times.iloc[block], local.iloc[block]
+        days = own.to_numpy(dtype="datetime64[D]")
+        outside[block] = days.astype("datetime64[M]") != first
+        inside = (days[~outside[block]] - first.astype("datetime64[D]")).astype(np.int64)
+        per_day += np.bincount(inside, minlength=len(per_day))
+        # A missing time is no shift; that it is missing is a finding of its own.
+        shift = (moments.dt.tz_convert(line.time_zone).dt.tz_localize(None) - own).abs()
+        shifted[block] = shift > tolerance
+        largest = max(largest, shift[shifted[block]].max()) if shifted[block].any() else largest
+        if oldest is not None:
+            # A row without a time cannot be shown to be young enough.
+            expired[block] = ~(moments >= oldest)
     return CalendarEvidence(
         rows=len(rows),
         outside_rows=int(outside.sum()),
         outside_example=row_example(line, rows, outside),
         shifted_rows=int(shifted.sum()),
         shifted_example=row_example(line, rows, shifted),
-        shift_minutes=shift.max() / pd.Timedelta(minutes=1) if shifted.any() else 0.0,
-        rows_per_day=_rows_per_day(days[~outside], first, _today(line, now)),
-        expired_rows=None if expired is None else int(expired.sum()),
-        expired_example="" if expired is None else row_example(line, rows, expired),
+        shift_minutes=largest / pd.Timedelta(minutes=1),
+        rows_per_day=_rows_per_day(per_day, first, _today(line, now)),
+        expired_rows=None if oldest is None else int(expired.sum()),
+        expired_example=row_example(line, rows, expired),
     )
 
 
@@ -60,12 +73,15 @@ def _today(line: ReleaseLine, now: datetime) -> Day:
     return np.datetime64(now.astimezone(ZoneInfo(line.time_zone)).date(), "D")
 
 
-def _rows_per_day(days: npt.NDArray[np.datetime64], month: Day, today: Day) -> dict[str, int]:
+def _days_in(month: Day) -> int:
+    return len(np.arange(month.astype("datetime64[D]"), (month + 1).astype("datetime64[D]")))
+
+
+def _rows_per_day(per_day: npt.NDArray[np.int64], month: Day, today: Day) -> dict[str, int]:
     """Rows of every day of the month that is over."""
-    start, end = month.astype("datetime64[D]"), (month + 1).astype("datetime64[D]")
-    counts = np.bincount((days - start).astype(np.int64), minlength=int((end - start).astype(int)))
+    start = month.astype("datetime64[D]")
     return {
         str(start + number): int(rows)
-        for number, rows in enumerate(counts)
+        for number, rows in enumerate(per_day)
         if start + number < today
     }

@@ -70,7 +70,9 @@ def days_of(column: pd.Series) -> npt.NDArray[np.datetime64]:
 
 
 def floats_of(column: pd.Series) -> npt.NDArray[np.float64]:
-    """A number column with NaN for missing."""
+    """A number column with NaN for missing; to read only, it may be the column itself."""
+    if column.dtype == np.float64:
+        return column.to_numpy()
     return column.to_numpy(dtype=np.float64, na_value=np.nan)
 
 

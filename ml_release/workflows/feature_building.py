@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ml_release.domain.features import Feature
-    from ml_release.domain.history import HistoryTable
+    from ml_release.domain.history_table import HistoryTable
     from ml_release.domain.identity import SnapshotId
     from ml_release.ports import EvidenceStore, OnlineHistory, Tables
     from ml_release.spec.release_line import ReleaseLine
@@ -110,6 +110,7 @@ def publish_online_history(
         days=days,
         target=floats_of(rows[line.target]),
         as_of=days.max() + np.timedelta64(1, "D"),
+        time_zone=line.time_zone,
     )
     # First the record: a served request names the table it met, and skew is judged with it.
     evidence.record(line.name, ONLINE_HISTORY, table.digest, table.to_json())

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml_release.domain.artefact import REFERENCE_FILE
+from ml_release.domain.artefact import PLAN_FILE, REFERENCE_FILE
 from ml_release.domain.drift import judge_drift, profile_from_json
+from ml_release.domain.features import plan_from_json
+from ml_release.domain.history_health import history_use
 from ml_release.domain.identity import digest_of_bytes
 from ml_release.domain.inference import feature_columns
 from ml_release.domain.performance import (
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from ml_release.domain.deployment import DeclaredState
     from ml_release.domain.drift import ReferenceProfile
+    from ml_release.domain.history_health import HistoryUse
     from ml_release.ports import (
         Deployments,
         EvidenceStore,
@@ -115,6 +118,7 @@ def observe_window(
         counts={} if state is None else _counts(_reference(state, models=models), answered),
         latency_p50_ms=float(np.quantile(latencies, 0.5)) if len(latencies) else None,
         latency_p99_ms=float(np.quantile(latencies, 0.99)) if len(latencies) else None,
+        history=None if state is None else _history(state, answered, models=models),
     )
     evidence.record(line.name, INFERENCE_WINDOW, environment, window.model_dump_json().encode())
     return window
@@ -237,6 +241,15 @@ def served_by(records: pd.DataFrame, state: DeclaredState | None) -> pd.DataFram
 
 def _reference(state: DeclaredState, *, models: ModelStore) -> ReferenceProfile:
     return profile_from_json(models.read(state.champion.model_digest)[REFERENCE_FILE])
+
+
+def _history(state: DeclaredState, answered: pd.DataFrame, *, models: ModelStore) -> HistoryUse:
+    plan = plan_from_json(models.read(state.champion.model_digest)[PLAN_FILE])
+    return history_use(
+        misses=floats_of(answered["history_misses"]),
+        ages=floats_of(answered["history_age_days"]),
+        features=len(plan.history_features),
+    )
 
 
 def _counts(profile: ReferenceProfile, answered: pd.DataFrame) -> dict[str, tuple[int, ...]]:

@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml_release.domain.personal_data import masked
+from ml_release.domain.personal_data import kinds_of_name, masked
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
     from ml_release.spec.release_line import ReleaseLine
+
+
+MASK = "(personal)"
 
 
 def row_example(line: ReleaseLine, rows: pd.DataFrame, chosen: npt.NDArray[np.bool_]) -> str:
@@ -24,11 +27,12 @@ def row_example(line: ReleaseLine, rows: pd.DataFrame, chosen: npt.NDArray[np.bo
 
 
 def masked_texts(rows: pd.DataFrame) -> pd.DataFrame:
-    """A few rows to show, personal data in their texts masked."""
-    texts = [name for name in rows if rows[name].dtype == object]
-    return rows.assign(
-        **{
-            str(name): [masked(v) if isinstance(v, str) else v for v in rows[name]]
-            for name in texts
-        }
-    )
+    """A few rows to show, personal data masked: by form, and whole columns by their name."""
+    shown = {}
+    for name in rows:
+        column = rows[name]
+        if kinds_of_name(str(name)):
+            shown[str(name)] = [MASK if known else None for known in column.notna()]
+        elif column.dtype == object:
+            shown[str(name)] = [masked(v) if isinstance(v, str) else v for v in column]
+    return rows.assign(**shown)

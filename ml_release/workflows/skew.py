@@ -8,7 +8,7 @@ import numpy as np
 
 from ml_release.domain.artefact import PLAN_FILE
 from ml_release.domain.features import feature_values, plan_from_json
-from ml_release.domain.history import history_table_from_json, look_up
+from ml_release.domain.history_table import history_table_from_json, look_up
 from ml_release.domain.inference import feature_columns
 from ml_release.domain.skew import SkewEvidence, judge_skew
 from ml_release.errors import NotFoundError

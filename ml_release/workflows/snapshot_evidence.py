@@ -12,11 +12,15 @@ from ml_release.domain.data_gates import SnapshotEvidence
 from ml_release.domain.gates_distribution import unseen_words
 from ml_release.domain.gates_labels import LabelEvidence
 from ml_release.domain.gates_privacy import PersonalColumn
-from ml_release.domain.gates_table import SchemaBreach, TableEvidence, Unmatched
+from ml_release.domain.gates_table import TableEvidence, Unmatched
 from ml_release.domain.personal_data import kinds_in, kinds_of_name, masked
 from ml_release.workflows.calendar_evidence import count_times
+from ml_release.workflows.columns import floats_of
+from ml_release.workflows.key_evidence import duplicate_rows
 from ml_release.workflows.leakage_evidence import count_aucs
 from ml_release.workflows.row_examples import row_example
+from ml_release.workflows.schema_evidence import find_breaches
+from ml_release.workflows.word_columns import word_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
 
     from ml_release.domain.identity import SnapshotId
     from ml_release.spec.release_line import ReleaseLine
+    from ml_release.workflows.word_columns import WordColumn
 
 
 def gather_evidence(
@@ -37,112 +42,65 @@ def gather_evidence(
     references: tuple[PartitionProfile, ...],
     now: datetime,
 ) -> SnapshotEvidence:
-    """Everything the data gates ask about one partition, in one pass over each column."""
-    words = {str(name): _word_counts(rows[name]) for name in rows if _holds_words(rows[name])}
+    """Everything the data gates ask about one partition; beside the rows it keeps little.
+
+    Word columns are coded once and counted by their codes. Of a number column there is one copy at
+    a time, of several million rows a noticeable one.
+    """
+    words = word_columns(rows)
     labels = _labels_of(line, rows)
     profile = _profile(line, rows, words, labels, snapshot=snapshot)
     return SnapshotEvidence(
-        table=_count_table(line, rows, other_rows=other_rows),
+        table=_count_table(line, rows, words, other_rows=other_rows),
         calendar=count_times(line, rows, partition=snapshot.partition, now=now),
         labels=_count_labels(line, rows, labels, now=now),
         profile=profile,
         references=references,
-        unseen_examples=_unseen_examples(line, rows, profile, references),
-        aucs=() if labels is None else count_aucs(line, rows, labels),
+        unseen_examples=_unseen_examples(line, rows, words, profile, references),
+        aucs=() if labels is None else count_aucs(line, rows, labels, words),
         personal=_personal(line, rows, words),
     )
-
-
-def _holds_words(column: pd.Series) -> bool:
-    return column.dtype == object or isinstance(column.dtype, pd.StringDtype | pd.CategoricalDtype)
-
-
-def _word_counts(column: pd.Series) -> dict[str, int]:
-    """Rows per word; a value of another type counts as what it looks like."""
-    counts: dict[str, int] = {}
-    for value, rows in column.value_counts(sort=False).items():
-        counts[str(value)] = counts.get(str(value), 0) + int(rows)
-    return {word: rows for word, rows in counts.items() if rows}
 
 
 def _labels_of(line: ReleaseLine, rows: pd.DataFrame) -> npt.NDArray[np.float64] | None:
     """The label of each row, NaN for missing; None where the column is not one of labels."""
     if line.target not in rows or not pd.api.types.is_numeric_dtype(rows[line.target]):
         return None
-    return rows[line.target].to_numpy(dtype=np.float64, na_value=np.nan)
+    return floats_of(rows[line.target])
 
 
 def _count_table(
-    line: ReleaseLine, rows: pd.DataFrame, *, other_rows: tuple[int, ...]
+    line: ReleaseLine,
+    rows: pd.DataFrame,
+    words: Mapping[str, WordColumn],
+    *,
+    other_rows: tuple[int, ...],
 ) -> TableEvidence:
-    keys = [key for key in line.keys if key in rows]
-    duplicate = rows.duplicated(keys) if len(keys) == len(line.keys) else None
-    missing = rows.isna()
-    counts = {str(column): int(count) for column, count in missing.sum().items()}
-    joins = line.policies.data_gates.joins
+    counts, examples = {}, {}
+    for name in map(str, rows.columns):
+        missing = words[name].codes < 0 if name in words else rows[name].isna().to_numpy()
+        counts[name] = int(missing.sum())
+        if counts[name]:
+            examples[name] = row_example(line, rows, missing)
+    keyed = set(line.keys) <= set(rows.columns)
+    duplicate = duplicate_rows(rows, line.keys, words) if keyed else None
     return TableEvidence(
         rows=len(rows),
         missing=counts,
-        missing_examples={
-            column: row_example(line, rows, missing[column].to_numpy())
-            for column, count in counts.items()
-            if count
-        },
+        missing_examples=examples,
         duplicate_rows=None if duplicate is None else int(duplicate.sum()),
-        duplicate_example=""
-        if duplicate is None
-        else row_example(line, rows, duplicate.to_numpy()),
-        breaches=_breaches(line, rows),
+        duplicate_example="" if duplicate is None else row_example(line, rows, duplicate),
+        breaches=find_breaches(line, rows, words),
         other_rows=other_rows,
         unmatched=tuple(
             Unmatched(
                 companion=companion,
                 rows=counts.get(join.witness),
-                example=row_example(line, rows, missing[join.witness].to_numpy())
-                if join.witness in counts
-                else "",
+                example=examples.get(join.witness, ""),
             )
-            for companion, join in joins.items()
+            for companion, join in line.policies.data_gates.joins.items()
         ),
     )
-
-
-def _breaches(line: ReleaseLine, rows: pd.DataFrame) -> tuple[SchemaBreach, ...]:
-    from pandera.errors import SchemaErrors
-
-    try:
-        line.schema_of().validate(rows, lazy=True)
-    except SchemaErrors as errors:
-        cases = errors.failure_cases
-        about_columns = cases["check"].astype(str).isin(["column_in_dataframe", "column_in_schema"])
-        about_rows = (cases["schema_context"] == "DataFrameSchema") & ~about_columns
-        # A missing or undeclared column is the value of its case; a check between columns has a
-        # case for each of their values.
-        column = cases["column"].where(cases["column"].notna(), cases["failure_case"]).astype(str)
-        column = column.mask(about_rows, "rows")
-        cases = cases[~(about_rows & cases.duplicated(["index", "check"]))]
-        column = column[cases.index]
-        return tuple(
-            SchemaBreach(
-                column=name,
-                rule=rule,
-                rows=len(group) if group["index"].notna().all() else None,
-                example=_breach_example(line, rows, group),
-            )
-            for (name, rule), group in cases.groupby([column, cases["check"].astype(str)])
-        )
-    return ()
-
-
-def _breach_example(line: ReleaseLine, rows: pd.DataFrame, group: pd.DataFrame) -> str:
-    """The first value that breaks the rule, and the key of its row where it has one."""
-    value, index = group["failure_case"].iloc[0], group["index"].iloc[0]
-    # A text in quotes, to tell '1' from 1.
-    spelled = masked(repr(value) if isinstance(value, str) else str(value))
-    if pd.isna(index):
-        return spelled
-    key = row_example(line, rows, np.asarray(rows.index == index))
-    return f"{spelled} at {key}" if key else spelled
 
 
 def _count_labels(
@@ -170,7 +128,7 @@ def _count_labels(
 def _profile(
     line: ReleaseLine,
     rows: pd.DataFrame,
-    words: Mapping[str, Mapping[str, int]],
+    words: Mapping[str, WordColumn],
     labels: npt.NDArray[np.float64] | None,
     *,
     snapshot: SnapshotId,
@@ -183,12 +141,11 @@ def _profile(
         if name in left_out:
             continue
         if name in words:
-            columns[name] = profile_words(words[name], missing=int(column.isna().sum()))
+            columns[name] = profile_words(words[name].counts(), missing=words[name].missing)
         elif pd.api.types.is_numeric_dtype(column):
-            columns[name] = profile_numbers(column.to_numpy(dtype=np.float64, na_value=np.nan))
+            columns[name] = profile_numbers(floats_of(column))
         elif name == line.event_day and column.dtype.kind == "M":
-            minute = column.dt.hour * 60 + column.dt.minute
-            columns[f"{name} minute of day"] = profile_numbers(minute.to_numpy(dtype=np.float64))
+            columns[f"{name} minute of day"] = profile_numbers(_minutes_of_day(column))
     known = np.array([]) if labels is None else labels[np.isfinite(labels)]
     return PartitionProfile(
         partition=snapshot.partition,
@@ -199,9 +156,20 @@ def _profile(
     )
 
 
+def _minutes_of_day(local: pd.Series) -> npt.NDArray[np.float64]:
+    minutes = local.to_numpy(dtype="datetime64[m]")
+    missing = np.isnat(minutes)
+    of_day = minutes.view(np.int64)
+    of_day %= 24 * 60
+    values = of_day.astype(np.float64)
+    values[missing] = np.nan
+    return values
+
+
 def _unseen_examples(
     line: ReleaseLine,
     rows: pd.DataFrame,
+    words: Mapping[str, WordColumn],
     profile: PartitionProfile,
     references: tuple[PartitionProfile, ...],
 ) -> dict[str, str]:
@@ -210,13 +178,13 @@ def _unseen_examples(
         others = [r.columns[name] for r in references if name in r.columns]
         new = unseen_words(column, others) if column.words is not None and others else ()
         if new:
-            key = row_example(line, rows, (rows[name].astype(str) == new[0]).to_numpy())
+            key = row_example(line, rows, words[name].rows_with(new[0]))
             examples[name] = f"{masked(repr(new[0]))} at {key}"
     return examples
 
 
 def _personal(
-    line: ReleaseLine, rows: pd.DataFrame, words: Mapping[str, Mapping[str, int]]
+    line: ReleaseLine, rows: pd.DataFrame, words: Mapping[str, WordColumn]
 ) -> tuple[PersonalColumn, ...]:
     """Columns with personal data by name, then by value; each distinct text is read once."""
     found = [
@@ -224,13 +192,14 @@ def _personal(
         for name in rows
         for kind in kinds_of_name(str(name))
     ]
-    for name, counts in words.items():
+    for name, column in words.items():
+        counts = column.counts()
         hits: dict[str, list[str]] = {}
         for word in counts:
             for kind in kinds_in(word):
                 hits.setdefault(kind, []).append(word)
         for kind, held in hits.items():
-            key = row_example(line, rows, (rows[name].astype(str) == held[0]).to_numpy())
+            key = row_example(line, rows, column.rows_with(held[0]))
             found.append(
                 PersonalColumn(
                     column=name,

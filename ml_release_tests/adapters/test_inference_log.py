@@ -85,12 +85,35 @@ def test_a_record_comes_back_as_it_went_in(log: InferenceLogFiles, tables: Infer
     assert frame["features"][0] == {"temp": 41.0, "carrier": "UA", "gust": None}
 
 
+def test_a_segment_of_before_history_was_kept_is_read(
+    tmp_path: Path, log: InferenceLogFiles, tables: InferenceTables
+) -> None:
+    """No line of it is torn; what it does not say is missing, beside lines that say it."""
+    folder = tmp_path / LINE
+    folder.mkdir()
+    old = (
+        b'{"request_id":"old","row":0,"event_time":"2013-10-01T10:30:00+00:00",'
+        b'"received_time":"2013-10-01T10:30:00.125000+00:00","line":"flight_delay",'
+        b'"variant":"champion","version":1,"model_digest":"sha256:0","route_commit":"c0",'
+        b'"bucket":null,"features":{"temp":41.0},"history_digest":null,"prediction":0.25,'
+        b'"latency_ms":0.3,"outcome":"ok","error":null,"shadow":false}\n'
+    )
+    (folder / "records-20130930T000000000000Z-1-000001.jsonl").write_bytes(old)
+    log.append_records(LINE, [a_record("new", history_age_days=-1, history_misses=2)])
+    frame, _ = tables.records(LINE, after={})
+    assert frame.attrs["torn_lines"] == 0
+    assert frame["request_id"].tolist() == ["old", "new"]
+    assert frame["history_age_days"].tolist() == [pd.NA, -1]
+    assert frame["history_misses"].tolist() == [pd.NA, 2]
+
+
 def test_a_line_without_records_is_an_empty_frame(tables: InferenceTables) -> None:
     """The columns have their types although there is no row."""
     frame, cursor = tables.records(LINE, after={})
     assert (len(frame), cursor) == (0, {})
     assert str(frame["event_time"].dtype) == "datetime64[us, UTC]"
     assert frame["prediction"].dtype == "float64"
+    assert frame["history_age_days"].dtype == frame["history_misses"].dtype == "Int64"
     assert list(tables.labels(LINE)) == list(Label.__dataclass_fields__)
 
 

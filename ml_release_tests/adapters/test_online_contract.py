@@ -8,7 +8,7 @@ import pytest
 
 from ml_release.adapters.in_memory import InMemoryOnlineHistory
 from ml_release.adapters.online_files import OnlineFiles
-from ml_release.domain.history import HistoryTable
+from ml_release.domain.history_table import HistoryTable
 from ml_release.errors import DeclarationError, IntegrityError
 
 if TYPE_CHECKING:

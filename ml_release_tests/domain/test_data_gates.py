@@ -19,7 +19,13 @@ from ml_release.domain.identity import SnapshotId, digest_of_json
 from ml_release.domain.verdict import Outcome, Verdict
 
 POLICY = DataGatesPolicy(minimum_rows=1, maximum_rows=10)
-NEEDS_A_DECLARATION = {"joins_are_complete", "rows_are_within_retention", "classes_are_balanced"}
+NEEDS_A_DECLARATION = {
+    "joins_are_complete",
+    "rows_are_within_retention",
+    "classes_are_balanced",
+    "numbers_keep_their_steps",
+    "labels_follow_some_column",
+}
 
 
 def judge(policy: DataGatesPolicy = POLICY, *, rows: int = 0) -> Verdict:
@@ -78,6 +84,8 @@ def test_a_rule_without_its_declaration_is_not_judged() -> None:
         "joins": {"weather": {"witness": "visib"}},
         "calendar": {"retention_days": 30},
         "balance": {"minimum_rate": 0.1, "maximum_rate": 0.2, "rate_change_limit": 0.1},
+        "distributions": {"stepped": {"visib": 0.01}},
+        "leakage": {"best_auc_floor_score": 0.55},
     }
     policy = DataGatesPolicy.model_validate(POLICY.model_dump() | declared)
     assert policy.judged == RULES

@@ -160,3 +160,34 @@ def test_an_edited_profile_is_noticed() -> None:
     assert partition_profile_from_json(good.model_dump_json().encode()) == good
     with pytest.raises(IntegrityError, match="expected a recorded profile"):
         partition_profile_from_json(b"{}")
+
+
+STEPS = np.repeat(np.arange(40) * 1.15, 100)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        pytest.param(lambda x: x, PASS, id="the same steps"),
+        pytest.param(lambda x: x[:1000], PASS, id="fewer of them"),
+        pytest.param(lambda x: x * 1.609344, FAIL, id="another unit"),
+        pytest.param(lambda x: np.append(x, np.full(40, 99.0)), PASS, id="a new step at the limit"),
+        pytest.param(lambda x: np.append(x, np.full(41, 99.0)), FAIL, id="beyond the limit"),
+        pytest.param(lambda _: NUMBERS, INCONCLUSIVE, id="no steps at all"),
+        pytest.param(lambda x: x[:0], INCONCLUSIVE, id="no rows"),
+    ],
+)
+def test_a_stepped_number_takes_steps_it_took_before(change: object, expected: Outcome) -> None:
+    """Season moves the shares of the steps, a unit moves the steps."""
+    assert callable(change)
+    policy = DistributionPolicy(stepped={"x": 40 / 4040}, muted=("x",))
+    found = judge(profile_numbers(change(STEPS)), profile_numbers(STEPS), policy=policy)
+    assert found["numbers_keep_their_steps"].outcome is expected
+    assert found["numbers_keep_their_steps"].votes
+
+
+def test_without_a_reference_steps_have_no_vote() -> None:
+    """The first partition has nothing to be compared with."""
+    policy = DistributionPolicy(stepped={"x": 0.01})
+    found = judge(profile_numbers(STEPS), policy=policy)["numbers_keep_their_steps"]
+    assert (found.outcome, found.votes) == (INCONCLUSIVE, False)

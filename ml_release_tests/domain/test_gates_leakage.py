@@ -36,3 +36,38 @@ def test_too_few_labels_of_a_class_tell_nothing(positives: int, negatives: int) 
     found = judge_leakage("m", (column,), POLICY, positives=positives, negatives=negatives)
     assert [f.outcome for f in found] == [INCONCLUSIVE]
     assert judge_leakage("m", (), POLICY, positives=99, negatives=99)[0].outcome is INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("aucs", "expected"),
+    [
+        pytest.param((0.51, 0.55), PASS, id="at the floor"),
+        pytest.param((0.51, 0.549), FAIL, id="below"),
+        pytest.param((None,), INCONCLUSIVE, id="none is defined"),
+    ],
+)
+def test_labels_that_follow_no_column_belong_to_other_rows(
+    aucs: tuple[float | None, ...], expected: Outcome
+) -> None:
+    """The best column with values enough is named, and held against the floor."""
+    policy = POLICY.model_copy(update={"best_auc_floor_score": 0.55})
+    columns = tuple(
+        ColumnAuc(column=f"c{i}", how="value", auc_score=auc, positives=50, negatives=100)
+        for i, auc in enumerate(aucs)
+    )
+    rare = ColumnAuc(column="rare", how="value", auc_score=0.7, positives=3, negatives=100)
+    found = judge_leakage("m", (*columns, rare), policy, positives=50, negatives=100)
+    (follows,) = [f for f in found if f.rule == "labels_follow_some_column"]
+    assert follows.outcome is expected
+    if expected is not INCONCLUSIVE:
+        assert follows.subject == "best column c1 (value)"
+
+
+def test_too_few_labels_leave_both_rules_inconclusive() -> None:
+    """Neither passes for want of labels."""
+    policy = POLICY.model_copy(update={"best_auc_floor_score": 0.55})
+    found = judge_leakage("m", (), policy, positives=3, negatives=100)
+    assert {f.rule: f.outcome for f in found} == {
+        "labels_follow_some_column": INCONCLUSIVE,
+        "no_single_feature_tells_all": INCONCLUSIVE,
+    }

@@ -13,16 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_release.domain.features import History
-from ml_release.domain.history import (
-    HistoryTable,
-    history_table_from_json,
-    history_value,
-    joined_keys,
-    latest_table,
-    look_up,
-    point_in_time,
-)
-from ml_release.errors import InputError, IntegrityError
+from ml_release.domain.history import history_value, latest_table, point_in_time
+from ml_release.domain.history_table import HistoryTable, history_table_from_json, look_up
+from ml_release.errors import InputError
 
 FIRST = date(2013, 1, 1)
 
@@ -63,6 +56,7 @@ class Rows:
             days=self.dates,
             target=np.array(self.target),
             as_of=np.datetime64(FIRST + timedelta(days=as_of), "D"),
+            time_zone="America/New_York",
         )
 
 
@@ -185,7 +179,7 @@ def test_no_rows_give_no_history_and_a_table_that_knows_nothing() -> None:
     assert rows.history(feature) == []
     table = rows.table(feature, 3)
     assert (table.values, table.defaults) == ({"h": {}}, {"h": None})
-    assert table.as_of == "2013-01-04"
+    assert (table.as_of, table.time_zone) == ("2013-01-04", "America/New_York")
 
 
 def test_a_row_without_a_day_is_refused() -> None:
@@ -198,51 +192,3 @@ def test_a_row_without_a_day_is_refused() -> None:
             target=np.array([0.0, 1.0]),
             for_rows=np.array([True, True]),
         )
-
-
-@given(st.lists(st.tuples(st.text(max_size=3), st.text(max_size=3)), min_size=2, max_size=6))
-def test_different_keys_never_become_one(pairs: list[tuple[str, str]]) -> None:
-    """Also where a part holds the separator, the escape or NUL."""
-    columns: dict[str, npt.NDArray[np.generic]] = {
-        "a": np.array([a for a, _ in pairs], dtype=object),
-        "b": np.array([b for _, b in pairs], dtype=object),
-    }
-    joined = joined_keys(columns, ("a", "b"))
-    assert len(set(joined.tolist())) == len(set(pairs))
-
-
-def test_a_look_up_counts_the_keys_it_did_not_meet() -> None:
-    """An unseen key gets the default and counts as a miss; a missing part is an empty word."""
-    feature = History(name="h", keys=("a",))
-    table = HistoryTable(as_of="2013-01-02", values={"h": {"x": 0.5, "": 0.1}}, defaults={"h": 0.2})
-    columns = {"a": np.array(["x", "new", None], dtype=object)}
-    found, misses = look_up((feature,), table, columns)
-    assert (found["h"].tolist(), misses) == ([0.5, 0.2, 0.1], 1)
-
-
-@pytest.mark.parametrize(
-    "table",
-    [
-        pytest.param(None, id="no table"),
-        pytest.param(HistoryTable(as_of="2013-01-02", values={}, defaults={}), id="other features"),
-        pytest.param(
-            HistoryTable(as_of="2013-01-02", values={"h": {}}, defaults={"h": None}),
-            id="no default",
-        ),
-    ],
-)
-def test_without_a_known_value_every_look_up_is_missing_and_a_miss(
-    table: HistoryTable | None,
-) -> None:
-    """The model decides what missing means; the count tells the operator."""
-    columns = {"a": np.array(["x", "y"], dtype=object)}
-    found, misses = look_up((History(name="h", keys=("a",)),), table, columns)
-    assert np.isnan(found["h"]).all()
-    assert misses == 2
-
-
-@pytest.mark.parametrize("content", [b"", b"[]", b'{"as_of":"2013-01-01"}'])
-def test_what_is_no_history_table_is_refused(content: bytes) -> None:
-    """A broken file is an integrity error."""
-    with pytest.raises(IntegrityError, match="history table"):
-        history_table_from_json(content)

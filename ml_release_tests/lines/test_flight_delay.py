@@ -12,7 +12,8 @@ from pandera.errors import SchemaErrors
 
 from ml_release.adapters.landing_files import LandingFiles
 from ml_release.domain.features import History, request_fields
-from ml_release.domain.history import latest_table, look_up, point_in_time
+from ml_release.domain.history import latest_table, point_in_time
+from ml_release.domain.history_table import look_up
 from ml_release.lines.flight_delay.features import (
     COLUMN_SOURCES,
     FEATURES,
@@ -263,6 +264,7 @@ def test_serving_looks_up_the_history_that_training_computed(rows: pd.DataFrame)
         days=days[days < day],
         target=past["is_late"].to_numpy(),
         as_of=day,
+        time_zone=LINE.time_zone,
     )
     served, _ = look_up(HISTORY, table, {key: today[key].to_numpy(dtype=object) for key in keys})
     for feature in HISTORY:

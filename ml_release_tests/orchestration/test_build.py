@@ -56,7 +56,7 @@ def test_every_asset_can_be_materialized_in_one_go(
         "performance_report",
     }
     checks = result.get_asset_check_evaluations()
-    assert len(checks) == 7
+    assert len(checks) == 8
     assert not any(check.passed for check in checks)
 
 

@@ -66,6 +66,14 @@ def test_a_failed_check_says_observed_and_limit() -> None:
     assert render(finding(Outcome.FAIL)).description == finding(Outcome.FAIL).sentence()
 
 
+def test_a_passed_check_says_on_what_it_rests() -> None:
+    """Of a single finding the observed value, its limit and n; of several their number."""
+    passed = finding(Outcome.PASS)
+    assert render(passed).description == passed.sentence()
+    assert "n = 3" in passed.sentence()
+    assert render(passed, passed).description == "2 findings, all pass"
+
+
 def test_one_finding_is_plotted_over_time() -> None:
     """Dagster plots numbers only."""
     metadata = render(finding(Outcome.PASS)).metadata

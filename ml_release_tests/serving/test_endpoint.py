@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +20,9 @@ from ml_release_tests.serving.world import HISTORY, LINE, ROW, World, v2_body
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
+    from ml_release.domain.history_table import HistoryTable
     from ml_release.serving.server import Parts
 
 INFER = f"/v2/models/{LINE}/infer"
@@ -116,6 +118,71 @@ def test_a_request_leaves_one_record_per_row(client: Client, world: World) -> No
     }
     assert frame["features"][1]["distance"] is None
     assert frame["features"][1]["carrier_rate"] == 0.15
+
+
+def test_a_record_says_how_old_the_table_was_and_what_it_did_not_know(
+    client: Client, world: World
+) -> None:
+    """Misses are those of the row itself; the day is that of the event in New York."""
+    rows = [ROW, {**ROW, "carrier": "XX"}]
+    for moment in ("2013-10-01T06:30:00-04:00", "2013-10-03T03:59:00Z", "2013-09-30T12:00:00Z"):
+        client.post(INVOCATIONS, {"dataframe_records": rows}, x_event_time=moment)
+    frame = world.logged()
+    assert frame["history_digest"].unique().tolist() == [HISTORY.digest]
+    assert frame["history_misses"].tolist() == [0, 1] * 3
+    assert frame["history_age_days"].tolist() == [0, 0, 1, 1, -1, -1]
+    history = client.get("/status").json["lines"][LINE]["serving"]["history"]
+    assert history == {
+        "as_of": "2013-10-01",
+        "look_ups": 6,
+        "misses": 3,
+        "age_days": -1,
+        "age_largest_days": 1,
+    }
+    page = client.parts.endpoint.handle("GET", "/", {}, b"").body.decode()
+    assert (
+        "as of 2013-10-01, -1 days old at the last event, at most 1; 3 of 6 look-ups met no key"
+        in page
+    )
+
+
+def test_without_a_table_every_look_up_is_a_miss_of_no_age(
+    tmp_path: Path, artefacts: dict[int, dict[str, bytes]]
+) -> None:
+    """The model answers on missing values, and the record says why."""
+    world = World.at(tmp_path)
+    world.publish(1, artefacts[1])
+    world.declare(1)
+    client = Client(world.parts())
+    assert client.post(INFER, v2_body([ROW])).status == 200
+    frame = world.logged()
+    assert frame["history_digest"].tolist() == [None]
+    assert frame["history_age_days"].isna().tolist() == [True]
+    assert frame["history_misses"].tolist() == [1]
+    page = client.parts.endpoint.handle("GET", "/", {}, b"").body.decode()
+    assert "no table; 1 of 1 look-ups met no key" in page
+
+
+@pytest.mark.parametrize(
+    ("table", "moment"),
+    [
+        pytest.param(replace(HISTORY, time_zone=None), "2013-10-02T12:00:00Z", id="no zone"),
+        pytest.param(HISTORY, "0001-01-01T00:00:00Z", id="no day of the calendar"),
+    ],
+)
+def test_an_age_that_cannot_be_told_stops_no_answer(
+    world: World, table: HistoryTable, moment: str
+) -> None:
+    """It is missing in the record; the look-ups are counted all the same."""
+    world.publish_history(table)
+    client = Client(world.parts())
+    assert client.post(INFER, v2_body([ROW]), x_event_time=moment).status == 200
+    (record,) = (world.settings.inference / LINE).glob("records-*.jsonl")
+    (line,) = record.read_text().splitlines()
+    assert json.loads(line)["history_age_days"] is None
+    assert json.loads(line)["history_misses"] == 0
+    page = client.parts.endpoint.handle("GET", "/", {}, b"").body.decode()
+    assert "as of 2013-10-01; 0 of 1 look-ups met no key" in page
 
 
 def test_logged_features_give_the_logged_prediction(
@@ -218,6 +285,7 @@ def test_a_model_that_fails_gives_an_error_and_a_record(
     assert frame["outcome"].tolist() == ["error"]
     assert frame["prediction"].isna().all()
     assert "the model failed" in frame["error"][0]
+    assert frame["history_misses"].isna().all()
     assert client.post(INFER, v2_body([ROW])).status == 200
 
 

@@ -36,7 +36,7 @@ from ml_release.domain.features import (
     feature_values,
     fit_plan,
 )
-from ml_release.domain.history import HistoryTable
+from ml_release.domain.history_table import HistoryTable
 from ml_release.serving.server import Parts, build
 from ml_release.settings import Settings, read_settings
 
@@ -62,6 +62,7 @@ HISTORY = HistoryTable(
     as_of="2013-10-01",
     values={"carrier_rate": {"UA": 0.2, "DL": 0.1}},
     defaults={"carrier_rate": 0.15},
+    time_zone="America/New_York",
 )
 
 
@@ -110,15 +111,16 @@ def v2_body(rows: list[dict[str, Any]], **more: object) -> dict[str, Any]:
 
 @dataclass
 class World:
-    """One home folder."""
+    """One home folder, of one line."""
 
     settings: Settings
+    line: str = LINE
     digests: dict[int, str] = field(default_factory=dict)
     _declared: int = 0
 
     @classmethod
-    def at(cls, home: Path) -> World:
-        return cls(read_settings({"ML_RELEASE_HOME": str(home)}))
+    def at(cls, home: Path, *, line: str = LINE) -> World:
+        return cls(read_settings({"ML_RELEASE_HOME": str(home)}), line=line)
 
     @property
     def deployments(self) -> GitDeployments:
@@ -129,7 +131,7 @@ class World:
         return self.digests[number]
 
     def publish_history(self, table: HistoryTable = HISTORY) -> None:
-        OnlineFiles(self.settings.online).publish(LINE, table)
+        OnlineFiles(self.settings.online).publish(self.line, table)
 
     def variant(self, number: int, *, role: Any = "champion", weight: float = 100) -> Variant:
         digest = self.digests.get(number, "sha256:" + "0" * 64)
@@ -144,14 +146,14 @@ class World:
         """Declare variants, or one champion by its number."""
         self._declared += 1
         state = DeclaredState(
-            line=LINE,
+            line=self.line,
             environment="production",
             release=f"release-{self._declared}",
             variants=tuple(self.variant(v) if isinstance(v, int) else v for v in variants),
             evidence=Evidence(verdict_digest="v", policy_digest="p", feature_version="f"),
             rollback_target=None if rollback_target is None else self.variant(rollback_target),
         )
-        current = self.deployments.read(LINE, "production")
+        current = self.deployments.read(self.line, "production")
         return self.deployments.declare(
             state,
             expected_commit=current.commit if current else None,
@@ -167,7 +169,7 @@ class World:
 
     def logged(self) -> Any:
         """All records of the line."""
-        frame, _ = InferenceTables(self.settings.inference).records(LINE, after={})
+        frame, _ = InferenceTables(self.settings.inference).records(self.line, after={})
         return frame
 
     def command(self, *arguments: str) -> list[str]:

@@ -21,7 +21,7 @@ from ml_release_tests.workflows import steps
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ml_release.domain.history import HistoryTable
+    from ml_release.domain.history_table import HistoryTable
     from ml_release.domain.provenance import FeaturesRecord
     from ml_release_tests.small_line import House
 

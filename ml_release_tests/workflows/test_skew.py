@@ -6,11 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 
 from ml_release.domain.artefact import PLAN_FILE
 from ml_release.domain.features import feature_values, plan_from_json
-from ml_release.domain.history import look_up
+from ml_release.domain.history_table import look_up
 from ml_release.domain.verdict import Outcome
+from ml_release.errors import NotFoundError
 from ml_release.workflows.columns import columns_of
 from ml_release.workflows.feature_building import publish_online_history
 from ml_release.workflows.replay import request_ids
@@ -90,6 +92,14 @@ def test_one_rounding_in_the_online_path_is_found(serving: House) -> None:
         ("all features", 1.0),
         ("distance", 1.0),
     ]
+
+
+def test_a_table_that_was_never_recorded_is_an_error(serving: House) -> None:
+    """One that was changed on its way online is another table: nothing says what it should hold."""
+    rows = [replace(record, history_digest="sha256:" + "f" * 64) for record in served(serving)]
+    serving.log_writer.append_records("small_line", rows)
+    with pytest.raises(NotFoundError, match="was never recorded"):
+        judge(serving)
 
 
 def test_requests_of_their_own_are_not_compared(serving: House) -> None:
