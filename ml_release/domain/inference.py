@@ -41,7 +41,8 @@ class InferenceRecord:
     history_digest
         Digest of the table the history features were looked up in; None without one.
     prediction
-        Probability from 0 to 1; None when the request failed.
+        Probability from 0 to 1, or the value of a regression, as the model's signature says; None
+        when the request failed.
     latency_ms
         From the request's arrival to its answer being ready, for the whole request.
     outcome

@@ -23,8 +23,11 @@ from granian.server.embed import Server
 from ml_release.adapters.git_deployments import GitDeployments
 from ml_release.adapters.inference_log import InferenceLogFiles
 from ml_release.adapters.model_files import ModelFiles
+from ml_release.adapters.model_ladder import LadderLoader
 from ml_release.adapters.online_files import OnlineFiles
 from ml_release.adapters.onnx_models import OnnxLoader
+from ml_release.adapters.skops_models import SkopsLoader
+from ml_release.domain.artefact import MODEL_FILE, SKOPS_FILE
 from ml_release.errors import InputError
 from ml_release.serving.app import EndpointApp
 from ml_release.serving.endpoint import Endpoint
@@ -72,7 +75,7 @@ def build(settings: Settings, *, environment: str | None = None) -> Parts:
     reconciler = Reconciler(
         deployments=GitDeployments(settings.deployments),
         models=ModelFiles(settings.models),
-        loader=OnnxLoader(),
+        loader=LadderLoader({MODEL_FILE: OnnxLoader(), SKOPS_FILE: SkopsLoader()}),
         online=OnlineFiles(settings.online),
         environment=chosen,
         now=_now,
