@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+# The endpoint server asks through these two as well; they stand where it may import them.
+from ml_release.domain.answering import LoadedModel as LoadedModel  # noqa: PLC0414 (passed on)
+from ml_release.domain.answering import ModelLoader as ModelLoader  # noqa: PLC0414 (passed on)
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
@@ -18,7 +22,7 @@ if TYPE_CHECKING:
 
     from ml_release.domain.column_profile import ColumnShares
     from ml_release.domain.deployment import Declaration, DeclaredState
-    from ml_release.domain.features import Columns, FeaturePlan
+    from ml_release.domain.features import Columns
     from ml_release.domain.gates_servability import Servability
     from ml_release.domain.history_table import HistoryTable
     from ml_release.domain.identity import ModelVersion, SnapshotId
@@ -95,24 +99,6 @@ class ModelStore(Protocol):
         """
 
 
-class LoadedModel(Protocol):
-    """A model that answers."""
-
-    @property
-    def plan(self) -> FeaturePlan:
-        """The feature plan it was fitted with."""
-
-    def predict(self, values: Columns) -> npt.NDArray[np.float64]:
-        """Probability of the positive class per row, shape (n,), from readable feature values."""
-
-
-class ModelLoader(Protocol):
-    """Builds a model from the files of an artefact, the way the endpoint server does."""
-
-    def load(self, files: Mapping[str, bytes]) -> LoadedModel:
-        """Raise `IntegrityError` if the files are not a model this version can serve."""
-
-
 class ServabilityProbe(Protocol):
     """Loads and asks an artefact the way the endpoint server would, and says what that took."""
 
@@ -125,10 +111,17 @@ class ServabilityProbe(Protocol):
 
 
 class ModelCompiler(Protocol):
-    """Turns a fitted estimator into code-free model bytes."""
+    """Turns a fitted estimator into code-free files."""
+
+    def model_files(self, estimator: object) -> dict[str, bytes]:
+        """The files of an artefact that hold the model, in the best form there is for it.
+
+        The same estimator gives the same bytes. Raises `DeclarationError` if it cannot be kept
+        without code.
+        """
 
     def compile(self, estimator: object) -> bytes:
-        """Raise `DeclarationError` if it cannot be expressed exactly."""
+        """The exact form alone; raises `DeclarationError` if it cannot be expressed exactly."""
 
 
 class ExperimentRun(Protocol):

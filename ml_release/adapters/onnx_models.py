@@ -21,15 +21,21 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import onnxruntime
 
+    from ml_release.domain.artefact import OutputKind
     from ml_release.domain.features import Columns
 
 
 class OnnxModel:
     """`LoadedModel` on one onnxruntime session, safe to call from several threads."""
 
-    def __init__(self, plan: FeaturePlan, session: onnxruntime.InferenceSession) -> None:
+    platform = "onnxruntime_onnx"
+
+    def __init__(
+        self, plan: FeaturePlan, session: onnxruntime.InferenceSession, *, output: OutputKind
+    ) -> None:
         self._plan = plan
         self._session = session
+        self._output = output
 
     @property
     def plan(self) -> FeaturePlan:
@@ -37,9 +43,9 @@ class OnnxModel:
         return self._plan
 
     def predict(self, values: Columns) -> npt.NDArray[np.float64]:
-        """Probability of the positive class per row, shape (n,)."""
-        (probability,) = self._session.run(["probability"], {"matrix": encode(self._plan, values)})
-        result: npt.NDArray[np.float64] = np.asarray(probability, dtype=np.float64).reshape(-1)
+        """Probability of the positive class or value of a regression per row, shape (n,)."""
+        (answers,) = self._session.run([self._output], {"matrix": encode(self._plan, values)})
+        result: npt.NDArray[np.float64] = np.asarray(answers, dtype=np.float64).reshape(-1)
         return result
 
 
@@ -58,7 +64,7 @@ class OnnxLoader:
             message = f"model artefact: expected also the files {missing}, found {sorted(files)}"
             raise IntegrityError(message)
         plan = plan_from_json(files[PLAN_FILE])
-        signature_from_json(files[SIGNATURE_FILE])
+        output = signature_from_json(files[SIGNATURE_FILE]).output_kind
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
@@ -73,14 +79,14 @@ class OnnxLoader:
             message = f"model artefact: {MODEL_FILE} cannot be loaded by onnxruntime ({error})"
             raise IntegrityError(message) from error
         found = _interface(session)
-        expected = (("matrix", "tensor(double)", len(plan.features)), "probability")
+        expected = (("matrix", "tensor(double)", len(plan.features)), output)
         if found != expected:
             message = (
                 f"model artefact: expected {MODEL_FILE} to take and give {expected} as {PLAN_FILE}"
-                f" makes it, found {found}"
+                f" and {SIGNATURE_FILE} say, found {found}"
             )
             raise IntegrityError(message)
-        return OnnxModel(plan, session)
+        return OnnxModel(plan, session, output=output)
 
 
 def _interface(session: onnxruntime.InferenceSession) -> object:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ml_release.domain.features import FeaturePlan, FieldType
 from ml_release.errors import IntegrityError
 
 MODEL_FILE = "model.onnx"
+SKOPS_FILE = "model.skops"
+SKOPS_RECORD_FILE = "skops.json"
 PLAN_FILE = "plan.json"
 SIGNATURE_FILE = "signature.json"
 REFERENCE_FILE = "reference.json"
 EXAMPLE_FILE = "example.json"
+
+OutputKind = Literal["probability", "value"]
 
 
 class InputField(BaseModel):
@@ -33,7 +39,10 @@ class Signature(BaseModel):
     inputs
         Columns a request has to carry, one value per row each.
     output
-        Name of the answer, a probability from 0 to 1 per row.
+        Name of the answer, one per row.
+    output_kind
+        ``probability`` of the positive class, from 0 to 1; or ``value`` of a regression, any
+        finite number in the unit of the target.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,19 +50,22 @@ class Signature(BaseModel):
     line: str
     inputs: tuple[InputField, ...]
     output: str
+    output_kind: OutputKind = "probability"
 
     def to_json(self) -> bytes:
         """JSON form, kept in the artefact."""
         return self.model_dump_json().encode()
 
 
-def signature_of(line: str, plan: FeaturePlan, *, output: str) -> Signature:
+def signature_of(
+    line: str, plan: FeaturePlan, *, output: str, output_kind: OutputKind = "probability"
+) -> Signature:
     """The signature that the features of a plan need."""
     inputs = tuple(
         InputField(name=field.name, type=field.type, nullable=field.nullable)
         for field in plan.request_fields()
     )
-    return Signature(line=line, inputs=inputs, output=output)
+    return Signature(line=line, inputs=inputs, output=output, output_kind=output_kind)
 
 
 def signature_from_json(content: bytes) -> Signature:

@@ -48,7 +48,8 @@ class InferenceRecord:
         Look-ups of this row that met no key, from 0 to the number of history features; None where
         the model failed, and in records of before this was kept.
     prediction
-        Probability from 0 to 1; None when the request failed.
+        Probability from 0 to 1, or the value of a regression, as the model's signature says; None
+        when the request failed.
     latency_ms
         From the request's arrival to its answer being ready, for the whole request.
     outcome

@@ -12,12 +12,16 @@ from ml_release.adapters.inference_tables import InferenceTables
 from ml_release.adapters.landing_files import LandingFiles
 from ml_release.adapters.mlflow_registry import MlflowExperiments, MlflowRegistry
 from ml_release.adapters.model_files import ModelFiles
+from ml_release.adapters.model_ladder import LadderCompiler, LadderLoader
 from ml_release.adapters.model_process import ModelProcess
 from ml_release.adapters.online_files import OnlineFiles
 from ml_release.adapters.onnx_compiler import OnnxCompiler
 from ml_release.adapters.onnx_models import OnnxLoader
 from ml_release.adapters.plots import Plots
+from ml_release.adapters.skops_compiler import SkopsCompiler
+from ml_release.adapters.skops_models import SkopsLoader
 from ml_release.adapters.system_clock import SystemClock
+from ml_release.domain.artefact import MODEL_FILE, SKOPS_FILE
 
 if TYPE_CHECKING:
     from ml_release.ports import (
@@ -70,9 +74,9 @@ def local_wiring(settings: Settings) -> Wiring:
         tables=DeltaTables(settings.lake),
         evidence=EvidenceFiles(settings.evidence),
         models=ModelFiles(settings.models),
-        loader=OnnxLoader(),
+        loader=LadderLoader({MODEL_FILE: OnnxLoader(), SKOPS_FILE: SkopsLoader()}),
         probe=ModelProcess(),
-        compiler=OnnxCompiler(),
+        compiler=LadderCompiler(OnnxCompiler(), SkopsCompiler()),
         experiments=MlflowExperiments(settings.tracking_uri, now=clock.now),
         registry=MlflowRegistry(settings.tracking_uri),
         deployments=GitDeployments(settings.deployments),

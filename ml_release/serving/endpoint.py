@@ -190,7 +190,10 @@ class Endpoint:
 
     def _metadata(self, line: str) -> Reply:
         route = self._serving_route(line)
-        return json_reply(model_metadata(route.champion.loaded.signature, list(route.answering)))
+        loaded = route.champion.loaded
+        return json_reply(
+            model_metadata(loaded.signature, list(route.answering), platform=loaded.model.platform)
+        )
 
     def _line_ready(self, line: str) -> Reply:
         is_ready = self._known_line(line).route is not None

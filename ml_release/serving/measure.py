@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ml_release.adapters.onnx_models import OnnxLoader
 from ml_release.errors import MlReleaseError
+from ml_release.serving.loaders import serving_loader
 
 ROWS_FILE = "rows.json"
 REFUSED = 1
@@ -32,7 +32,7 @@ def measure(folder: Path) -> dict[str, float]:
     before = _resident_mb()
     start = perf_counter()
     files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ROWS_FILE}
-    model = OnnxLoader().load(files)
+    model = serving_loader().load(files)
     rows = [{name: column[i : i + 1] for name, column in values.items()} for i in range(_n(values))]
     model.predict(rows[0])
     load_ms = (perf_counter() - start) * 1000

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ml_release.domain.artefact import EXAMPLE_FILE, SIGNATURE_FILE, signature_from_json
 from ml_release.domain.assignment import assign
 from ml_release.domain.features import feature_values
@@ -19,10 +21,9 @@ from ml_release.serving.protocols import decode_any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     import numpy.typing as npt
 
-    from ml_release.adapters.onnx_models import OnnxLoader, OnnxModel
+    from ml_release.domain.answering import LoadedModel, ModelLoader
     from ml_release.domain.artefact import Signature
     from ml_release.domain.deployment import Declaration, Variant
     from ml_release.domain.features import Columns
@@ -41,7 +42,7 @@ class LoadedVersion:
 
     model_digest: str
     signature: Signature
-    model: OnnxModel
+    model: LoadedModel
 
     def predict(
         self, columns: Columns, history: HistoryTable | None
@@ -53,22 +54,28 @@ class LoadedVersion:
         dict
             Readable feature values, each of shape (n,).
         numpy.ndarray
-            Probability of the positive class per row, from 0 to 1, shape (n,).
+            One answer per row, shape (n,): a probability from 0 to 1, or the finite value of a
+            regression, as the signature says.
         numpy.ndarray
             Look-ups in the history table that met no key, per row, shape (n,).
 
         Raises
         ------
         IntegrityError
-            If an answer is no probability.
+            If an answer is not of the kind that the signature promises.
         """
         plan = self.model.plan
         found, misses = look_up(plan.history_features, history, columns)
         values = feature_values(plan.features, {**columns, **found})
         predictions = self.model.predict(values)
-        # NaN compares false with everything, so it is caught here too.
-        if not ((predictions >= 0) & (predictions <= 1)).all():
-            message = f"model {self.model_digest}: expected probabilities, found {predictions[:5]}"
+        if self.signature.output_kind == "value":
+            expected, is_answer = "finite values", np.isfinite(predictions)
+        else:
+            # NaN compares false with everything, so it is caught here too.
+            expected, is_answer = "probabilities", (predictions >= 0) & (predictions <= 1)
+        if not is_answer.all():
+            wrong = predictions[~is_answer][:5]
+            message = f"model {self.model_digest}: expected {expected}, found {wrong}"
             raise IntegrityError(message)
         return values, predictions, misses
 
@@ -77,7 +84,7 @@ def load_version(
     line: str,
     model_digest: str,
     files: Mapping[str, bytes],
-    loader: OnnxLoader,
+    loader: ModelLoader,
     history: HistoryTable | None,
 ) -> LoadedVersion:
     """Build a version from verified files and let it answer its example request.
@@ -106,8 +113,8 @@ def load_version(
         raise IntegrityError(message) from error
     except IntegrityError:
         raise
-    # onnxruntime's exceptions have no base below Exception. Whatever it is, this model is not fit
-    # to answer anybody.
+    # The exceptions of onnxruntime and of scikit-learn share no base below Exception. Whatever it
+    # is, this model is not fit to answer anybody.
     except Exception as error:
         message = f"model {model_digest}: it cannot answer its own example ({error})"
         raise IntegrityError(message) from error

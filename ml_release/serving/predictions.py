@@ -36,7 +36,7 @@ class Answer:
         Per row the readable values the model saw; missing is None. Where the model failed before
         there were any, the columns of the request.
     predictions
-        Per row a probability; empty if the model failed.
+        Per row a probability, or the value of a regression; empty if the model failed.
     misses
         Per row the look-ups of history features that met no key; empty if the model failed.
     error
@@ -58,8 +58,8 @@ def predict(chosen: Answering, route: Route, request: PredictionRequest) -> Answ
             predictions=predictions.tolist(),
             misses=misses.tolist(),
         )
-    # onnxruntime's exceptions have no base below Exception. Whatever a model does, the request is
-    # recorded as failed and answered as failed; no prediction is made up.
+    # The exceptions of onnxruntime and of scikit-learn share no base below Exception. Whatever a
+    # model does, the request is recorded and answered as failed; no prediction is made up.
     except Exception as error:  # noqa: BLE001
         if not isinstance(error, MlReleaseError):
             _LOG.warning("version %s", chosen.variant.version, exc_info=True)

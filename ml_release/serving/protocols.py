@@ -203,12 +203,14 @@ def encode_invocations(predictions: Sequence[float]) -> bytes:
     return msgspec.json.encode({"predictions": predictions})
 
 
-def model_metadata(signature: Signature, versions: Sequence[int]) -> dict[str, object]:
+def model_metadata(
+    signature: Signature, versions: Sequence[int], *, platform: str
+) -> dict[str, object]:
     """What the Open Inference Protocol v2 tells about a model."""
     return {
         "name": signature.line,
         "versions": [str(version) for version in versions],
-        "platform": "onnxruntime_onnx",
+        "platform": platform,
         "inputs": [
             {"name": field.name, "datatype": _DATATYPE[field.type], "shape": [-1]}
             for field in signature.inputs

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ml_release.adapters.git_deployments import GitDeployments
     from ml_release.adapters.model_files import ModelFiles
     from ml_release.adapters.online_files import OnlineFiles
-    from ml_release.adapters.onnx_models import OnnxLoader
+    from ml_release.domain.answering import ModelLoader
     from ml_release.domain.deployment import Declaration, Variant
     from ml_release.domain.history_table import HistoryTable
     from ml_release.serving.model_table import LoadedVersion
@@ -58,7 +58,7 @@ class Reconciler:
         *,
         deployments: GitDeployments,
         models: ModelFiles,
-        loader: OnnxLoader,
+        loader: ModelLoader,
         online: OnlineFiles,
         environment: str,
         now: Callable[[], datetime],

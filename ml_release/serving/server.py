@@ -24,10 +24,10 @@ from ml_release.adapters.git_deployments import GitDeployments
 from ml_release.adapters.inference_log import InferenceLogFiles
 from ml_release.adapters.model_files import ModelFiles
 from ml_release.adapters.online_files import OnlineFiles
-from ml_release.adapters.onnx_models import OnnxLoader
 from ml_release.errors import InputError
 from ml_release.serving.app import EndpointApp
 from ml_release.serving.endpoint import Endpoint
+from ml_release.serving.loaders import serving_loader
 from ml_release.serving.reconciler import Reconciler
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def build(settings: Settings, *, environment: str | None = None) -> Parts:
     reconciler = Reconciler(
         deployments=GitDeployments(settings.deployments),
         models=ModelFiles(settings.models),
-        loader=OnnxLoader(),
+        loader=serving_loader(),
         online=OnlineFiles(settings.online),
         environment=chosen,
         now=_now,

@@ -11,6 +11,7 @@ import pytest
 from ml_release.adapters.onnx_compiler import OnnxCompiler
 from ml_release.adapters.onnx_models import OnnxLoader, OnnxModel
 from ml_release.domain.artefact import MODEL_FILE, PLAN_FILE, SIGNATURE_FILE, signature_of
+from ml_release.domain.calibrated_margin import CalibratedMargin
 from ml_release.domain.features import Category, Feature, FeaturePlan, Number
 from ml_release.errors import DeclarationError, IntegrityError
 
@@ -149,16 +150,60 @@ def unfitted() -> Any:
     return HistGradientBoostingClassifier()
 
 
-def regressor() -> Any:
-    from sklearn.ensemble import HistGradientBoostingRegressor
+def neighbours() -> Any:
+    from sklearn.neighbors import KNeighborsClassifier
 
-    return HistGradientBoostingRegressor(max_iter=2).fit(*sample(0))
+    return KNeighborsClassifier().fit(*sample(0, missing=False))
 
 
-def logistic() -> Any:
+def subclass() -> Any:
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression().fit(*sample(0, missing=False))
+    class Careful(LogisticRegression):  # type: ignore[misc]
+        """One that may answer otherwise."""
+
+    return Careful().fit(*sample(0, missing=False))
+
+
+def behind(step: Any) -> Any:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    return make_pipeline(step, LogisticRegression()).fit(*sample(0, missing=False))
+
+
+def spread_out() -> Any:
+    from sklearn.preprocessing import PowerTransformer
+
+    return behind(PowerTransformer())
+
+
+def own_function() -> Any:
+    from sklearn.preprocessing import FunctionTransformer
+
+    return behind(FunctionTransformer(np.tanh))
+
+
+def two_targets() -> Any:
+    from sklearn.linear_model import LinearRegression
+
+    matrix, target = sample(0, missing=False)
+    return LinearRegression().fit(matrix, np.column_stack([target, target]))
+
+
+def started_elsewhere() -> Any:
+    from sklearn.ensemble import GradientBoostingClassifier
+    from sklearn.linear_model import LogisticRegression
+
+    rows = sample(0, missing=False)
+    return GradientBoostingClassifier(n_estimators=2, init=LogisticRegression()).fit(*rows)
+
+
+def calibrated_regressor() -> Any:
+    from sklearn.linear_model import LinearRegression
+
+    linear = LinearRegression().fit(*sample(0, missing=False))
+    return CalibratedMargin(estimator=linear, slope=1.0, intercept=0.0)
 
 
 def three_classes() -> Any:
@@ -171,21 +216,20 @@ def other_labels() -> Any:
     return fit(matrix, target + 1)
 
 
-def native_categories() -> Any:
-    matrix, target = sample(0)
-    return fit(matrix, target, categorical_features=[1])
-
-
 @pytest.mark.parametrize(
     ("make", "found"),
     [
         pytest.param(object, "a object", id="an object"),
-        pytest.param(logistic, "a LogisticRegression", id="logistic regression"),
-        pytest.param(regressor, "a HistGradientBoostingRegressor", id="regressor"),
+        pytest.param(neighbours, "a KNeighborsClassifier", id="neighbours"),
+        pytest.param(subclass, "a Careful", id="subclass"),
+        pytest.param(spread_out, "a PowerTransformer before", id="power transform"),
+        pytest.param(own_function, "which is code", id="function"),
+        pytest.param(two_targets, "2 outputs", id="two targets"),
+        pytest.param(started_elsewhere, "starts from a LogisticRegression", id="start"),
+        pytest.param(calibrated_regressor, "of a regressor", id="calibrated regressor"),
         pytest.param(unfitted, "not fitted", id="unfitted"),
         pytest.param(three_classes, "the classes", id="three classes"),
         pytest.param(other_labels, "the classes", id="classes 1 and 2"),
-        pytest.param(native_categories, "native categorical features", id="native categories"),
     ],
 )
 def test_what_cannot_be_written_exactly_is_refused(make: Callable[[], Any], found: str) -> None:

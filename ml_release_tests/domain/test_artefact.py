@@ -33,8 +33,14 @@ def test_a_signature_asks_for_every_column_the_features_need_and_no_other() -> N
 
 def test_a_signature_reads_back_from_the_artefact() -> None:
     """The server asks for what the model was made for."""
-    signature = signature_of("line", PLAN, output="p")
+    signature = signature_of("line", PLAN, output="minutes", output_kind="value")
     assert signature_from_json(signature.to_json()) == signature
+
+
+def test_a_signature_from_before_kinds_gives_probabilities() -> None:
+    """What was released then is served as it was."""
+    content = b'{"line":"line","inputs":[],"output":"p"}'
+    assert signature_from_json(content).output_kind == "probability"
 
 
 @pytest.mark.parametrize(
