@@ -13,6 +13,7 @@ from ml_release.domain.evaluation_gates import EvaluationPolicy
 from ml_release.domain.identity import digest_of_json
 from ml_release.domain.quarantine import QuarantinePolicy
 from ml_release.domain.retraining import RetrainingPolicy
+from ml_release.domain.training_plan import TrainingPolicy
 from ml_release.errors import DeclarationError
 
 
@@ -23,6 +24,7 @@ class Policies(BaseModel):
 
     data_gates: DataGatesPolicy
     quarantine: QuarantinePolicy = Field(default_factory=QuarantinePolicy)
+    training: TrainingPolicy = Field(default_factory=TrainingPolicy)
     evaluation: EvaluationPolicy
     drift: DriftPolicy
     retraining: RetrainingPolicy
