@@ -15,6 +15,7 @@ from ml_release.adapters.model_files import ModelFiles
 from ml_release.adapters.online_files import OnlineFiles
 from ml_release.adapters.onnx_compiler import OnnxCompiler
 from ml_release.adapters.onnx_models import OnnxLoader
+from ml_release.adapters.optuna_search import OptunaSearch
 from ml_release.adapters.plots import Plots
 from ml_release.adapters.system_clock import SystemClock
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         ModelRegistry,
         ModelStore,
         OnlineHistory,
+        ParameterSearch,
         Plotter,
         Tables,
     )
@@ -49,6 +51,7 @@ class Wiring:
     models: ModelStore
     loader: ModelLoader
     compiler: ModelCompiler
+    search: ParameterSearch
     experiments: Experiments
     registry: ModelRegistry
     deployments: Deployments
@@ -69,6 +72,7 @@ def local_wiring(settings: Settings) -> Wiring:
         models=ModelFiles(settings.models),
         loader=OnnxLoader(),
         compiler=OnnxCompiler(),
+        search=OptunaSearch(),
         experiments=MlflowExperiments(settings.tracking_uri, now=clock.now),
         registry=MlflowRegistry(settings.tracking_uri),
         deployments=GitDeployments(settings.deployments),

@@ -41,6 +41,7 @@ def wiring_of(house: House) -> Wiring:
         models=house.models,
         loader=house.loader,
         compiler=house.compiler,
+        search=house.search,
         experiments=house.experiments,
         registry=house.registry,
         deployments=house.deployments,
