@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from ml_release.lines.flight_delay.features import FEATURES, assemble
-from ml_release.lines.flight_delay.model import PARAMETERS, build_estimator
+from ml_release.lines.flight_delay.model import PARAMETERS, SEARCH_SPACE, build_estimator
 from ml_release.lines.flight_delay.schema import build_schema
 from ml_release.spec.policies import policies_from_yaml
 from ml_release.spec.release_line import LandingSource, ReleaseLine
@@ -39,6 +39,7 @@ LINE = ReleaseLine(
     features=FEATURES,
     build_estimator=build_estimator,
     parameters=PARAMETERS,
+    search_space=SEARCH_SPACE,
     seed=20130401,
     output="probability_late",
     policies=policies_from_yaml(_POLICY.read_text(encoding="utf-8"), subject=str(_POLICY)),
