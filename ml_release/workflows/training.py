@@ -20,6 +20,7 @@ from ml_release.domain.features import encode
 from ml_release.domain.identity import canonical_json, check_digest, digest_of_json
 from ml_release.domain.provenance import CandidateRecord, record_from_json
 from ml_release.errors import InputError, NotFoundError
+from ml_release.workflows.candidate_run import shown_metrics, shown_params
 from ml_release.workflows.columns import columns_of, days_of, floats_of, values_of
 from ml_release.workflows.feature_building import FEATURES_TABLE, require_current_features
 from ml_release.workflows.fitting import answers_of, require_labels
@@ -188,7 +189,7 @@ def train_candidate(
         canonical_json(_answers(line, chosen, window).tolist()),
     )
     evidence.record(line.name, CANDIDATE, model_digest, record.to_json())
-    run.log(params=_params(record), metrics=_metrics(record))
+    run.log(params=shown_params(record), metrics=shown_metrics(record))
     run.tag(
         {
             "ml_release.line": line.name,
@@ -216,52 +217,6 @@ def _applied_policy(
         )
         raise InputError(message)
     return policy
-
-
-def _params(record: CandidateRecord) -> dict[str, object]:
-    found: dict[str, object] = {
-        **record.parameters,
-        "seed": record.seed,
-        "window": f"{record.window_from} to {record.window_to}",
-        "holdout_from": record.holdout_from,
-        "left_out": ", ".join(record.left_out) or "none",
-    }
-    if record.search:
-        found |= {
-            "search_objective": record.search.objective,
-            "search_trials": record.search.trials_asked,
-            "search_seconds": record.search.seconds_asked,
-            "search_ended_by": record.search.ended_by,
-            "search_best_trial": record.search.best_trial,
-        }
-    if record.calibration:
-        found["calibration"] = record.calibration.method
-    return found
-
-
-def _metrics(record: CandidateRecord) -> dict[str, float]:
-    found: dict[str, float] = {
-        "train_rows": record.train_rows,
-        "holdout_rows": record.holdout_rows,
-    }
-    if (search := record.search) is not None:
-        found |= {
-            f"search_best_{search.objective}": search.best_value,
-            "search_trials_complete": search.complete,
-            "search_trials_pruned": search.pruned,
-            "search_trials_failed": search.failed,
-            "search_seconds_spent": search.seconds_spent,
-        }
-        if search.declared_value is not None:
-            found[f"search_declared_{search.objective}"] = search.declared_value
-    if (calibration := record.calibration) is not None:
-        found |= {
-            "calibration_slope": calibration.slope,
-            "calibration_intercept": calibration.intercept,
-            "calibration_log_loss_before": calibration.log_loss_before,
-            "calibration_log_loss_after": calibration.log_loss_after,
-        }
-    return found
 
 
 def find_candidate(
