@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from ml_release.domain.identity import ModelVersion, SnapshotId
     from ml_release.domain.label_maturity import Maturity
     from ml_release.domain.scores import ReliabilityBin
+    from ml_release.domain.search import Scalar, Trial
     from ml_release.domain.slice_scores import SliceTable
     from ml_release.domain.verdict import Verdict
     from ml_release.spec.release_line import LandingSource
+    from ml_release.spec.search_space import SearchRange
 
 
 class Clock(Protocol):
@@ -124,6 +126,39 @@ class ModelCompiler(Protocol):
         """The exact form alone; raises `DeclarationError` if it cannot be expressed exactly."""
 
 
+class ParameterSearch(Protocol):
+    """Where the parameters of trials come from."""
+
+    def begin(
+        self,
+        space: Mapping[str, SearchRange],
+        *,
+        first: Mapping[str, Scalar],
+        maximise: bool,
+        seed: int,
+    ) -> Proposals:
+        """A new search; the same arguments and the same results lead to the same proposals.
+
+        ``first`` holds a value inside its range for every parameter of ``space``, and maybe others.
+        """
+
+
+class Proposals(Protocol):
+    """One search under way: propose, maybe give up, conclude, and again."""
+
+    def propose(self) -> dict[str, Scalar]:
+        """A value for every parameter of the space, at first those the search began with."""
+
+    def is_hopeless(self, fold_values: Sequence[float]) -> bool:
+        """Whether the trial under way, with these values so far, is not worth finishing.
+
+        Asked after every fold but the last. The first trial never is.
+        """
+
+    def conclude(self, trial: Trial) -> None:
+        """Learn how the trial under way has ended."""
+
+
 class ExperimentRun(Protocol):
     """The experiment-tracking run that belongs to the work being done."""
 
@@ -139,6 +174,9 @@ class ExperimentRun(Protocol):
 
     def keep(self, folder: str, files: Mapping[str, bytes]) -> None:
         """Keep files as artefacts of the run."""
+
+    def add_trial(self, trial: Trial, *, objective: str) -> str:
+        """Record a trial as a finished run of its own below this one; return its identifier."""
 
 
 class Experiments(Protocol):
@@ -272,3 +310,6 @@ class Plotter(Protocol):
 
     def findings(self, verdict: Verdict, rule: str) -> bytes:
         """PNG of one rule's observed values beside their limits, one bar per subject."""
+
+    def search_history(self, trials: Sequence[Trial], *, objective: str) -> bytes:
+        """PNG of the value of every trial in their order, and of the best one so far."""

@@ -31,6 +31,7 @@ from ml_release.adapters.inference_log import InferenceLogFiles
 from ml_release.adapters.inference_tables import InferenceTables
 from ml_release.adapters.onnx_compiler import OnnxCompiler
 from ml_release.adapters.onnx_models import OnnxLoader
+from ml_release.adapters.random_search import RandomSearch
 from ml_release.domain.data_gates import DataGatesPolicy
 from ml_release.domain.drift import DriftPolicy
 from ml_release.domain.evaluation_gates import EvaluationPolicy
@@ -48,6 +49,7 @@ from ml_release.domain.retraining import RetrainingPolicy
 from ml_release.spec.label_source import LabelSource
 from ml_release.spec.policies import Policies
 from ml_release.spec.release_line import LandingSource, ReleaseLine
+from ml_release.spec.search_space import FloatRange, IntRange
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from ml_release.domain.column_profile import ColumnShares
     from ml_release.domain.label_maturity import Maturity
     from ml_release.domain.scores import ReliabilityBin
+    from ml_release.domain.search import Trial
     from ml_release.domain.slice_scores import SliceTable
     from ml_release.domain.verdict import Verdict
     from ml_release.ports import ServabilityProbe
@@ -126,7 +129,11 @@ SMALL_LINE = ReleaseLine(
         History(name="carrier_rate", keys=("carrier",), window_days=28),
     ),
     build_estimator=build_estimator,
-    parameters={"max_iter": 12, "max_leaf_nodes": 6, "min_samples_leaf": 10},
+    parameters={"max_iter": 12, "max_leaf_nodes": 6, "min_samples_leaf": 10, "learning_rate": 0.1},
+    search_space={
+        "max_leaf_nodes": IntRange(low=3, high=12, log=True),
+        "learning_rate": FloatRange(low=0.01, high=0.5, log=True),
+    },
     seed=7,
     output="probability_late",
     policies=Policies(
@@ -233,6 +240,9 @@ class NoPictures:
     def findings(self, verdict: Verdict, rule: str) -> bytes:
         return self._draw(f"{rule} of {verdict.judge}")
 
+    def search_history(self, trials: Sequence[Trial], *, objective: str) -> bytes:
+        return self._draw(f"{objective} of {len(trials)} trials")
+
     def _draw(self, title: str) -> bytes:
         self.drawn.append(title)
         return title.encode()
@@ -260,6 +270,7 @@ class House:
     models: InMemoryModels = field(default_factory=InMemoryModels)
     loader: OnnxLoader = field(default_factory=OnnxLoader)
     compiler: OnnxCompiler = field(default_factory=OnnxCompiler)
+    search: RandomSearch = field(default_factory=RandomSearch)
     experiments: InMemoryExperiments = field(default_factory=InMemoryExperiments)
     deployments: InMemoryDeployments = field(default_factory=InMemoryDeployments)
     online: InMemoryOnlineHistory = field(default_factory=InMemoryOnlineHistory)

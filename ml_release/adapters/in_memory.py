@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ml_release.domain.deployment import DeclaredState
     from ml_release.domain.features import Columns
     from ml_release.domain.history_table import HistoryTable
+    from ml_release.domain.search import Trial
     from ml_release.ports import ModelLoader
     from ml_release.spec.release_line import LandingSource
 
@@ -229,10 +230,17 @@ def _artefact_digest(files: Mapping[str, bytes]) -> str:
 
 
 class InMemoryRun:
-    """`ExperimentRun` that remembers what it was told."""
+    """`ExperimentRun` that remembers what it was told.
+
+    Attributes
+    ----------
+    trials
+        Run identifier of every trial below it to the trial.
+    """
 
     def __init__(self, run_id: str) -> None:
         self._run_id = run_id
+        self.trials: dict[str, Trial] = {}
         self.params: dict[str, str] = {}
         self.metrics: dict[str, float] = {}
         self.tags: dict[str, str] = {}
@@ -255,6 +263,12 @@ class InMemoryRun:
     def keep(self, folder: str, files: Mapping[str, bytes]) -> None:
         """Keep files as artefacts of the run."""
         self.files |= {f"{folder}/{name}": content for name, content in files.items()}
+
+    def add_trial(self, trial: Trial, *, objective: str) -> str:  # noqa: ARG002 (the trial is kept whole)
+        """Remember a trial; return the identifier of its run."""
+        run_id = f"{self._run_id}-trial-{len(self.trials)}"
+        self.trials[run_id] = trial
+        return run_id
 
 
 class InMemoryExperiments:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml_release.domain.identity import ModelVersion
+from ml_release.domain.search import TrialState
 from ml_release.errors import NotFoundError, UnavailableError
 
 if TYPE_CHECKING:
@@ -23,10 +24,18 @@ if TYPE_CHECKING:
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
+    from ml_release.domain.search import Trial
+
 _DIGEST_TAG = "ml_release.model_digest"
 _PREFIX = "ml_release."
 _MISSING = "RESOURCE_DOES_NOT_EXIST"
 _EXISTS = "RESOURCE_ALREADY_EXISTS"
+_LONGEST_TAG = 5000
+_STATUS = {
+    TrialState.COMPLETE: "FINISHED",
+    TrialState.PRUNED: "KILLED",
+    TrialState.FAILED: "FAILED",
+}
 
 
 class MlflowRun:
@@ -72,6 +81,40 @@ class MlflowRun:
             for file, content in files.items():
                 (Path(name) / file).write_bytes(content)
             self._client.log_artifacts(self._run_id, name, folder)
+
+    def add_trial(self, trial: Trial, *, objective: str) -> str:
+        """Record a trial as a nested run that has ended, its folds as the steps of one metric."""
+        from mlflow.entities import Metric, Param
+
+        ended = int(self._now().timestamp() * 1000)
+        values = [
+            Metric(f"{objective}_of_fold", value, ended, step)
+            for step, value in enumerate(trial.fold_values)
+        ]
+        values.append(Metric("seconds", trial.seconds, ended, 0))
+        if trial.value is not None:
+            values.append(Metric(objective, trial.value, ended, 0))
+        tags = {
+            "mlflow.parentRunId": self._run_id,
+            f"{_PREFIX}trial_state": trial.state.value,
+        }
+        if trial.message:
+            tags[f"{_PREFIX}trial_message"] = trial.message[:_LONGEST_TAG]
+        with _translated(f"experiment run {self._run_id}"):
+            parent = self._client.get_run(self._run_id)
+            run_id = self._client.create_run(
+                parent.info.experiment_id,
+                run_name=f"trial {trial.number}",
+                start_time=ended - int(trial.seconds * 1000),
+                tags=tags,
+            ).info.run_id
+            self._client.log_batch(
+                run_id,
+                params=[Param(key, str(value)) for key, value in trial.parameters.items()],
+                metrics=values,
+            )
+            self._client.set_terminated(run_id, _STATUS[trial.state], end_time=ended)
+        return str(run_id)
 
 
 class MlflowExperiments:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ml_release.domain.search import TrialState, best_trial
+from ml_release.domain.search_objectives import grows_with_quality
 from ml_release.domain.verdict import Outcome
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from ml_release.domain.column_profile import ColumnShares
     from ml_release.domain.label_maturity import Maturity
     from ml_release.domain.scores import ReliabilityBin
+    from ml_release.domain.search import Trial
     from ml_release.domain.slice_scores import SliceTable
     from ml_release.domain.verdict import Verdict
 
@@ -203,6 +206,45 @@ class Plots:
         unit = found[0].unit if found else ""
         axes.set_xlabel(f"observed{f', {unit}' if unit else ''}; the black mark is the limit")
         axes.set_title(rule.replace("_", " "))
+        return _png(figure)
+
+    def search_history(self, trials: Sequence[Trial], *, objective: str) -> bytes:
+        """PNG of the trials in their order, the best so far as steps, the others as marks below."""
+        from matplotlib.ticker import MaxNLocator
+
+        maximise = grows_with_quality(objective)
+        figure, axes = _figure(6.4, 3.6)
+        complete = [(t.number, t.value) for t in trials if t.value is not None]
+        if complete:
+            numbers, values = zip(*complete, strict=True)
+            axes.scatter(numbers, values, color=_COLOURS[0], s=18, label="complete")
+            best = [best_trial(trials[: i + 1], maximise=maximise) for i in range(len(trials))]
+            steps = [(t.number, b.value) for t, b in zip(trials, best, strict=True) if b]
+            numbers, values = zip(*steps, strict=True)
+            axes.step(numbers, values, where="post", color=_COLOURS[1], label="best so far")
+        for state, colour, mark in (
+            (TrialState.PRUNED, "#999999", "|"),
+            (TrialState.FAILED, _COLOURS[1], "x"),
+        ):
+            ended = [t.number for t in trials if t.state is state]
+            if ended:
+                # On the lower edge: they have no value to be compared by.
+                axes.scatter(
+                    ended,
+                    [0.03] * len(ended),
+                    transform=axes.get_xaxis_transform(),
+                    color=colour,
+                    marker=mark,
+                    label=state.value,
+                )
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlabel("trial; 0 has the declared parameters")
+        axes.set_ylabel(
+            f"{objective.replace('_', ' ')}, {'more' if maximise else 'less'} is better"
+        )
+        axes.set_title("Search")
+        if trials:
+            axes.legend(frameon=False)
         return _png(figure)
 
 

@@ -40,11 +40,21 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and no
 @app.command()
 def train(
     line: Line,
+    *,
     first: Annotated[
         str | None, typer.Option("--from", help="First month, as 2013-01; default the oldest.")
     ] = None,
     last: Annotated[
         str | None, typer.Option("--to", help="Last month, included; default the newest landed.")
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            help="Sets of parameters to try, the declared ones first; default the policy's."
+        ),
+    ] = None,
+    search_seconds: Annotated[
+        float | None, typer.Option(help="No trial begins after this time; default the policy's.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -52,7 +62,15 @@ def train(
     from ml_release.cli import acts
 
     found, settings, wiring = _open(line)
-    run = acts.train(found, first=first, last=last, settings=settings, wiring=wiring)
+    run = acts.train(
+        found,
+        first=first,
+        last=last,
+        trials=trials,
+        search_seconds=search_seconds,
+        settings=settings,
+        wiring=wiring,
+    )
     version = run.metadata["registered_version"]
     evaluation = run.metadata["evaluation"]
     _tell(

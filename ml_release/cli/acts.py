@@ -29,11 +29,18 @@ def train(
     *,
     first: str | None,
     last: str | None,
+    trials: int | None = None,
+    search_seconds: float | None = None,
     settings: Settings,
     wiring: Wiring,
     reason: str = "asked for on the command line",
 ) -> JobRun:
-    """Snapshot to registered version over some months, all that have landed for None."""
+    """Snapshot to registered version over some months, all that have landed for None.
+
+    ``trials`` and ``search_seconds`` are the budget of the search, that of the policy for None.
+    """
+    # A budget that makes no sense is refused before any run.
+    line.policies.training.with_budget(trials=trials, seconds=search_seconds)
     landed = wiring.landing.partitions(line.landing)
     if not landed:
         message = f"{line.name}: expected landed partitions below {settings.data}, found none"
@@ -48,7 +55,14 @@ def train(
         )
         raise InputError(message)
     _look_back(line, begin, settings=settings, wiring=wiring)
-    config, tags = training_request(line, first=begin, last=end, fresh_from=begin)
+    config, tags = training_request(
+        line,
+        first=begin,
+        last=end,
+        fresh_from=begin,
+        trials=trials,
+        search_seconds=search_seconds,
+    )
     return run_job(
         f"{line.name}_train",
         settings=settings,

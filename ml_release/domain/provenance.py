@@ -10,7 +10,9 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ml_release.domain.calibrated_margin import CalibrationRecord
 from ml_release.domain.identity import canonical_json, digest_of_json
+from ml_release.domain.search import SearchRecord
 from ml_release.errors import IntegrityError
 
 # A record that names no data would leave an act nothing to compare.
@@ -64,6 +66,13 @@ class CandidateRecord(_Record):
         Partition to digest of every snapshot below those features.
     left_out
         Partition to reason of those inside the window that are set aside.
+    policy_digest, training_policy_digest
+        Of the evaluation policy at the time, and of the training policy as it was applied: another
+        budget than the declared one is another digest.
+    parameters
+        What the estimator was fitted with: the declared ones, or the best of the search.
+    search, calibration
+        None if there was none.
     window_from, holdout_from, window_to
         ISO days, both ends included: fitted on ``window_from`` to the day before ``holdout_from``,
         evaluated from there to ``window_to``.
@@ -79,8 +88,11 @@ class CandidateRecord(_Record):
     left_out: Mapping[str, str] = Field(default_factory=dict)
     feature_version: str
     policy_digest: str
+    training_policy_digest: str | None = None
     seed: int
     parameters: Mapping[str, int | float | str | bool | None]
+    search: SearchRecord | None = None
+    calibration: CalibrationRecord | None = None
     window_from: str
     holdout_from: str
     window_to: str

@@ -46,7 +46,13 @@ def monitor_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
 
 
 def training_request(
-    line: ReleaseLine, *, first: str, last: str, fresh_from: str
+    line: ReleaseLine,
+    *,
+    first: str,
+    last: str,
+    fresh_from: str,
+    trials: int | None = None,
+    search_seconds: float | None = None,
 ) -> tuple[dict[str, object], dict[str, str]]:
     """Run configuration and tags of a training run.
 
@@ -56,9 +62,13 @@ def training_request(
         Window to train on, both included.
     fresh_from
         First partition whose snapshot and features are made again; earlier ones stay.
+    trials, search_seconds
+        Budget of the search; None for that of the policy.
     """
+    budget = {"trials": trials, "search_seconds": search_seconds}
+    asked = {name: value for name, value in budget.items() if value is not None}
     config: dict[str, object] = {
-        "ops": {f"{line.name}__candidate": {"config": {"first": first, "last": last}}}
+        "ops": {f"{line.name}__candidate": {"config": {"first": first, "last": last, **asked}}}
     }
     tags = {FIRST_PARTITION_TAG: fresh_from, LAST_PARTITION_TAG: last, LINE_TAG: line.name}
     return config, tags

@@ -10,7 +10,10 @@ from ml_release.orchestration.rendering import (
     check_results,
     check_specs,
     left_out_table,
+    number,
+    picture,
     reported,
+    search_table,
     waived_table,
 )
 from ml_release.orchestration.resources import TRACKING
@@ -24,10 +27,15 @@ _OF_RUN = "candidate_of_run"
 
 
 class TrainingWindow(dg.Config):
-    """Months to train on, both included; empty for the oldest or newest that has features."""
+    """Months to train on, both included; empty for the oldest or newest that has features.
+
+    ``trials`` and ``search_seconds`` are the budget of the search; empty for that of the policy.
+    """
 
     first: str | None = None
     last: str | None = None
+    trials: int | None = None
+    search_seconds: float | None = None
 
 
 def candidate_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
@@ -44,18 +52,27 @@ def candidate_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
     def candidate(
         context: dg.AssetExecutionContext, config: TrainingWindow
     ) -> dg.MaterializeResult:
+        def progress(done: int, total: int, best: float | None) -> None:
+            context.log.info("trial %s of %s, best so far %s", done, total, number(best))
+
         with reported(), context.resources.mlflow.run() as run:
-            record = train_candidate(
+            trained = train_candidate(
                 line,
                 first=config.first,
                 last=config.last,
+                trials=config.trials,
+                search_seconds=config.search_seconds,
                 tables=wiring.tables,
                 evidence=wiring.evidence,
                 models=wiring.models,
                 compiler=wiring.compiler,
+                search=wiring.search,
+                plotter=wiring.plotter,
                 run=run,
                 now=wiring.clock.now(),
+                progress=progress,
             )
+        record = trained.record
         wiring.evidence.record(line.name, _OF_RUN, context.run.run_id, record.model_digest.encode())
         return dg.MaterializeResult(
             metadata={
@@ -70,6 +87,11 @@ def candidate_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
                 "feature version": record.feature_version,
                 "features": dg.JsonMetadataValue(dict(record.partitions)),
                 "parameters": dg.JsonMetadataValue(dict(record.parameters)),
+                "search": search_table(record.search),
+                "calibration": "none"
+                if record.calibration is None
+                else dg.JsonMetadataValue(record.calibration.model_dump()),
+                **{name: picture(png) for name, png in trained.plots.items()},
             }
         )
 

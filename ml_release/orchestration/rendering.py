@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ml_release.domain.performance import Performance
+    from ml_release.domain.search import SearchRecord
     from ml_release.domain.verdict import Finding, Verdict
     from ml_release.domain.waivers import Waived
 
@@ -211,6 +212,26 @@ def scores_table(models: Mapping[str, Performance | None]) -> dg.TableMetadataVa
     return dg.MetadataValue.table(
         [dg.TableRecord({"score": score, **values}) for score, values in rows.items()],
         schema=_text_schema("score", *known),
+    )
+
+
+def search_table(search: SearchRecord | None) -> dg.TableMetadataValue | str:
+    """What a search has tried and found; in a word if there was none."""
+    if search is None:
+        return "none"
+    rows = {
+        "objective": search.objective.replace("_", " "),
+        "best": f"{number(search.best_value)} by trial {search.best_trial}",
+        "declared parameters": number(search.declared_value),
+        "trials": f"{search.complete} complete, {search.pruned} pruned, {search.failed} failed",
+        "seconds": f"{search.seconds_spent:.1f}, ended by {search.ended_by}",
+        "budget": f"{search.trials_asked} trials, {search.seconds_asked:g} seconds",
+        "folds": "; ".join(f"{f.validation_from} to {f.validation_to}" for f in search.folds),
+        "seed": str(search.seed),
+    }
+    return dg.MetadataValue.table(
+        [dg.TableRecord({"search": name, "value": value}) for name, value in rows.items()],
+        schema=_text_schema("search", "value"),
     )
 
 

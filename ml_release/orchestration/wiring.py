@@ -17,6 +17,7 @@ from ml_release.adapters.model_process import ModelProcess
 from ml_release.adapters.online_files import OnlineFiles
 from ml_release.adapters.onnx_compiler import OnnxCompiler
 from ml_release.adapters.onnx_models import OnnxLoader
+from ml_release.adapters.optuna_search import OptunaSearch
 from ml_release.adapters.plots import Plots
 from ml_release.adapters.skops_compiler import SkopsCompiler
 from ml_release.adapters.skops_models import SkopsLoader
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         ModelRegistry,
         ModelStore,
         OnlineHistory,
+        ParameterSearch,
         Plotter,
         ServabilityProbe,
         Tables,
@@ -56,6 +58,7 @@ class Wiring:
     loader: ModelLoader
     probe: ServabilityProbe
     compiler: ModelCompiler
+    search: ParameterSearch
     experiments: Experiments
     registry: ModelRegistry
     deployments: Deployments
@@ -77,6 +80,7 @@ def local_wiring(settings: Settings) -> Wiring:
         loader=LadderLoader({MODEL_FILE: OnnxLoader(), SKOPS_FILE: SkopsLoader()}),
         probe=ModelProcess(),
         compiler=LadderCompiler(OnnxCompiler(), SkopsCompiler()),
+        search=OptunaSearch(),
         experiments=MlflowExperiments(settings.tracking_uri, now=clock.now),
         registry=MlflowRegistry(settings.tracking_uri),
         deployments=GitDeployments(settings.deployments),

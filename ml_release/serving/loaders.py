@@ -1,4 +1,4 @@
-"""How the endpoint server loads a model: exact graphs, and trusted types where they are installed."""
+"""How the endpoint server loads a model: exact graphs, and trusted types where installed."""
 
 from __future__ import annotations
 

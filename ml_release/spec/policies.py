@@ -16,6 +16,7 @@ from ml_release.domain.label_maturity import LabelPolicy
 from ml_release.domain.quarantine import QuarantinePolicy
 from ml_release.domain.retraining import RetrainingPolicy
 from ml_release.domain.scorecard import ScorecardPolicy
+from ml_release.domain.training_plan import TrainingPolicy
 from ml_release.errors import DeclarationError
 
 
@@ -26,6 +27,7 @@ class Policies(BaseModel):
 
     data_gates: DataGatesPolicy
     quarantine: QuarantinePolicy = Field(default_factory=QuarantinePolicy)
+    training: TrainingPolicy = Field(default_factory=TrainingPolicy)
     evaluation: EvaluationPolicy
     drift: DriftPolicy
     history: HistoryHealthPolicy = Field(default_factory=HistoryHealthPolicy)

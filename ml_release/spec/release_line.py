@@ -17,11 +17,15 @@ from pydantic import (
     model_validator,
 )
 
-from ml_release.domain.features import Category, Feature, History, request_fields
+from ml_release.domain.features import Category, Feature, History, Number, request_fields
+from ml_release.domain.gates_quality import ERRORS
 from ml_release.domain.identity import check_line_name
+from ml_release.domain.search_objectives import Task, objectives_of
+from ml_release.domain.training_plan import whole_days
 from ml_release.errors import DeclarationError, InputError
 from ml_release.spec.label_source import LabelSource
 from ml_release.spec.policies import Policies, error_rows
+from ml_release.spec.search_space import SearchRange
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -141,16 +145,23 @@ class ReleaseLine(BaseModel):
     time_zone
         Where that local time is, by its IANA name, as ``America/New_York``: days of served events
         are counted in it too.
+    task
+        What the estimator answers: ``classification`` with the probability of label 1,
+        ``regression`` with a value in the unit of the label.
     target
-        Column with the label: 1, 0 or missing.
+        Column with the label: 1, 0 or missing for a classifier, a finite number or missing for a
+        regressor.
     label_delay
         Time from the event until its label is known.
     labels
         Where labels of served requests come from besides the labels route; None for nowhere else.
     favourable
-        Which label is good for the person or thing concerned.
+        Which label is good for the person or thing concerned; of a classifier only.
     build_estimator
         Parameters and seed to an unfitted estimator.
+    parameters, search_space
+        Parameters of the estimator, and what a search may try instead of some of them. It begins
+        with the declared ones, so each of those lies inside its range.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -166,15 +177,17 @@ class ReleaseLine(BaseModel):
     event_time: str
     event_day: str
     time_zone: str = "UTC"
+    task: Task = "classification"
     target: str
     label_delay: timedelta
     labels: LabelSource | None = None
-    favourable: Annotated[int, Field(ge=0, le=1)]
+    favourable: Annotated[int, Field(ge=0, le=1)] | None = None
     slices: tuple[str, ...] = ()
     sensitive: tuple[str, ...] = ()
     features: Annotated[tuple[Feature, ...], Field(min_length=1)]
     build_estimator: Callable[[Mapping[str, Any], int], Any]
     parameters: Mapping[str, Any] = Field(default_factory=dict)
+    search_space: Mapping[str, SearchRange] = Field(default_factory=dict)
     seed: int = 0
     output: str = "probability"
     policies: Policies
@@ -211,7 +224,12 @@ class ReleaseLine(BaseModel):
         missing = sorted(set(self.slices) - fields) if fields else []
         if missing:
             problems.append(f"slices are no request columns: {missing}; known: {sorted(fields)}")
-        problems += self._source_problems()
+        problems += [
+            *self._source_problems(),
+            *self._task_problems(),
+            *self._search_problems(),
+            *self._evaluation_problems(),
+        ]
         if problems:
             message = "; ".join(problems)
             raise ValueError(message)
@@ -236,6 +254,103 @@ class ReleaseLine(BaseModel):
                 )
         return problems
 
+    def _task_problems(self) -> list[str]:
+        """What does not fit what the estimator answers."""
+        problems = []
+        training = self.policies.training
+        if self.task == "classification" and self.favourable is None:
+            problems.append("favourable: expected 0 or 1 for a classifier, found none")
+        if self.task == "regression" and self.favourable is not None:
+            problems.append(f"favourable: expected none for a regressor, found {self.favourable}")
+        if training.search_objective not in objectives_of(self.task):
+            problems.append(
+                f"policy training.search_objective: expected one of {self.task},"
+                f" {list(objectives_of(self.task))}, found {training.search_objective!r}"
+            )
+        if training.calibration != "none" and self.task != "classification":
+            problems.append(
+                f"policy training.calibration: expected none for a regressor, found"
+                f" {training.calibration!r}"
+            )
+        return problems
+
+    def _evaluation_problems(self) -> list[str]:
+        """What the evaluation gates are asked for that fits neither task nor features."""
+        problems = []
+        evaluation = self.policies.evaluation
+        quality, is_regressor = evaluation.quality, self.task == "regression"
+        of_regressors = {quality.primary, *quality.ceilings} & set(ERRORS)
+        of_classifiers = {quality.primary, *quality.floors, *quality.ceilings} - set(ERRORS)
+        if is_regressor and of_classifiers:
+            problems.append(
+                f"policy evaluation.quality: expected errors of {list(ERRORS)} for a regressor,"
+                f" found {sorted(of_classifiers)}"
+            )
+        if not is_regressor and of_regressors:
+            problems.append(
+                "policy evaluation.quality: expected scores and losses of a classifier, found"
+                f" {sorted(of_regressors)}"
+            )
+        if is_regressor and (evaluation.fairness or quality.calibration_error_limit is not None):
+            problems.append(
+                "policy evaluation: expected neither fairness nor calibration_error_limit for a"
+                " regressor, which decides nothing and answers no probabilities"
+            )
+        if evaluation.fairness and not self.sensitive:
+            problems.append("policy evaluation.fairness: expected sensitive columns, found none")
+        if evaluation.slices and not self.slices:
+            problems.append("policy evaluation.slices: expected columns to slice by, found none")
+        carried = {f.column for f in self.features if isinstance(f, Category | Number)}
+        lacking = sorted({*self.slices, *self.sensitive} - carried)
+        if lacking:
+            problems.append(
+                f"slices and sensitive: expected columns of a Number or Category feature, found"
+                f" {lacking}"
+            )
+        names = {feature.name for feature in self.features}
+        for test in evaluation.behaviour.tests:
+            unknown = sorted(set(test.features) - names)
+            if unknown:
+                problems.append(
+                    f"policy evaluation.behaviour {test.name!r} names no feature: {unknown};"
+                    f" known: {sorted(names)}"
+                )
+        core = sorted(set(evaluation.attribution.core_features) - names)
+        if core:
+            problems.append(
+                f"policy evaluation.attribution.core_features names no feature: {core}; known:"
+                f" {sorted(names)}"
+            )
+        return problems
+
+    def _search_problems(self) -> list[str]:
+        """What is wrong with the search space and the folds it is tried on."""
+        problems = []
+        unknown = sorted(set(self.search_space) - set(self.parameters))
+        if unknown:
+            problems.append(
+                f"search_space names no parameter: {unknown}; known: {sorted(self.parameters)}"
+            )
+        problems += [
+            f"search_space.{name}: expected the declared value inside it, found"
+            f" {self.parameters[name]!r}"
+            for name, range_ in self.search_space.items()
+            if name in self.parameters and not range_.holds(self.parameters[name])
+        ]
+        training = self.policies.training
+        if training.search_trials and not self.search_space:
+            problems.append(
+                f"policy training.search_trials: expected a search_space for"
+                f" {training.search_trials} trials, found none"
+            )
+        delay = whole_days(self.label_delay)
+        if training.embargo_days is not None and training.embargo_days < delay:
+            problems.append(
+                f"policy training.embargo_days: expected the label delay of {delay} days or more,"
+                f" found {training.embargo_days}"
+            )
+        return problems
+
     # Below the other validator, so that it is around it.
     @model_validator(mode="wrap")
     @classmethod
@@ -250,6 +365,12 @@ class ReleaseLine(BaseModel):
     def categories(self) -> tuple[str, ...]:
         """Names of the category features."""
         return tuple(feature.name for feature in self.features if isinstance(feature, Category))
+
+    @property
+    def embargo_days(self) -> int:
+        """Days between the training and the validation rows of a fold."""
+        declared = self.policies.training.embargo_days
+        return whole_days(self.label_delay) if declared is None else declared
 
     @property
     def lookback_partitions(self) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml_release.domain.artefact import MODEL_FILE, PLAN_FILE, SIGNATURE_FILE, signature_of
+from ml_release.domain.artefact import PLAN_FILE, SIGNATURE_FILE, signature_of
 from ml_release.domain.evaluation_gates import judge_evaluation
 from ml_release.domain.features import encode, fit_plan
 from ml_release.domain.gates_servability import Servability, ServabilityEvidence
@@ -23,6 +23,7 @@ from ml_release.domain.scorecard import Scorecard, Trial
 from ml_release.errors import IntegrityError, NotFoundError
 from ml_release.workflows.evaluation import gather_evidence
 from ml_release.workflows.feature_building import FEATURES_TABLE
+from ml_release.workflows.fitting import output_kind_of
 from ml_release.workflows.holdout_answers import Answered, Holdout, holdout_of
 from ml_release.workflows.model_mutants import Made, mutants
 from ml_release.workflows.quality_evidence import Judged
@@ -62,9 +63,11 @@ class Bench:
         estimator = line.build_estimator(parameters, line.seed if seed is None else seed)
         estimator.fit(encode(plan, values), window.target[window.fit].astype(np.int64))
         files = {
-            MODEL_FILE: self.compiler.compile(estimator),
+            **self.compiler.model_files(estimator),
             PLAN_FILE: canonical_json(plan.model_dump(mode="json")),
-            SIGNATURE_FILE: signature_of(line.name, plan, output=line.output).to_json(),
+            SIGNATURE_FILE: signature_of(
+                line.name, plan, output=line.output, output_kind=output_kind_of(line)
+            ).to_json(),
         }
         return self.loader.load(files), files
 

@@ -67,6 +67,11 @@ class _Spoiled:
     after: Callable[[Floats, Columns], Floats]
 
     @property
+    def platform(self) -> str:
+        """Of the model inside."""
+        return self.model.platform
+
+    @property
     def plan(self) -> FeaturePlan:
         """Of the model inside."""
         return self.model.plan

@@ -115,7 +115,8 @@ def fairness_evidence(line: ReleaseLine, judged: Judged) -> tuple[GroupMeasure, 
     """Every declared measure over the groups of every sensitive column."""
     policy = line.policies.evaluation.fairness
     answers = judged.candidate.answers
-    if policy is None or not np.isfinite(answers).all() or not judged.holdout.n:
+    unknown = policy is None or line.favourable is None or not np.isfinite(answers).all()
+    if policy is None or unknown or not judged.holdout.n:
         return ()
     evaluation = line.policies.evaluation
     decisions = (answers >= evaluation.quality.threshold).astype(np.float64)

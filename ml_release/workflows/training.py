@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ml_release.domain.artefact import (
     EXAMPLE_FILE,
-    MODEL_FILE,
     PLAN_FILE,
     REFERENCE_FILE,
     SIGNATURE_FILE,
     signature_of,
 )
 from ml_release.domain.drift import fit_profile
-from ml_release.domain.features import encode, fit_plan
+from ml_release.domain.features import encode
 from ml_release.domain.identity import canonical_json, check_digest, digest_of_json
 from ml_release.domain.provenance import CandidateRecord, record_from_json
-from ml_release.domain.quarantine import judge_coverage
-from ml_release.domain.verdict import Outcome
-from ml_release.errors import NotFoundError, RefusedError
+from ml_release.errors import InputError, NotFoundError
+from ml_release.workflows.candidate_run import shown_metrics, shown_params
 from ml_release.workflows.columns import columns_of, days_of, floats_of, values_of
 from ml_release.workflows.feature_building import FEATURES_TABLE, require_current_features
-from ml_release.workflows.quarantine import partitions_that_go_on
+from ml_release.workflows.fitting import answers_of, output_kind_of, require_labels
+from ml_release.workflows.model_choice import choose_model
 from ml_release.workflows.snapshots import SNAPSHOT_TABLE
+from ml_release.workflows.training_partitions import partitions_of_window
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     import numpy.typing as npt
@@ -36,8 +36,19 @@ if TYPE_CHECKING:
     from ml_release.domain.features import Columns, FeaturePlan
     from ml_release.domain.identity import SnapshotId
     from ml_release.domain.provenance import FeaturesRecord
-    from ml_release.ports import EvidenceStore, ExperimentRun, ModelCompiler, ModelStore, Tables
+    from ml_release.domain.training_plan import TrainingPolicy
+    from ml_release.ports import (
+        EvidenceStore,
+        ExperimentRun,
+        ModelCompiler,
+        ModelStore,
+        ParameterSearch,
+        Plotter,
+        Tables,
+    )
     from ml_release.spec.release_line import ReleaseLine
+    from ml_release.workflows.model_choice import Chosen
+    from ml_release.workflows.parameter_search import Progress
 
 CANDIDATE = "candidate"
 ESTIMATOR_ANSWERS = "estimator_answers"
@@ -55,7 +66,7 @@ class Window:
     days
         Day of each row, shape (n,).
     target
-        1, 0 or NaN, shape (n,).
+        Label or NaN, shape (n,): 1 or 0 for a classifier, a number for a regressor.
     holdout_from
         First day of the holdout.
     """
@@ -76,33 +87,55 @@ class Window:
         return ~np.isnan(self.target) & (self.days >= self.holdout_from)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """A candidate's record with the pictures of its training, none without a search."""
+
+    record: CandidateRecord
+    plots: Mapping[str, bytes]
+
+
 def train_candidate(
     line: ReleaseLine,
     *,
     first: str | None,
     last: str | None,
+    trials: int | None = None,
+    search_seconds: float | None = None,
     tables: Tables,
     evidence: EvidenceStore,
     models: ModelStore,
     compiler: ModelCompiler,
+    search: ParameterSearch,
+    plotter: Plotter,
     run: ExperimentRun,
     now: datetime,
-) -> CandidateRecord:
-    """Fit on all but the last days of a window; record what the candidate was built from.
+    progress: Progress = lambda _done, _total, _best: None,
+) -> Trained:
+    """Search, fit on all but the last days of a window, calibrate, record what it was built from.
 
     Parameters
     ----------
     first, last
         Partitions, both included; None for the oldest or newest that has features.
+    trials, search_seconds
+        Budget of the search; None for that of the policy.
+    progress
+        Told after every trial: trials done, trials asked for, the best value so far.
 
     Raises
     ------
     RefusedError
         If the window is empty or has a gap, if more of it is set aside than the policy allows, if
-        anything it is built from is not current and fit, or if either part of the split lacks one
-        of the classes.
+        anything it is built from is not current and fit, if it is too short for its folds, or if
+        any part of a split lacks one of the classes.
+    InputError
+        If the budget is out of range, or a search is asked for and the line declares no space.
+    DeclarationError
+        If no trial ends with a value, or the model cannot be written without code.
     """
-    partitions, left_out = _partitions(
+    policy = _applied_policy(line, trials=trials, search_seconds=search_seconds)
+    partitions, left_out = partitions_of_window(
         line, first=first, last=last, tables=tables, evidence=evidence
     )
     records = [
@@ -112,19 +145,21 @@ def train_candidate(
         for features in partitions
     ]
     window = read_window(line, partitions, tables=tables)
-    _require_both_classes(line, window)
-    policy = line.policies.evaluation
-
-    fitted_on = {name: column[window.fit] for name, column in window.features.items()}
-    plan = fit_plan(line.features, fitted_on)
-    estimator = line.build_estimator(line.parameters, line.seed)
-    estimator.fit(encode(plan, fitted_on), window.target[window.fit].astype(np.int64))
+    for part, rows in (("training", window.fit), ("holdout", window.holdout)):
+        require_labels(
+            line, window.target[rows], part=f"{part} part (holdout from {window.holdout_from})"
+        )
+    chosen = choose_model(
+        line, window, policy, search=search, plotter=plotter, run=run, progress=progress
+    )
     files = {
-        MODEL_FILE: compiler.compile(estimator),
-        PLAN_FILE: canonical_json(plan.model_dump(mode="json")),
-        SIGNATURE_FILE: signature_of(line.name, plan, output=line.output).to_json(),
+        **compiler.model_files(chosen.model),
+        PLAN_FILE: canonical_json(chosen.plan.model_dump(mode="json")),
+        SIGNATURE_FILE: signature_of(
+            line.name, chosen.plan, output=line.output, output_kind=output_kind_of(line)
+        ).to_json(),
         REFERENCE_FILE: fit_profile(window.features, window.days).model_dump_json().encode(),
-        EXAMPLE_FILE: _example(line, plan, records[-1], tables=tables),
+        EXAMPLE_FILE: _example(line, chosen.plan, records[-1], tables=tables),
     }
     model_digest = models.publish(files)
     record = CandidateRecord(
@@ -134,10 +169,13 @@ def train_candidate(
         partitions={features.partition: features.digest for features in partitions},
         snapshots={name: digest for r in records for name, digest in r.snapshots.items()},
         left_out=left_out,
-        feature_version=plan.version,
-        policy_digest=digest_of_json(policy.model_dump(mode="json")),
+        feature_version=chosen.plan.version,
+        policy_digest=digest_of_json(line.policies.evaluation.model_dump(mode="json")),
+        training_policy_digest=digest_of_json(policy.model_dump(mode="json")),
         seed=line.seed,
-        parameters=dict(line.parameters),
+        parameters=dict(chosen.parameters),
+        search=chosen.search,
+        calibration=chosen.calibration,
         window_from=str(window.days.min()),
         holdout_from=str(window.holdout_from),
         window_to=str(window.days.max()),
@@ -145,19 +183,14 @@ def train_candidate(
         holdout_rows=int(window.holdout.sum()),
         trained_at=now.isoformat(),
     )
-    answers = _answers(estimator, plan, window)
-    evidence.record(line.name, ESTIMATOR_ANSWERS, model_digest, canonical_json(answers.tolist()))
-    evidence.record(line.name, CANDIDATE, model_digest, record.to_json())
-    run.log(
-        params={
-            **line.parameters,
-            "seed": line.seed,
-            "window": f"{record.window_from} to {record.window_to}",
-            "holdout_from": record.holdout_from,
-            "left_out": ", ".join(left_out) or "none",
-        },
-        metrics={"train_rows": record.train_rows, "holdout_rows": record.holdout_rows},
+    evidence.record(
+        line.name,
+        ESTIMATOR_ANSWERS,
+        model_digest,
+        canonical_json(_answers(line, chosen, window).tolist()),
     )
+    evidence.record(line.name, CANDIDATE, model_digest, record.to_json())
+    run.log(params=shown_params(record), metrics=shown_metrics(record))
     run.tag(
         {
             "ml_release.line": line.name,
@@ -169,7 +202,22 @@ def train_candidate(
         }
     )
     run.keep("model", files)
-    return record
+    if chosen.plots:
+        run.keep("search", chosen.plots)
+    return Trained(record=record, plots=chosen.plots)
+
+
+def _applied_policy(
+    line: ReleaseLine, *, trials: int | None, search_seconds: float | None
+) -> TrainingPolicy:
+    policy = line.policies.training.with_budget(trials=trials, seconds=search_seconds)
+    if policy.search_trials and not line.search_space:
+        message = (
+            f"training of {line.name}: expected a search space to try {policy.search_trials} sets"
+            " of parameters in, found none. Declare search_space in the line."
+        )
+        raise InputError(message)
+    return policy
 
 
 def find_candidate(
@@ -226,64 +274,10 @@ def read_window(
     )
 
 
-def _partitions(
-    line: ReleaseLine,
-    *,
-    first: str | None,
-    last: str | None,
-    tables: Tables,
-    evidence: EvidenceStore,
-) -> tuple[tuple[SnapshotId, ...], dict[str, str]]:
-    """Features of the window, and what is left out of it, with the reason."""
-    known = {s.partition: s for s in tables.current(line.name, FEATURES_TABLE)}
-    chosen = [
-        name
-        for name in known
-        if (first is None or name >= first) and (last is None or name <= last)
-    ]
-    begin, end = first or min(chosen, default=""), last or max(chosen, default="")
-    wanted = line.landing.between(begin, end) if begin and end else ()
-    fit, left_out = partitions_that_go_on(line, wanted, tables=tables, evidence=evidence)
-    missing = [name for name in fit if name not in known]
-    if not wanted or missing:
-        message = (
-            f"training of {line.name} refused: expected features of"
-            f" {first or 'the oldest partition'} to {last or 'the newest partition'} without a gap,"
-            f" found {sorted(known) or 'none'}"
-            + (f"; missing {missing}" if missing else "")
-            + f". Materialize {line.name}/snapshot and {line.name}/features for them first."
-        )
-        raise RefusedError(message)
-    coverage = judge_coverage(fit, left_out, line.policies.quarantine)
-    if coverage.outcome is not Outcome.PASS:
-        message = (
-            f"training of {line.name} refused: too much of the window is set aside.\n"
-            f"  - {coverage.sentence()}\n"
-            "Let the partitions arrive again, choose another window, or declare a lower"
-            " quarantine.minimum_coverage in policy.yaml."
-        )
-        raise RefusedError(message)
-    return tuple(known[name] for name in fit), left_out
-
-
-def _require_both_classes(line: ReleaseLine, window: Window) -> None:
-    for name, rows in (("training", window.fit), ("holdout", window.holdout)):
-        labels = window.target[rows]
-        positives = int(labels.sum())
-        if positives == 0 or positives == len(labels):
-            message = (
-                f"training of {line.name} refused: expected labels 0 and 1 in the {name} part"
-                f" (holdout from {window.holdout_from}), found {positives} positive of"
-                f" {len(labels)}. Choose a longer window."
-            )
-            raise RefusedError(message)
-
-
-def _answers(estimator: Any, plan: FeaturePlan, window: Window) -> npt.NDArray[np.float64]:  # noqa: ANN401 (any estimator)
-    """The estimator's own answers on the holdout: what the artefact is compared with later."""
+def _answers(line: ReleaseLine, chosen: Chosen, window: Window) -> npt.NDArray[np.float64]:
+    """The model's own answers on the holdout: what the artefact is compared with later."""
     rows = {name: column[window.holdout] for name, column in window.features.items()}
-    answers: npt.NDArray[np.float64] = estimator.predict_proba(encode(plan, rows))[:, 1]
-    return answers
+    return answers_of(line, chosen.model, encode(chosen.plan, rows))
 
 
 def _example(

@@ -8,6 +8,7 @@ import pytest
 from ml_release.adapters.plots import Plots
 from ml_release.domain.column_profile import ColumnShares
 from ml_release.domain.label_maturity import Maturity
+from ml_release.domain.search import Trial, TrialState
 
 HALVES = np.array([0.5, 0.5, 0.0])
 
@@ -55,3 +56,26 @@ def test_a_maturity_curve_is_drawn_whenever_labels_came(
     png = Plots().maturity(maturity)
     assert png.startswith(b"\x89PNG")
     assert Plots().maturity(maturity) == png
+
+
+def trial(number: int, state: TrialState) -> Trial:
+    values = (0.5 - 0.01 * number,) if state is TrialState.COMPLETE else ()
+    return Trial(number=number, parameters={}, fold_values=values, state=state, seconds=1.0)
+
+
+@pytest.mark.parametrize(
+    "states",
+    [
+        pytest.param([], id="none"),
+        pytest.param(["complete"], id="one"),
+        pytest.param(["failed", "failed"], id="all failed"),
+        pytest.param(["failed", "complete", "pruned", "complete"], id="of every kind"),
+    ],
+)
+@pytest.mark.parametrize("objective", ["log_loss", "auc_score"])
+def test_a_search_is_drawn_however_its_trials_ended(states: list[str], objective: str) -> None:
+    """Also one that found nothing."""
+    trials = [trial(number, TrialState(state)) for number, state in enumerate(states)]
+    png = Plots().search_history(trials, objective=objective)
+    assert png.startswith(b"\x89PNG")
+    assert Plots().search_history(trials, objective=objective) == png

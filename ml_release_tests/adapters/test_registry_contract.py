@@ -14,6 +14,7 @@ import pytest
 
 from ml_release.adapters.in_memory import InMemoryExperiments, InMemoryRegistry
 from ml_release.adapters.mlflow_registry import MlflowExperiments, MlflowRegistry
+from ml_release.domain.search import Trial, TrialState
 from ml_release.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -260,6 +261,67 @@ def test_files_of_a_run_are_kept(world: World) -> None:
     assert world.file(run.run_id, "model/model.onnx") == b"\x00\xff"
     assert world.file(run.run_id, "model/plan.json") == b"{}"
     assert world.file(run.run_id, "model/other") is None
+
+
+TRIALS = [
+    Trial(
+        number=0,
+        parameters={"depth": 3, "mode": None},
+        fold_values=(0.5, 0.25),
+        state=TrialState.COMPLETE,
+        seconds=1.5,
+    ),
+    Trial(
+        number=1,
+        parameters={"depth": 9, "mode": "x"},
+        fold_values=(0.75,),
+        state=TrialState.PRUNED,
+        seconds=0.5,
+    ),
+    Trial(
+        number=2,
+        parameters={"depth": 99, "mode": "x"},
+        fold_values=(),
+        state=TrialState.FAILED,
+        seconds=0.25,
+        message="ValueError: depth " + "9" * 9000,
+    ),
+]
+
+
+def test_every_trial_is_a_run_of_its_own(world: World) -> None:
+    """However it ended, and whatever it raised; the run above it keeps its own parameters."""
+    run = world.start()
+    run.log(params={"depth": 3}, metrics={"best": 0.375})
+    ids = [run.add_trial(trial, objective="log_loss") for trial in TRIALS]
+    assert len({run.run_id, *ids}) == 4
+    assert world.params(run.run_id) == {"depth": "3"}
+    assert world.metrics(run.run_id) == {"best": 0.375}
+
+
+def test_a_trial_is_nested_in_mlflow_with_its_folds_and_how_it_ended(
+    tmp_path: Path, empty_database: Path
+) -> None:
+    """As MLflow shows nested runs: folds as steps of one metric, pruned as killed."""
+    world = MlflowWorld(tmp_path, empty_database)
+    run = world.start()
+    ids = [run.add_trial(trial, objective="log_loss") for trial in TRIALS]
+    found = [world._client.get_run(run_id) for run_id in ids]
+    assert [one.data.tags["mlflow.parentRunId"] for one in found] == [run.run_id] * 3
+    assert [one.info.run_name for one in found] == ["trial 0", "trial 1", "trial 2"]
+    assert [one.info.status for one in found] == ["FINISHED", "KILLED", "FAILED"]
+    assert [one.data.tags["ml_release.trial_state"] for one in found] == [
+        "complete",
+        "pruned",
+        "failed",
+    ]
+    assert found[0].data.params == {"depth": "3", "mode": "None"}
+    assert found[0].data.metrics == {"log_loss": 0.375, "log_loss_of_fold": 0.25, "seconds": 1.5}
+    folds = world._client.get_metric_history(ids[0], "log_loss_of_fold")
+    assert [(one.step, one.value) for one in folds] == [(0, 0.5), (1, 0.25)]
+    assert found[0].info.end_time - found[0].info.start_time == 1500
+    assert "log_loss" not in found[1].data.metrics
+    assert found[2].data.tags["ml_release.trial_message"].startswith("ValueError: depth 9")
 
 
 def test_registering_one_model_at_once_gives_one_version_in_memory(tmp_path: Path) -> None:

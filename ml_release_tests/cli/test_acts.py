@@ -104,6 +104,29 @@ def test_without_landed_months_nothing_is_trained(house: House, runs: list[dict[
     assert runs == []
 
 
+def test_the_budget_of_a_search_reaches_the_run(house: House, runs: list[dict[str, Any]]) -> None:
+    """What is not said is left to the policy."""
+    settings = read_settings({"ML_RELEASE_HOME": str(house.log_folder)})
+    for budget in ({"trials": 0}, {"search_seconds": 5.0}, {"trials": 9, "search_seconds": 5.0}):
+        acts.train(
+            house.line, first=None, last=None, settings=settings, wiring=wiring_of(house), **budget
+        )
+        config = runs[-1]["run_config"]["ops"]["small_line__candidate"]["config"]
+        assert config == {"first": "2013-01", "last": "2013-04", **budget}
+
+
+def test_a_budget_that_makes_no_sense_is_refused_before_any_run(
+    house: House, runs: list[dict[str, Any]]
+) -> None:
+    """As bad input."""
+    settings = read_settings({"ML_RELEASE_HOME": str(house.log_folder)})
+    with pytest.raises(InputError, match="search_trials"):
+        acts.train(
+            house.line, first=None, last=None, trials=-1, settings=settings, wiring=wiring_of(house)
+        )
+    assert runs == []
+
+
 @pytest.mark.parametrize(("by", "reason"), [("", "x"), ("ada", " ")])
 def test_a_move_nobody_answers_for_is_refused_before_any_run(by: str, reason: str) -> None:
     """Who and why are part of it."""

@@ -175,6 +175,28 @@ def test_a_move_that_changed_nothing_says_so(
     assert "answers already; nothing was changed" in capsys.readouterr().out
 
 
+def test_the_budget_of_a_search_is_passed_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """To the run that searches."""
+    asked: list[dict[str, Any]] = []
+
+    def train(_: object, **options: Any) -> JobRun:
+        asked.append(options)
+        digests = {"version": 3, "model digest": "sha256:m", "verdict digest": "sha256:v"}
+        return JobRun(
+            run_id="run",
+            metadata={"registered_version": digests, "evaluation": {"AUC": 0.7}},
+            checks=20,
+        )
+
+    monkeypatch.setattr(acts, "train", train)
+    command = ["train", "flight_delay", "--trials", "20", "--search-seconds", "90", "--json"]
+    assert ml_release(monkeypatch, *command) == 0
+    assert (asked[0]["trials"], asked[0]["search_seconds"]) == (20, 90.0)
+    assert json.loads(capsys.readouterr().out)["version"] == 3
+
+
 def test_help_lists_every_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -175,6 +175,22 @@ def test_an_invariant_answer_moves_in_few_rows_only(
         assert found.detail == f"largest move {max(abs(a - 0.3) for a in after):.4g}"
 
 
+def test_a_move_of_just_the_tolerance_breaks_nothing() -> None:
+    """Moves of a quarter, a tolerance of a quarter."""
+    test = STILL.model_copy(update={"tolerance": 0.25})
+    assert outcomes(judge(test, moved(0.5, 0.0, before=0.25))) == [PASS]
+    more = math.nextafter(0.5, 1)
+    assert outcomes(judge(test, moved(more, 0.0, before=0.25))) == [FAIL]
+
+
+@pytest.mark.parametrize("test", [STILL, UP])
+def test_the_same_infinite_answer_twice_is_no_answer_left_alone(
+    test: Invariance | Directional,
+) -> None:
+    """Its move is not a number, and nothing is computed of it."""
+    assert set(outcomes(judge(test, moved(INF, INF, before=INF)))) == {INCONCLUSIVE}
+
+
 @pytest.mark.parametrize(
     ("direction", "after", "tolerance", "expected"),
     [

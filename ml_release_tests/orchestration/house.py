@@ -42,6 +42,7 @@ def wiring_of(house: House) -> Wiring:
         loader=house.loader,
         probe=house.probe,
         compiler=house.compiler,
+        search=house.search,
         experiments=house.experiments,
         registry=house.registry,
         deployments=house.deployments,

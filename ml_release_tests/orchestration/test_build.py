@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from ml_release.orchestration.data_assets import partitions_of
+from ml_release.orchestration.jobs import training_request
 from ml_release_tests.orchestration.asset_graph import SNAPSHOT, describe
 from ml_release_tests.orchestration.house import definitions_of, materialized, run, train
 from ml_release_tests.small_line import SMALL_LINE
@@ -58,6 +59,33 @@ def test_every_asset_can_be_materialized_in_one_go(
     checks = result.get_asset_check_evaluations()
     assert len(checks) == 8
     assert not any(check.passed for check in checks)
+
+
+def test_a_search_asked_for_in_the_run_shows_in_the_candidate(
+    house: House, instance: dg.DagsterInstance
+) -> None:
+    """Its table and its picture; each trial is logged with the best value so far."""
+    config, tags = training_request(
+        house.line, first="2013-01", last="2013-03", fresh_from="2013-01", trials=3
+    )
+    result = run(house, "train", instance, run_config=config, tags=tags)
+    assert result.success
+    (candidate,) = result.asset_materializations_for_node("small_line__candidate")
+    table = candidate.metadata["search"]
+    assert isinstance(table, dg.TableMetadataValue)
+    rows = {str(row.data["search"]): str(row.data["value"]) for row in table.records}
+    assert rows["trials"] == "3 complete, 0 pruned, 0 failed"
+    assert rows["budget"] == "3 trials, 600 seconds"
+    assert "search_history.png" in candidate.metadata
+    logged = [event.user_message for event in instance.all_logs(result.run_id)]
+    assert (
+        sum(
+            message.startswith(f"trial {n} of 3, best so far 0.")
+            for n in (1, 2, 3)
+            for message in logged
+        )
+        == 3
+    )
 
 
 def test_promoting_and_rolling_back_are_jobs_with_typed_requests(

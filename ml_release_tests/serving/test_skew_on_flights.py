@@ -17,6 +17,7 @@ from ml_release.adapters.landing_files import LandingFiles
 from ml_release.adapters.model_files import ModelFiles
 from ml_release.adapters.online_files import OnlineFiles
 from ml_release.adapters.onnx_compiler import OnnxCompiler
+from ml_release.adapters.random_search import RandomSearch
 from ml_release.domain.verdict import Outcome
 from ml_release.lines.flight_delay.line import LINE
 from ml_release.workflows.feature_building import build_features, publish_online_history
@@ -27,6 +28,7 @@ from ml_release.workflows.skew import check_skew
 from ml_release.workflows.snapshots import take_snapshot
 from ml_release.workflows.training import train_candidate
 from ml_release_tests.serving.world import World
+from ml_release_tests.small_line import NoPictures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,10 +94,12 @@ class Flights:
             evidence=self.evidence,
             models=self.models,
             compiler=OnnxCompiler(),
+            search=RandomSearch(),
+            plotter=NoPictures(),
             run=InMemoryExperiments().start(),
             now=NOW,
         )
-        self.world.digests[1] = candidate.model_digest
+        self.world.digests[1] = candidate.record.model_digest
         self.world.declare(1)
 
     def serve(self) -> Replayed:

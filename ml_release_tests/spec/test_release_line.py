@@ -13,13 +13,14 @@ from ml_release.domain.features import Category, History, Number
 from ml_release.errors import DeclarationError, InputError
 from ml_release.spec.policies import Policies
 from ml_release.spec.release_line import LandingSource, ReleaseLine
+from ml_release.spec.search_space import IntRange
 from ml_release_tests.spec.test_policies import GOOD
 
 SOURCE = LandingSource(rows="{partition}.parquet", first_partition="2013-01")
 
 
-def policies(*muted: str) -> Policies:
-    return Policies.model_validate({**GOOD, "drift": {"muted": muted}})
+def policies(*muted: str, **training: Any) -> Policies:
+    return Policies.model_validate({**GOOD, "drift": {"muted": muted}, "training": training})
 
 
 def declare(**change: Any) -> ReleaseLine:
@@ -97,6 +98,59 @@ def test_columns_come_from_landed_rows_and_companions() -> None:
         pytest.param({"features": ()}, "  - features: ", id="no features"),
         pytest.param({"keys": ()}, "  - keys: ", id="no keys"),
         pytest.param({"favourable": 2}, "  - favourable: ", id="no outcome"),
+        pytest.param(
+            {"favourable": None}, "favourable: expected 0 or 1 for a classifier", id="none favoured"
+        ),
+        pytest.param({"task": "ranking"}, "  - task: ", id="an unknown task"),
+        pytest.param(
+            {"task": "regression", "policies": policies(search_objective="pinball_loss")},
+            "favourable: expected none for a regressor, found 0",
+            id="a favourable number",
+        ),
+        pytest.param(
+            {"task": "regression", "favourable": None},
+            "search_objective: expected one of regression, .*'pinball_loss'.*found 'log_loss'",
+            id="an objective of classifiers",
+        ),
+        pytest.param(
+            {"policies": policies(search_objective="mean_absolute_error")},
+            "search_objective: expected one of classification",
+            id="an objective of regressors",
+        ),
+        pytest.param(
+            {
+                "task": "regression",
+                "favourable": None,
+                "policies": policies(search_objective="pinball_loss", calibration="sigmoid"),
+            },
+            "calibration: expected none for a regressor, found 'sigmoid'",
+            id="a calibrated regressor",
+        ),
+        pytest.param(
+            {"parameters": {"depth": 3}, "search_space": {"dept": IntRange(low=1, high=5)}},
+            r"search_space names no parameter: \['dept'\]; known: \['depth'\]",
+            id="an unknown parameter",
+        ),
+        pytest.param(
+            {"parameters": {"depth": 9}, "search_space": {"depth": IntRange(low=1, high=5)}},
+            "search_space.depth: expected the declared value inside it, found 9",
+            id="declared outside of the space",
+        ),
+        pytest.param(
+            {"parameters": {"depth": 3}, "search_space": {"depth": (1, 5)}},
+            "  - search_space.depth: ",
+            id="no range",
+        ),
+        pytest.param(
+            {"policies": policies("distance", search_trials=5)},
+            "search_trials: expected a search_space for 5 trials, found none",
+            id="a search in nothing",
+        ),
+        pytest.param(
+            {"policies": policies("distance", embargo_days=0)},
+            "embargo_days: expected the label delay of 1 days or more, found 0",
+            id="labels from the future",
+        ),
         pytest.param({"color": "red"}, "  - color: ", id="an unknown key"),
         pytest.param({"assemble": "a function"}, "  - assemble: ", id="no function"),
         pytest.param(
@@ -201,6 +255,33 @@ def test_history_looks_back_far_enough_for_the_shortest_months(
     feature = History(name="h", keys=("dest",), window_days=window_days)
     line = declare(features=(feature,), slices=(), policies=policies())
     assert line.lookback_partitions == months
+
+
+def test_a_regressor_needs_no_favourable_label() -> None:
+    """Its objective is one of regressors."""
+    objective = policies("distance", search_objective="mean_absolute_error")
+    line = declare(task="regression", favourable=None, policies=objective)
+    assert (line.task, line.favourable) == ("regression", None)
+
+
+def test_a_search_space_is_read_from_plain_values() -> None:
+    """As kinds by their name."""
+    space = {"depth": {"kind": "int", "low": 1, "high": 5}}
+    line = declare(parameters={"depth": 3, "rate": 0.1}, search_space=space)
+    assert line.search_space == {"depth": IntRange(low=1, high=5)}
+
+
+@pytest.mark.parametrize(
+    ("embargo", "days"),
+    [pytest.param(None, 2, id="the label delay"), pytest.param(5, 5, id="as declared")],
+)
+def test_the_embargo_is_the_label_delay_unless_more_is_declared(
+    embargo: int | None, days: int
+) -> None:
+    """In whole days, rounded up."""
+    declared = policies("distance", embargo_days=embargo)
+    line = declare(label_delay=timedelta(hours=30), policies=declared)
+    assert line.embargo_days == days
 
 
 def test_without_history_no_earlier_partition_is_needed() -> None:

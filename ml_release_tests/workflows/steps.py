@@ -55,18 +55,29 @@ def prepare(house: House, *months: str) -> None:
         features(house, month)
 
 
-def train(house: House, first: str | None = None, last: str | None = None) -> CandidateRecord:
+def train(
+    house: House,
+    first: str | None = None,
+    last: str | None = None,
+    *,
+    trials: int | None = None,
+    search_seconds: float | None = None,
+) -> CandidateRecord:
     return train_candidate(
         house.line,
         first=first,
         last=last,
+        trials=trials,
+        search_seconds=search_seconds,
         tables=house.tables,
         evidence=house.evidence,
         models=house.models,
         compiler=house.compiler,
+        search=house.search,
+        plotter=house.plotter,
         run=house.experiments.start(),
         now=house.clock.now(),
-    )
+    ).record
 
 
 def evaluate(house: House, model_digest: str | None = None) -> Evaluated:

@@ -8,15 +8,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from ml_release.domain.calibrated_margin import CalibratedMargin
 from ml_release.domain.drift import profile_from_json
+from ml_release.domain.features import encode, plan_from_json
 from ml_release.domain.identity import digest_of_json
-from ml_release.errors import InputError, IntegrityError, NotFoundError, RefusedError
+from ml_release.errors import (
+    DeclarationError,
+    InputError,
+    IntegrityError,
+    NotFoundError,
+    RefusedError,
+)
 from ml_release.workflows.training import (
     CANDIDATE,
     CANDIDATE_TAG,
     ESTIMATOR_ANSWERS,
     find_candidate,
     read_window,
+    train_candidate,
 )
 from ml_release_tests.small_line import MONTHS, SMALL_LINE, trips
 from ml_release_tests.workflows import steps
@@ -251,6 +260,148 @@ def test_the_record_of_another_candidate_does_not_count(prepared: House) -> None
     prepared.evidence.record(steps.LINE, CANDIDATE, second.model_digest, first.to_json())
     with pytest.raises(IntegrityError, match="record of small_line candidate"):
         find_candidate(SMALL_LINE, second.model_digest, evidence=prepared.evidence)
+
+
+def test_a_search_reaches_the_model_its_record_and_its_run(prepared: House) -> None:
+    """Best parameters, budget, folds and every trial; the declaration stays as it is."""
+    declared = steps.train(prepared)
+    record = steps.train(prepared, trials=6)
+    found = record.search
+    assert found is not None
+    assert declared.search is None
+    assert (found.objective, found.seed, found.trials_asked) == ("log_loss", 7, 6)
+    assert (found.complete, found.pruned, found.failed, found.ended_by) == (6, 0, 0, "trials")
+    assert [(f.validation_from, f.validation_to) for f in found.folds] == [
+        ("2013-03-27", "2013-04-02"),
+        ("2013-04-03", "2013-04-09"),
+        ("2013-04-10", "2013-04-16"),
+    ]
+    assert found.declared_value is not None
+    assert found.best_value < found.declared_value
+    assert record.parameters != declared.parameters == dict(SMALL_LINE.parameters)
+    assert record.model_digest != declared.model_digest
+    run = prepared.experiments.resume(record.run_id)
+    best = list(run.trials.values())[found.best_trial]
+    assert (best.parameters, best.value) == (record.parameters, found.best_value)
+    assert run.params["learning_rate"] == str(record.parameters["learning_rate"])
+    assert (run.params["search_objective"], run.params["search_trials"]) == ("log_loss", "6")
+    assert run.metrics["search_best_log_loss"] == found.best_value
+    assert run.metrics["search_declared_log_loss"] == found.declared_value
+    assert run.metrics["search_trials_complete"] == 6
+    assert run.files["search/search_history.png"] == b"log_loss of 6 trials"
+    assert find_candidate(SMALL_LINE, record.model_digest, evidence=prepared.evidence) == record
+
+
+def test_the_same_search_gives_the_same_model(prepared: House) -> None:
+    """Searched twice, one artefact; only the time it took differs."""
+    first, again = steps.train(prepared, trials=4), steps.train(prepared, trials=4)
+    assert first.model_digest == again.model_digest
+    assert first.parameters == again.parameters
+    assert len(prepared.models.artefacts) == 1
+
+
+def test_a_searched_candidate_is_evaluated_as_any_other(prepared: House) -> None:
+    """The artefact that serves answers like the estimator with the found parameters."""
+    record = steps.train(prepared, last="2013-03", trials=4)
+    found = steps.evaluate(prepared)
+    assert found.candidate == record
+    parity = next(f for f in found.verdict.findings if f.rule == "is_servable")
+    assert parity.outcome.value == "pass"
+
+
+def test_the_digest_of_the_training_policy_is_that_of_the_one_applied(prepared: House) -> None:
+    """Another budget than the declared one shows."""
+    policy = SMALL_LINE.policies.training
+    declared = digest_of_json(policy.model_dump(mode="json"))
+    assert steps.train(prepared).training_policy_digest == declared
+    other = policy.model_copy(update={"search_trials": 2, "search_seconds": 9.0})
+    record = steps.train(prepared, trials=2, search_seconds=9.0)
+    assert record.training_policy_digest == digest_of_json(other.model_dump(mode="json"))
+
+
+@pytest.mark.parametrize(
+    ("trials", "seconds", "problem"),
+    [
+        pytest.param(-1, None, "search_trials", id="trials"),
+        pytest.param(3, 0.0, "search_seconds", id="seconds"),
+    ],
+)
+def test_a_budget_that_makes_no_sense_is_refused(
+    prepared: House, trials: int, seconds: float | None, problem: str
+) -> None:
+    """As bad input, before anything is read."""
+    with pytest.raises(InputError, match=f"budget of the search: {problem}"):
+        steps.train(prepared, trials=trials, search_seconds=seconds)
+
+
+def test_a_search_without_a_space_is_refused(prepared: House) -> None:
+    """It could only try the declared parameters again."""
+    prepared.line = SMALL_LINE.model_copy(update={"search_space": {}})
+    with pytest.raises(InputError, match="expected a search space to try 3 sets"):
+        steps.train(prepared, trials=3)
+    assert prepared.models.artefacts == {}
+
+
+class AnyModel:
+    """`ModelCompiler` that keeps what it is given and writes its numbers."""
+
+    def __init__(self) -> None:
+        self.models: list[object] = []
+
+    def model_files(self, estimator: object) -> dict[str, bytes]:
+        self.models.append(estimator)
+        return {"model.onnx": b"any"}
+
+    def compile(self, estimator: object) -> bytes:
+        return self.model_files(estimator)["model.onnx"]
+
+
+def test_a_calibrated_model_is_what_is_compiled_and_compared(prepared: House) -> None:
+    """Its answers are kept as the estimator's; slope and intercept are in the record."""
+    prepared.line = steps.with_policy(prepared.line, "training", calibration="sigmoid")
+    compiler = AnyModel()
+    record = train_candidate(
+        prepared.line,
+        first=None,
+        last=None,
+        tables=prepared.tables,
+        evidence=prepared.evidence,
+        models=prepared.models,
+        compiler=compiler,
+        search=prepared.search,
+        plotter=prepared.plotter,
+        run=prepared.experiments.start(),
+        now=prepared.clock.now(),
+    ).record
+    (model,) = compiler.models
+    assert isinstance(model, CalibratedMargin)
+    assert record.calibration is not None
+    assert record.calibration.slope == model.slope
+    content = prepared.evidence.find(steps.LINE, ESTIMATOR_ANSWERS, record.model_digest)
+    assert content is not None
+    window = window_of(prepared, *MONTHS)
+    rows = {name: column[window.holdout] for name, column in window.features.items()}
+    plan = plan_from_json(prepared.models.read(record.model_digest)["plan.json"])
+    expected = model.predict_proba(encode(plan, rows))[:, 1]
+    np.testing.assert_allclose(json.loads(content), expected, rtol=1e-12)
+    run = prepared.experiments.resume(record.run_id)
+    assert run.params["calibration"] == "sigmoid"
+    assert run.metrics["calibration_slope"] == model.slope
+
+
+def test_what_cannot_be_compiled_is_not_published(prepared: House) -> None:
+    """Nothing is half-written: no artefact and no record of a candidate."""
+
+    class Nothing:
+        def compile(self, estimator: object) -> bytes:
+            message = "cannot be written"
+            raise DeclarationError(message)
+
+    prepared.compiler = Nothing()  # type: ignore[assignment]
+    with pytest.raises(DeclarationError, match="cannot be written"):
+        steps.train(prepared, trials=2)
+    assert prepared.models.artefacts == {}
+    assert prepared.evidence.newest_subject(steps.LINE, CANDIDATE) is None
 
 
 def test_unlabelled_rows_are_neither_fitted_nor_held_out(prepared: House) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from ml_release.lines.flight_delay.features import COLUMN_SOURCES, FEATURES, assemble
-from ml_release.lines.flight_delay.model import PARAMETERS, build_estimator
+from ml_release.lines.flight_delay.model import PARAMETERS, SEARCH_SPACE, build_estimator
 from ml_release.lines.flight_delay.schema import build_schema
 from ml_release.spec.label_source import LabelSource
 from ml_release.spec.policies import policies_from_yaml
@@ -44,6 +44,7 @@ LINE = ReleaseLine(
     features=FEATURES,
     build_estimator=build_estimator,
     parameters=PARAMETERS,
+    search_space=SEARCH_SPACE,
     seed=20130401,
     output="probability_late",
     policies=policies_from_yaml(_POLICY.read_text(encoding="utf-8"), subject=str(_POLICY)),
