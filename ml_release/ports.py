@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ml_release.domain.search import Scalar, Trial
     from ml_release.domain.slice_scores import SliceTable
     from ml_release.domain.verdict import Verdict
-    from ml_release.spec.release_line import LandingSource
+    from ml_release.spec.landing_source import LandingSource
     from ml_release.spec.search_space import SearchRange
 
 

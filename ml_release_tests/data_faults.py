@@ -28,7 +28,8 @@ from ml_release.workflows.snapshots import SnapshotTaken, take_snapshot
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ml_release.spec.release_line import LandingSource, ReleaseLine
+    from ml_release.spec.landing_source import LandingSource
+    from ml_release.spec.release_line import ReleaseLine
 
     Frames = dict[str, pd.DataFrame]
 

@@ -47,8 +47,9 @@ from ml_release.domain.gates_slices import SlicePolicy
 from ml_release.domain.label_maturity import LabelPolicy
 from ml_release.domain.retraining import RetrainingPolicy
 from ml_release.spec.label_source import LabelSource
+from ml_release.spec.landing_source import LandingSource
 from ml_release.spec.policies import Policies
-from ml_release.spec.release_line import LandingSource, ReleaseLine
+from ml_release.spec.release_line import ReleaseLine
 from ml_release.spec.search_space import FloatRange, IntRange
 
 if TYPE_CHECKING:

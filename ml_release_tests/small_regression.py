@@ -9,7 +9,8 @@ import numpy as np
 
 from ml_release.domain.features import Category, Number
 from ml_release.domain.training_plan import TrainingPolicy
-from ml_release.spec.release_line import LandingSource, ReleaseLine
+from ml_release.spec.landing_source import LandingSource
+from ml_release.spec.release_line import ReleaseLine
 from ml_release.spec.search_space import Choice, IntRange
 from ml_release.workflows.training import Window
 from ml_release_tests.small_line import SMALL_LINE

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ml_release.domain.history_table import HistoryTable
     from ml_release.domain.search import Trial
     from ml_release.ports import ModelLoader
-    from ml_release.spec.release_line import LandingSource
+    from ml_release.spec.landing_source import LandingSource
 
 
 class InMemoryClock:

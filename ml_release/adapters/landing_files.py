@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from ml_release.spec.release_line import LandingSource
+    from ml_release.spec.landing_source import LandingSource
 
 
 class LandingFiles:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ml_release.errors import InputError, IntegrityError, RefusedError
-from ml_release.spec.release_line import LandingSource
+from ml_release.spec.landing_source import LandingSource
 from ml_release.workflows.replay import request_ids
 from ml_release.workflows.snapshots import SNAPSHOT_TABLE, require_fit_snapshot
 

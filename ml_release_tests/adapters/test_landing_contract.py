@@ -10,7 +10,7 @@ import pytest
 from ml_release.adapters.in_memory import InMemoryLanding
 from ml_release.adapters.landing_files import LandingFiles
 from ml_release.errors import InputError, NotFoundError
-from ml_release.spec.release_line import LandingSource
+from ml_release.spec.landing_source import LandingSource
 
 if TYPE_CHECKING:
     from pathlib import Path

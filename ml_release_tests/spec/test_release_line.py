@@ -11,8 +11,9 @@ from pydantic import ValidationError
 
 from ml_release.domain.features import Category, History, Number
 from ml_release.errors import DeclarationError, InputError
+from ml_release.spec.landing_source import LandingSource
 from ml_release.spec.policies import Policies
-from ml_release.spec.release_line import LandingSource, ReleaseLine
+from ml_release.spec.release_line import ReleaseLine
 from ml_release.spec.search_space import IntRange
 from ml_release_tests.spec.test_policies import GOOD
 

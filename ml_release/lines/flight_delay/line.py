@@ -9,8 +9,9 @@ from ml_release.lines.flight_delay.features import COLUMN_SOURCES, FEATURES, ass
 from ml_release.lines.flight_delay.model import PARAMETERS, SEARCH_SPACE, build_estimator
 from ml_release.lines.flight_delay.schema import build_schema
 from ml_release.spec.label_source import LabelSource
+from ml_release.spec.landing_source import LandingSource
 from ml_release.spec.policies import policies_from_yaml
-from ml_release.spec.release_line import LandingSource, ReleaseLine
+from ml_release.spec.release_line import ReleaseLine
 
 _POLICY = Path(__file__).with_name("policy.yaml")
 
