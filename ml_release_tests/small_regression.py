@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml_release.domain.features import Category, Number
+from ml_release.domain.evaluation_gates import EvaluationPolicy
+from ml_release.domain.gates_quality import QualityPolicy
 from ml_release.domain.training_plan import TrainingPolicy
 from ml_release.spec.landing_source import LandingSource
 from ml_release.spec.release_line import ReleaseLine
@@ -55,6 +57,15 @@ SMALL_REGRESSION = ReleaseLine(
         update={
             "training": TrainingPolicy(
                 search_objective="root_mean_squared_error", validation_folds=2
+            ),
+            "evaluation": EvaluationPolicy(
+                minimum_rows=100,
+                holdout_days=14,
+                quality=QualityPolicy(
+                    primary="mean_absolute_error",
+                    ceilings={"mean_absolute_error": 6.0},
+                    champion_margin=0.5,
+                ),
             ),
             "drift": SMALL_LINE.policies.drift.model_copy(update={"muted": ()}),
         }

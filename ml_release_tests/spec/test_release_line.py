@@ -15,6 +15,7 @@ from ml_release.spec.landing_source import LandingSource
 from ml_release.spec.policies import Policies
 from ml_release.spec.release_line import ReleaseLine
 from ml_release.spec.search_space import IntRange
+from ml_release_tests.small_regression import SMALL_REGRESSION
 from ml_release_tests.spec.test_policies import GOOD
 
 SOURCE = LandingSource(rows="{partition}.parquet", first_partition="2013-01")
@@ -260,7 +261,9 @@ def test_history_looks_back_far_enough_for_the_shortest_months(
 
 def test_a_regressor_needs_no_favourable_label() -> None:
     """Its objective is one of regressors."""
-    objective = policies("distance", search_objective="mean_absolute_error")
+    objective = policies("distance", search_objective="mean_absolute_error").model_copy(
+        update={"evaluation": SMALL_REGRESSION.policies.evaluation}
+    )
     line = declare(task="regression", favourable=None, policies=objective)
     assert (line.task, line.favourable) == ("regression", None)
 
