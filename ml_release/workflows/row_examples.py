@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,11 +28,16 @@ def row_example(line: ReleaseLine, rows: pd.DataFrame, chosen: npt.NDArray[np.bo
 
 def masked_texts(rows: pd.DataFrame) -> pd.DataFrame:
     """A few rows to show, personal data masked: by form, and whole columns by their name."""
-    shown = {}
+    import pandas as pd
+
+    shown: dict[str, pd.Series[Any]] = {}
     for name in rows:
         column = rows[name]
         if kinds_of_name(str(name)):
-            shown[str(name)] = [MASK if known else None for known in column.notna()]
+            words: list[Any] = [MASK if known else None for known in column.notna()]
         elif column.dtype == object:
-            shown[str(name)] = [masked(v) if isinstance(v, str) else v for v in column]
+            words = [masked(v) if isinstance(v, str) else v for v in column]
+        else:
+            continue
+        shown[str(name)] = pd.Series(words, index=rows.index, dtype=object)
     return rows.assign(**shown)
