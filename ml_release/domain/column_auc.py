@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Floats = npt.NDArray[np.float64]
+    Numbers = npt.NDArray[np.number]
     Counts = npt.NDArray[np.int64]
 
 
-def auc_of_samples(positives: Floats, negatives: Floats) -> float:
+def auc_of_samples(positives: Numbers, negatives: Numbers) -> float:
     """AUC of the finite values of either label, shapes (m,) and (n,). Range 0 to 1.
 
     NaN without values of both. Both arrays are sorted in place.

@@ -97,7 +97,7 @@ def partition_profile_from_json(content: bytes) -> PartitionProfile:
         raise IntegrityError(message) from error
 
 
-def profile_numbers(numbers: npt.NDArray[np.float64]) -> ColumnProfile:
+def profile_numbers(numbers: npt.NDArray[np.number]) -> ColumnProfile:
     """The spread of a number column of shape (n,), NaN for missing."""
     known = numbers[np.isfinite(numbers)]
     missing = len(numbers) - len(known)
@@ -108,7 +108,8 @@ def profile_numbers(numbers: npt.NDArray[np.float64]) -> ColumnProfile:
     starts = np.append(True, known[1:] != known[:-1])
     if np.count_nonzero(starts) > EXACT:
         middles = (np.arange(POINTS) + 0.5) / POINTS
-        points = np.quantile(known, middles, method="inverted_cdf", overwrite_input=True)
+        # The inverse of the empirical distribution, Hyndman and Fan (1996) definition 1.
+        points = known[np.ceil(len(known) * middles).astype(np.int64) - 1]
         values, times = np.unique(points, return_counts=True)
         weights = times.astype(np.float64) * (len(known) / POINTS)
     else:

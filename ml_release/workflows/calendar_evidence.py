@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ml_release.domain.gates_calendar import CalendarEvidence
+from ml_release.workflows.columns import BLOCK
 from ml_release.workflows.row_examples import row_example
 
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from ml_release.spec.release_line import ReleaseLine
 
     Day = np.datetime64[date]
-
-_BLOCK = 500_000
-"""Rows at a time: what is compared is computed anew, and would be whole columns beside the table."""
 
 
 def count_times(
@@ -42,8 +40,8 @@ def count_times(
     outside, shifted, expired = np.zeros((3, len(rows)), dtype=np.bool_)
     per_day = np.zeros(_days_in(first), dtype=np.int64)
     largest = pd.Timedelta(0)
-    for start in range(0, len(rows), _BLOCK):
-        block = slice(start, start + _BLOCK)
+    for start in range(0, len(rows), BLOCK):
+        block = slice(start, start + BLOCK)
         moments, own = times.iloc[block], local.iloc[block]
         days = own.to_numpy(dtype="datetime64[D]")
         outside[block] = days.astype("datetime64[M]") != first

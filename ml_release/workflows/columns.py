@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from ml_release.domain.features import Columns
 
+BLOCK = 500_000
+"""Rows at a time, where a whole column of what is computed on the way would be too much."""
+
 # A feature may be named like a key column and yet hold other values; the prefix keeps them apart.
 _PREFIX = "features."
 
@@ -70,10 +73,13 @@ def days_of(column: pd.Series) -> npt.NDArray[np.datetime64]:
 
 
 def floats_of(column: pd.Series) -> npt.NDArray[np.float64]:
-    """A number column with NaN for missing; to read only, it may be the column itself."""
-    if column.dtype == np.float64:
-        return column.to_numpy()
+    """A number column with NaN for missing."""
     return column.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def numbers_of(column: pd.Series) -> npt.NDArray[np.number]:
+    """A number column with NaN for missing, to read only: the column itself where it can be."""
+    return column.to_numpy() if isinstance(column.dtype, np.dtype) else floats_of(column)
 
 
 def _array(column: pd.Series, kind: str) -> npt.NDArray[np.generic]:

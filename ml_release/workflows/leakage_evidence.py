@@ -10,7 +10,7 @@ import pandas as pd
 
 from ml_release.domain.column_auc import auc_of_groups, auc_of_samples
 from ml_release.domain.gates_leakage import ColumnAuc
-from ml_release.workflows.columns import floats_of
+from ml_release.workflows.columns import numbers_of
 from ml_release.workflows.row_examples import row_example
 from ml_release.workflows.word_columns import coded
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ml_release.workflows.word_columns import Codes, WordColumn
 
     Floats = npt.NDArray[np.float64]
+    Numbers = npt.NDArray[np.number]
     Mask = npt.NDArray[np.bool_]
 
 
@@ -35,12 +36,14 @@ def count_aucs(
     the odd rows: a word's own label never speaks for itself.
     """
     known = np.isfinite(labels)
+    odd = np.zeros(len(rows), dtype=np.bool_)
+    odd[1::2] = True
     counter = _Counter(
         line=line,
         rows=rows,
         positive=known & (labels > 0),
         negative=known & (labels <= 0),
-        odd=np.arange(len(rows)) % 2 == 1,
+        odd=odd,
     )
     return tuple(counter.aucs(words))
 
@@ -72,7 +75,7 @@ class _Counter:
             if missing.any():
                 yield self._of_missing(name, missing)
 
-    def _of_numbers(self, name: str, numbers: Floats) -> ColumnAuc:
+    def _of_numbers(self, name: str, numbers: Numbers) -> ColumnAuc:
         known = np.isfinite(numbers)
         positives = numbers[self.positive & known]
         negatives = numbers[self.negative & known]
@@ -149,8 +152,8 @@ def _per_word(held: WordColumn, chosen: Mask) -> npt.NDArray[np.int64]:
     return np.append(counts, len(codes) - counts.sum())
 
 
-def _numbers(column: pd.Series) -> Floats | None:
+def _numbers(column: pd.Series) -> Numbers | None:
     if column.dtype.kind == "M":
         moments = column.to_numpy(dtype="datetime64[us]")
         return np.where(np.isnat(moments), np.nan, moments.astype(np.int64).astype(np.float64))
-    return floats_of(column) if pd.api.types.is_numeric_dtype(column) else None
+    return numbers_of(column) if pd.api.types.is_numeric_dtype(column) else None

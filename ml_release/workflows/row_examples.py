@@ -22,8 +22,10 @@ def row_example(line: ReleaseLine, rows: pd.DataFrame, chosen: npt.NDArray[np.bo
     """The key of the first chosen row; empty if none is chosen."""
     if not chosen.any():
         return ""
-    first = rows.iloc[int(np.argmax(chosen))]
-    return ", ".join(f"{key} {masked(str(first[key]))}" for key in line.keys if key in rows)
+    place = int(np.argmax(chosen))
+    # By column: in a row of its own a whole number among fractions would become one.
+    keys = {key: rows[key].iloc[place] for key in line.keys if key in rows}
+    return ", ".join(f"{key} {masked(str(value))}" for key, value in keys.items())
 
 
 def masked_texts(rows: pd.DataFrame) -> pd.DataFrame:

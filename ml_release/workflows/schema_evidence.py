@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from ml_release.domain.gates_table import SchemaBreach
 from ml_release.domain.personal_data import masked
+from ml_release.workflows.columns import BLOCK
 from ml_release.workflows.row_examples import row_example
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import pandera.pandas as pa
 
     from ml_release.spec.release_line import ReleaseLine
     from ml_release.workflows.word_columns import WordColumn
@@ -24,13 +27,18 @@ def find_breaches(
 ) -> tuple[SchemaBreach, ...]:
     """Every rule of the schema that the rows break, by column and rule.
 
-    A word column whose distinct values keep its rules is not read row by row. One that breaks any
-    is: how many rows do, and which one first, is then pandera's to say.
+    A column that is shown to keep its rules by its distinct words, or block by block, is not read
+    again as a whole. One that breaks any is: how many rows do, and which one first, is then
+    pandera's to say.
     """
     schema = line.schema_of()
     if not _changes_nothing(schema):
         return _breaches(line, rows, schema, inplace=False)
-    kept = [name for name, held in words.items() if _keeps_rules(schema, rows, name, held)]
+    kept = [
+        name
+        for name in schema.columns
+        if name in rows and _keeps_rules(schema.columns[name], rows, words.get(name))
+    ]
     schema = schema.update_columns(
         {name: {"dtype": None, "checks": [], "nullable": True} for name in kept}
     )
@@ -47,7 +55,7 @@ def find_breaches(
     return _breaches(line, rows, schema, inplace=True)
 
 
-def _changes_nothing(schema: Any) -> bool:
+def _changes_nothing(schema: pa.DataFrameSchema) -> bool:
     """Whether pandera can validate the rows themselves: nothing fills, parses or drops values."""
     parts = (schema, *schema.columns.values())
     return schema.dtype is None and not (
@@ -59,31 +67,37 @@ def _changes_nothing(schema: Any) -> bool:
     )
 
 
-def _keeps_rules(schema: Any, rows: pd.DataFrame, name: str, held: WordColumn) -> bool:
-    """Whether the distinct values of a column show that all its rows keep its rules."""
+def _keeps_rules(column: pa.Column, rows: pd.DataFrame, words: WordColumn | None) -> bool:
+    """Whether parts of a column show that all its rows keep its rules."""
     from pandera.errors import SchemaErrors
 
-    column = schema.columns.get(name)
-    if column is None or column.unique:
-        return False
     # pandera's own mark: the result on the distinct values is the result on all of them.
-    if not all(check.determined_by_unique and check.groupby is None for check in column.checks):
+    marked = all(check.determined_by_unique and check.groupby is None for check in column.checks)
+    if column.unique or not marked:
+        return False
+    if words is not None:
+        parts = iter([rows[[column.name]].iloc[words.first_rows()]])
+    # Of its own checks it is known, too, that what holds for every block holds for the whole.
+    elif all(check.is_builtin_check(check.name) for check in column.checks):
+        parts = (rows.iloc[start : start + BLOCK] for start in range(0, len(rows), BLOCK))
+    else:
         return False
     try:
-        column.validate(rows[[name]].iloc[held.first_rows()], lazy=True)
+        for part in parts:
+            column.validate(part, lazy=True, inplace=True)
     except SchemaErrors:
         return False
     return True
 
 
-def _without_tolerance(check: Any) -> Any:
+def _without_tolerance(check: pa.Check) -> pa.Check:
     strict = copy(check)
     strict.ignore_na = False
     return strict
 
 
 def _breaches(
-    line: ReleaseLine, rows: pd.DataFrame, schema: Any, *, inplace: bool
+    line: ReleaseLine, rows: pd.DataFrame, schema: pa.DataFrameSchema, *, inplace: bool
 ) -> tuple[SchemaBreach, ...]:
     from pandera.errors import SchemaErrors
 

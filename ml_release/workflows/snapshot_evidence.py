@@ -15,7 +15,7 @@ from ml_release.domain.gates_privacy import PersonalColumn
 from ml_release.domain.gates_table import TableEvidence, Unmatched
 from ml_release.domain.personal_data import kinds_in, kinds_of_name, masked
 from ml_release.workflows.calendar_evidence import count_times
-from ml_release.workflows.columns import floats_of
+from ml_release.workflows.columns import BLOCK, numbers_of
 from ml_release.workflows.key_evidence import duplicate_rows
 from ml_release.workflows.leakage_evidence import count_aucs
 from ml_release.workflows.row_examples import row_example
@@ -66,7 +66,7 @@ def _labels_of(line: ReleaseLine, rows: pd.DataFrame) -> npt.NDArray[np.float64]
     """The label of each row, NaN for missing; None where the column is not one of labels."""
     if line.target not in rows or not pd.api.types.is_numeric_dtype(rows[line.target]):
         return None
-    return floats_of(rows[line.target])
+    return numbers_of(rows[line.target]).astype(np.float64, copy=False)
 
 
 def _count_table(
@@ -114,7 +114,7 @@ def _count_labels(
     immature = ~(times <= pd.Timestamp(now - line.label_delay)).to_numpy()
     missing = ~immature & ~known
     return LabelEvidence(
-        positives=int((labels[known] > 0).sum()),
+        positives=int((known & (labels > 0)).sum()),
         known=int(known.sum()),
         immature_rows=int(immature.sum()),
         immature_known=int((immature & known).sum()),
@@ -143,26 +143,24 @@ def _profile(
         if name in words:
             columns[name] = profile_words(words[name].counts(), missing=words[name].missing)
         elif pd.api.types.is_numeric_dtype(column):
-            columns[name] = profile_numbers(floats_of(column))
+            columns[name] = profile_numbers(numbers_of(column))
         elif name == line.event_day and column.dtype.kind == "M":
             columns[f"{name} minute of day"] = profile_numbers(_minutes_of_day(column))
-    known = np.array([]) if labels is None else labels[np.isfinite(labels)]
+    known = np.array([], dtype=np.bool_) if labels is None else np.isfinite(labels)
     return PartitionProfile(
         partition=snapshot.partition,
         snapshot_digest=snapshot.digest,
         columns=columns,
-        positives=int((known > 0).sum()),
-        labelled=len(known),
+        positives=0 if labels is None else int((known & (labels > 0)).sum()),
+        labelled=int(known.sum()),
     )
 
 
 def _minutes_of_day(local: pd.Series) -> npt.NDArray[np.float64]:
-    minutes = local.to_numpy(dtype="datetime64[m]")
-    missing = np.isnat(minutes)
-    of_day = minutes.view(np.int64)
-    of_day %= 24 * 60
-    values = of_day.astype(np.float64)
-    values[missing] = np.nan
+    values = np.empty(len(local))
+    for start in range(0, len(local), BLOCK):
+        block = local.iloc[start : start + BLOCK]
+        values[start : start + BLOCK] = block.dt.hour * 60 + block.dt.minute
     return values
 
 

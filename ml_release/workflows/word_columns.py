@@ -68,13 +68,15 @@ def coded(column: pd.Series) -> WordColumn:
         values = column.cat.categories
     else:
         numbered, values = pd.factorize(column)
-    held = np.bincount(numbered[numbered >= 0], minlength=len(values))
+    numbered += 1
+    held = np.bincount(numbered, minlength=len(values) + 1)
+    numbered -= 1
     return WordColumn(
         # -1 - k rather than -k: never too small, and a column without any value has a type too.
         codes=numbered.astype(np.min_scalar_type(-1 - len(values))),
         words=tuple(str(value) for value in values),
-        rows=held.astype(np.int64, copy=False),
-        missing=len(column) - int(held.sum()),
+        rows=held[1:].astype(np.int64),
+        missing=int(held[0]),
     )
 
 
