@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml_release.domain.features import Category, Number
 from ml_release.domain.evaluation_gates import EvaluationPolicy
+from ml_release.domain.features import Category, Number
 from ml_release.domain.gates_quality import QualityPolicy
 from ml_release.domain.training_plan import TrainingPolicy
 from ml_release.spec.landing_source import LandingSource
