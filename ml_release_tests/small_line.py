@@ -40,11 +40,11 @@ from ml_release.domain.gates_attribution import AttributionPolicy
 from ml_release.domain.gates_calendar import CalendarPolicy
 from ml_release.domain.gates_distribution import DistributionPolicy
 from ml_release.domain.gates_leakage import LeakagePolicy
-from ml_release.domain.gates_quality import QualityPolicy
 from ml_release.domain.gates_robustness import RobustnessPolicy
 from ml_release.domain.gates_servability import ServabilityPolicy
 from ml_release.domain.gates_slices import SlicePolicy
 from ml_release.domain.label_maturity import LabelPolicy
+from ml_release.domain.quality_policy import QualityPolicy
 from ml_release.domain.retraining import RetrainingPolicy
 from ml_release.spec.label_source import LabelSource
 from ml_release.spec.landing_source import LandingSource

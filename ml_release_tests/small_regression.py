@@ -9,7 +9,7 @@ import numpy as np
 
 from ml_release.domain.evaluation_gates import EvaluationPolicy
 from ml_release.domain.features import Category, Number
-from ml_release.domain.gates_quality import QualityPolicy
+from ml_release.domain.quality_policy import QualityPolicy
 from ml_release.domain.training_plan import TrainingPolicy
 from ml_release.spec.landing_source import LandingSource
 from ml_release.spec.release_line import ReleaseLine

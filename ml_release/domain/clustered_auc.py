@@ -80,7 +80,7 @@ def _over_groups(
         estimate = parts[0][0] - (parts[1][0] if len(parts) > 1 else 0.0)
         rows = parts[0][1] - (parts[1][1] if len(parts) > 1 else 0.0)
         sums = np.bincount(codes, weights=rows, minlength=units)
-        if len(scores) > 1 and _same_order(*scores):
+        if len(scores) > 1 and same_order(*scores):
             low = high = 0.0
         elif units > 1 and np.ptp(sums) > NO_SPREAD:
             spread = float(np.sqrt(units / (units - 1) * np.sum(sums**2)))
@@ -89,7 +89,8 @@ def _over_groups(
     return Interval(estimate=estimate, low=low, high=high, confidence=confidence, n=n, units=units)
 
 
-def _same_order(first: Floats, second: Floats) -> bool:
+def same_order(first: Floats, second: Floats) -> bool:
+    """Whether two scores put the rows in the same order, ties included."""
     from scipy.stats import rankdata
 
     return bool(np.array_equal(rankdata(first), rankdata(second)))

@@ -23,14 +23,15 @@ from ml_release.domain import (
     holdout_use,
     quarantine,
 )
+from ml_release.domain.behaviour_tests import BehaviourPolicy
 from ml_release.domain.gates_attribution import (
     AttributionEvidence,
     AttributionPolicy,
     judge_attribution,
 )
-from ml_release.domain.gates_behaviour import Answers, BehaviourPolicy, judge_behaviour
+from ml_release.domain.gates_behaviour import Answers, judge_behaviour
 from ml_release.domain.gates_fairness import FairnessPolicy, GroupMeasure, judge_fairness
-from ml_release.domain.gates_quality import QualityEvidence, QualityPolicy, judge_quality
+from ml_release.domain.gates_quality import QualityEvidence, judge_quality
 from ml_release.domain.gates_robustness import (
     RobustnessEvidence,
     RobustnessPolicy,
@@ -44,6 +45,7 @@ from ml_release.domain.gates_servability import (
 from ml_release.domain.gates_slices import SliceEvidence, SlicePolicy, judge_slices
 from ml_release.domain.holdout_use import HoldoutPolicy, HoldoutUse, judge_holdout_use
 from ml_release.domain.identity import digest_of_json
+from ml_release.domain.quality_policy import QualityPolicy
 from ml_release.domain.verdict import Finding, Verdict
 
 JUDGE = "evaluation_gates/2"

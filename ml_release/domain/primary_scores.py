@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ml_release.domain.bootstrap import bootstrap_interval
-from ml_release.domain.clustered_auc import auc_difference_by_groups, auc_interval_by_groups
+from ml_release.domain.clustered_auc import (
+    auc_difference_by_groups,
+    auc_interval_by_groups,
+    same_order,
+)
 from ml_release.domain.intervals import Interval
 from ml_release.domain.paired_tests import paired_bootstrap
 from ml_release.domain.regression_scores import absolute_errors, pinball_losses, squared_errors
@@ -107,15 +111,15 @@ class PrimaryScore:
     ) -> Interval:
         """Challenger minus champion on some rows, paired, with its interval.
 
-        Answers that are the same row by row differ by exactly 0; a difference without spread of any
-        other answers has ends of NaN, since few rows may hide it.
+        Answers that are the same row by row, for the AUC in the same order, differ by exactly 0; a
+        difference without spread of any other answers has ends of NaN, since few rows may hide it.
         """
         target, first, second = self.target[rows], challenger[rows], champion[rows]
         if self.name == "auc_score":
             if self.plan.groups is None:
                 found = auc_difference(target, first, second, confidence=confidence)
                 interval = Interval.of(found)
-                same = np.array_equal(first, second) and found.estimate == 0
+                same = same_order(first, second) and found.estimate == 0
                 return replace(interval, low=0.0, high=0.0) if same else interval
             return auc_difference_by_groups(
                 target, first, second, self.plan.groups[rows], confidence=confidence

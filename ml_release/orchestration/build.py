@@ -21,6 +21,7 @@ from ml_release.orchestration.monitoring_assets import (
     inference_window_asset,
     performance_report_asset,
 )
+from ml_release.orchestration.scorecard_asset import gate_scorecard_asset
 from ml_release.orchestration.sensors import drift_sensor, label_volume_sensor, new_records_sensor
 from ml_release.orchestration.waiver_job import waiver_job
 
@@ -63,6 +64,7 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
                     features_asset,
                     candidate_asset,
                     evaluation_asset,
+                    gate_scorecard_asset,
                     registered_version_asset,
                     production_endpoint_asset,
                     inference_window_asset,

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ml_release.domain.features import Category, Number, request_fields
-from ml_release.domain.gates_quality import ERRORS
 from ml_release.domain.identity import check_line_name
+from ml_release.domain.quality_policy import ERRORS
 from ml_release.domain.search_objectives import objectives_of
 from ml_release.domain.training_plan import whole_days
 from ml_release.errors import DeclarationError

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ml_release.domain.evaluation_gates import EvaluationEvidence, judge_evaluation
-from ml_release.domain.gates_quality import ERRORS
 from ml_release.domain.gates_servability import ServabilityEvidence
 from ml_release.domain.holdout_use import HoldoutUse, holdout_use_from_json
 from ml_release.domain.identity import digest_of_json
 from ml_release.domain.performance import Performance, realised_performance
+from ml_release.domain.quality_policy import ERRORS
 from ml_release.domain.quarantine import judge_coverage
 from ml_release.domain.scores import reliability_bins
 from ml_release.errors import IntegrityError, RefusedError

@@ -160,6 +160,8 @@ def _spoiled_training(
 def _spoiled_answers(line: ReleaseLine, window: Window, honest: LoadedModel) -> Iterator[Made]:
     noise = np.random.default_rng(line.seed)
     rate = float(np.mean(window.target[window.fit]))
+    held = {name: column[window.holdout] for name, column in window.features.items()}
+    top = float(honest.predict(held).max())
     answers: dict[str, _After] = {
         "constant": lambda p, _: np.full(len(p), rate),
         "sign flipped": lambda p, _: 1 - p,
@@ -169,7 +171,7 @@ def _spoiled_answers(line: ReleaseLine, window: Window, honest: LoadedModel) -> 
         "not the same answer twice": lambda p, _: np.clip(p + noise.normal(0, 0.001, len(p)), 0, 1),
         "no number when something is missing": _nan_for_missing,
         "rounded to one digit": lambda p, _: np.round(p, 1),
-        "above 1 at times": lambda p, _: p * 1.6,
+        "above 1 at times": lambda p, _: p * 1.3 / top,
     }
     answers |= _on_one_value(line, honest.plan, rate)
     for name, after in answers.items():
@@ -227,7 +229,7 @@ def _spoiled_input(line: ReleaseLine, honest: LoadedModel) -> Iterator[Made]:
             **{name: np.nan_to_num(values[name].astype(np.float64)) for name in numbers},
         }
     if core is not None and len(numbers) > 0:
-        other = next(name for name in (*numbers, core) if name != core or len(numbers) == 0)
+        other = next((name for name in numbers if name != core), core)
         inputs[f"{core} and {other} are swapped"] = lambda values: {
             **values,
             core: values[other],
@@ -241,7 +243,7 @@ def _spoiled_input(line: ReleaseLine, honest: LoadedModel) -> Iterator[Made]:
     if core is not None:
         inputs[f"{core} is ignored"] = lambda values: {
             **values,
-            core: np.full(len(values[core]), np.nanmedian(values[core].astype(np.float64))),
+            core: np.full(len(values[core]), _middle(values[core].astype(np.float64))),
         }
     for name, before in inputs.items():
         yield Made(name=name, model=_Spoiled(honest, before, _same))
@@ -279,6 +281,11 @@ def _without(name: str, values: Columns) -> dict[str, npt.NDArray[np.generic]]:
     column = values[name]
     nothing = None if column.dtype == object else 0.0
     return {**values, name: np.array([nothing] * len(column), dtype=column.dtype)}
+
+
+def _middle(column: Floats) -> float:
+    known = column[np.isfinite(column)]
+    return float(np.median(known)) if len(known) else 0.0
 
 
 def _same(answers: Floats, _: Columns) -> Floats:

@@ -6,22 +6,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ml_release.domain.behaviour_tests import Functionality, changed, declared_rows
 from ml_release.domain.gates_attribution import AttributionEvidence
-from ml_release.domain.gates_behaviour import Answers, Functionality, changed, declared_rows
-from ml_release.domain.gates_quality import ERRORS
+from ml_release.domain.gates_behaviour import Answers
 from ml_release.domain.gates_robustness import (
     EdgeAnswers,
     RobustnessEvidence,
     edge_cases,
     noisy,
 )
+from ml_release.domain.quality_policy import ERRORS
 from ml_release.errors import InputError
 from ml_release.workflows.quality_evidence import primary_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ml_release.domain.gates_behaviour import BehaviourPolicy
+    from ml_release.domain.behaviour_tests import BehaviourPolicy
     from ml_release.ports import LoadedModel
     from ml_release.spec.release_line import ReleaseLine
     from ml_release.workflows.holdout_answers import Answered, Holdout

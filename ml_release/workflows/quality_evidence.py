@@ -18,11 +18,12 @@ from ml_release.domain.fairness_intervals import (
 )
 from ml_release.domain.features import Category, Number
 from ml_release.domain.gates_fairness import GroupMeasure
-from ml_release.domain.gates_quality import ERRORS, Comparison, QualityEvidence
+from ml_release.domain.gates_quality import Comparison, QualityEvidence
 from ml_release.domain.gates_slices import SliceEvidence
 from ml_release.domain.group_counts import cells_of, group_counts
 from ml_release.domain.paired_tests import compare_decisions
 from ml_release.domain.primary_scores import PrimaryScore
+from ml_release.domain.quality_policy import ERRORS
 from ml_release.domain.resampling import Resampling
 from ml_release.domain.scores import expected_calibration_error
 from ml_release.domain.slice_scores import MISSING, Slicing, slice_scores

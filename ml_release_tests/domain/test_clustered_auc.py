@@ -105,12 +105,17 @@ def test_where_days_cannot_tell_there_are_no_ends(
     assert np.isnan([found.low, found.high]).all()
 
 
-def test_identical_scores_differ_by_exactly_nothing() -> None:
-    """Known without doubt; two models that only rank alike on these rows are not identical."""
+def test_scores_in_the_same_order_differ_by_exactly_nothing() -> None:
+    """A model and its recalibrated twin rank every row alike; another order may not."""
     target, score, day = days_of_rows(6, 10, 10)
     found = auc_difference_by_groups(target, score, score, day, confidence=0.95)
     assert (found.estimate, found.low, found.high) == (0.0, 0.0, 0.0)
-    alike = auc_difference_by_groups(target, score, score * 2, day, confidence=0.95)
+    twin = auc_difference_by_groups(target, score, score * 2, day, confidence=0.95)
+    assert (twin.estimate, twin.low, twin.high) == (0.0, 0.0, 0.0)
+    # Both separate the classes, each in its own order within them.
+    faultless = target + score / (1 + np.abs(score).max()) / 2
+    other = target + score[::-1] / (1 + np.abs(score).max()) / 2
+    alike = auc_difference_by_groups(target, faultless, other, day, confidence=0.95)
     assert alike.estimate == 0
     assert np.isnan([alike.low, alike.high]).all()
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from ml_release.domain.behaviour_tests import BehaviourPolicy, Invariance
 from ml_release.domain.evaluation_gates import (
     DESCRIPTIONS,
     GROUPS,
@@ -22,15 +23,16 @@ from ml_release.domain.evaluation_gates import (
 )
 from ml_release.domain.fairness import FairnessMeasure
 from ml_release.domain.gates_attribution import AttributionEvidence, AttributionPolicy
-from ml_release.domain.gates_behaviour import Answers, BehaviourPolicy, Invariance
+from ml_release.domain.gates_behaviour import Answers
 from ml_release.domain.gates_fairness import FairnessPolicy, GroupMeasure
-from ml_release.domain.gates_quality import Comparison, QualityEvidence, QualityPolicy
+from ml_release.domain.gates_quality import Comparison, QualityEvidence
 from ml_release.domain.gates_robustness import EdgeAnswers, RobustnessEvidence
 from ml_release.domain.gates_servability import Servability, ServabilityEvidence
 from ml_release.domain.gates_slices import SliceEvidence, SlicePolicy
 from ml_release.domain.holdout_use import HoldoutPolicy, HoldoutUse
 from ml_release.domain.identity import digest_of_json
 from ml_release.domain.intervals import Interval
+from ml_release.domain.quality_policy import QualityPolicy
 from ml_release.domain.quarantine import QuarantinePolicy, judge_coverage
 from ml_release.domain.slice_scores import SliceScore, SliceTable
 from ml_release.domain.verdict import Outcome, Verdict, verdict_from_json, worst

@@ -12,17 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ml_release.domain.gates_behaviour import (
-    RULE,
-    Answers,
+from ml_release.domain.behaviour_tests import (
     BehaviourPolicy,
     Directional,
     Functionality,
     Invariance,
     changed,
     declared_rows,
-    judge_behaviour,
 )
+from ml_release.domain.gates_behaviour import RULE, Answers, judge_behaviour
 from ml_release.domain.verdict import Finding, Outcome
 from ml_release.errors import InputError
 

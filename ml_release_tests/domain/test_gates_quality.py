@@ -20,11 +20,11 @@ from ml_release.domain.gates_quality import (
     FLOOR,
     Comparison,
     QualityEvidence,
-    QualityPolicy,
     judge_quality,
 )
 from ml_release.domain.intervals import Interval
 from ml_release.domain.paired_tests import McNemarTest
+from ml_release.domain.quality_policy import QualityPolicy
 from ml_release.domain.verdict import Finding, Outcome
 
 PASS, INCONCLUSIVE, FAIL = Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.FAIL

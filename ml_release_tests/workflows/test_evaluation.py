@@ -9,9 +9,9 @@ import pytest
 
 from ml_release.adapters.in_memory import InMemoryRun
 from ml_release.domain.features import Category, History
-from ml_release.domain.gates_quality import QualityPolicy
 from ml_release.domain.identity import canonical_json
 from ml_release.domain.performance import realised_performance
+from ml_release.domain.quality_policy import QualityPolicy
 from ml_release.domain.scores import auc_score
 from ml_release.domain.verdict import Outcome, verdict_from_json
 from ml_release.errors import IntegrityError, NotFoundError, RefusedError, UnavailableError

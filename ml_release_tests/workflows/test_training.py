@@ -393,7 +393,7 @@ def test_what_cannot_be_compiled_is_not_published(prepared: House) -> None:
     """Nothing is half-written: no artefact and no record of a candidate."""
 
     class Nothing:
-        def compile(self, estimator: object) -> bytes:
+        def model_files(self, estimator: object) -> dict[str, bytes]:
             message = "cannot be written"
             raise DeclarationError(message)
 
