@@ -73,7 +73,7 @@ def _keeps_rules(column: pa.Column, rows: pd.DataFrame, words: WordColumn | None
 
     # pandera's own mark: the result on the distinct values is the result on all of them.
     marked = all(check.determined_by_unique and check.groupby is None for check in column.checks)
-    if column.unique or not marked:
+    if not marked:
         return False
     if words is not None:
         parts = iter([rows[[column.name]].iloc[words.first_rows()]])
@@ -104,9 +104,17 @@ def _breaches(
     try:
         schema.validate(rows, lazy=True, inplace=inplace)
     except SchemaErrors as errors:
-        cases = errors.failure_cases
-    else:
-        return ()
+        # A check that fails on missing values alone leaves no case: it has failed all the same.
+        return _by_rule(line, rows, errors.failure_cases) or tuple(
+            SchemaBreach(column="rows", rule=str(error.check), rows=None, example="a missing value")
+            for error in errors.schema_errors
+        )
+    return ()
+
+
+def _by_rule(
+    line: ReleaseLine, rows: pd.DataFrame, cases: pd.DataFrame
+) -> tuple[SchemaBreach, ...]:
     about_columns = cases["check"].astype(str).isin(["column_in_dataframe", "column_in_schema"])
     about_rows = (cases["schema_context"] == "DataFrameSchema") & ~about_columns
     # A missing or undeclared column is the value of its case; a check between columns has a

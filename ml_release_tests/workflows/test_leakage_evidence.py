@@ -24,6 +24,7 @@ COLUMNS = {
     "few values": pd.Series(GENERATOR.integers(0, 3, ROWS)),
     "booleans": pd.Series(GAPS),
     "nullable": pd.Series(GENERATOR.integers(0, 9, ROWS)).astype("Int64").mask(GAPS),
+    "truths": pd.Series(GENERATOR.integers(0, 2, ROWS) > 0).astype("boolean").mask(GAPS),
     "times": pd.Series(pd.Timestamp("2013-01-01") + pd.to_timedelta(WORDS.index % 7, "D")).mask(
         GAPS
     ),
@@ -41,7 +42,9 @@ def _rows_of(name: str) -> pd.DataFrame:
     return pd.DataFrame({name: COLUMNS[name]})
 
 
-@pytest.mark.parametrize("name", ["floats", "infinite", "few values", "booleans", "nullable"])
+@pytest.mark.parametrize(
+    "name", ["floats", "infinite", "few values", "booleans", "nullable", "truths"]
+)
 def test_a_number_is_scored_by_its_value(name: str) -> None:
     """Over the rows that have both a label and a finite value."""
     rows = _rows_of(name)
