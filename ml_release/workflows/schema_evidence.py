@@ -125,8 +125,8 @@ def _by_rule(
     column = column[cases.index]
     return tuple(
         SchemaBreach(
-            column=name,
-            rule=rule,
+            column=str(name),
+            rule=str(rule),
             rows=len(group) if group["index"].notna().all() else None,
             example=_example(line, rows, group),
         )
