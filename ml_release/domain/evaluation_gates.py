@@ -79,6 +79,9 @@ class EvaluationPolicy(BaseModel):
     interval_unit
         What is taken as independent: a day's rows are not independent of one another, so that an
         interval over days is the honest one where days move together.
+    comparison_unit
+        The same for what candidate and champion differ by. With rows the question is whether it is
+        worse on these very days; with days whether it would be on others, which takes many.
     resamples, seed
         Of the bootstraps.
     holdout_days
@@ -95,6 +98,7 @@ class EvaluationPolicy(BaseModel):
     minimum_rows: Annotated[int, Field(ge=2)] = 1000
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     interval_unit: Literal["day", "row"] = "day"
+    comparison_unit: Literal["day", "row"] = "day"
     resamples: Annotated[int, Field(ge=200, le=20_000)] = 1000
     seed: int = 0
     holdout_days: Annotated[int, Field(ge=1)]

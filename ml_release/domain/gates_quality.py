@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,10 @@ class Comparison:
     difference
         Candidate minus the other in the primary score; None with a ``problem`` if the other could
         not be scored, or not fairly.
+    further
+        The same in further scores, by name.
+    calibration_error
+        The other's own on these rows.
     decisions
         McNemar's test at the declared threshold, shown beside it; None for a regression.
     """
@@ -47,6 +51,8 @@ class Comparison:
     version: int
     model_digest: str
     difference: Interval | None
+    further: Mapping[str, Interval] = field(default_factory=dict)
+    calibration_error: float | None = None
     decisions: McNemarTest | None = None
     problem: str = ""
 
@@ -121,6 +127,56 @@ def judge_quality(
         )
         for rule, role, other, margin in compared
     ]
+    return (
+        *found,
+        *_calibration(evidence, policy, minimum_rows),
+        *_further(evidence, policy, minimum_rows, confidence),
+    )
+
+
+def _calibration(
+    evidence: QualityEvidence, policy: QualityPolicy, minimum_rows: int
+) -> tuple[Finding, ...]:
+    """The calibration error beside that of a champion, if there is one."""
+    other = evidence.champion
+    if policy.calibration_margin is None or other is None:
+        return ()
+    own, others = evidence.calibration_error, other.calibration_error
+    known = own is not None and others is not None
+    return (
+        compare(
+            rule=CALIBRATION,
+            subject=f"against champion version {other.version}",
+            observed=own - others if own is not None and others is not None else None,
+            limit=policy.calibration_margin,
+            bound="at most",
+            unit="greater expected calibration error",
+            n=evidence.rows,
+            minimum_n=minimum_rows,
+            detail=f"champion {others:.4f}" if known else other.problem,
+        ),
+    )
+
+
+def _further(
+    evidence: QualityEvidence, policy: QualityPolicy, minimum_rows: int, confidence: float
+) -> tuple[Finding, ...]:
+    """The champion in further scores."""
+    other = evidence.champion
+    if other is None:
+        return ()
+    found = []
+    for name, margin in policy.further_margins.items():
+        finding = _against(
+            CHAMPION,
+            "champion",
+            replace(other, difference=other.further.get(name), decisions=None),
+            policy.model_copy(update={"primary": name}),
+            margin=margin,
+            minimum_rows=minimum_rows,
+            confidence=confidence,
+        )
+        found.append(replace(finding, subject=f"{finding.subject}, {name}"))
     return tuple(found)
 
 

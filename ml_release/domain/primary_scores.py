@@ -53,8 +53,9 @@ class PrimaryScore:
         Shape (n,), known in every row.
     threshold, alpha
         Of decisions, and of the pinball loss.
-    plan
-        How rows are drawn again; with ``groups`` every interval is over groups.
+    plan, comparison_plan
+        How rows are drawn again, for a score and for a difference of two models; with ``groups``
+        every interval is over groups. None: a difference as a score.
     """
 
     name: str
@@ -62,6 +63,7 @@ class PrimaryScore:
     threshold: float
     alpha: float
     plan: Resampling
+    comparison_plan: Resampling | None = None
 
     @property
     def greater_is_better(self) -> bool:
@@ -104,7 +106,7 @@ class PrimaryScore:
             groups = self.plan.groups[rows]
             return auc_interval_by_groups(target, chosen, groups, confidence=confidence)
         score = self._weighted(target, chosen)
-        return bootstrap_interval(score, self._plan(rows), confidence=confidence)
+        return bootstrap_interval(score, _on(self.plan, rows), confidence=confidence)
 
     def difference(
         self, challenger: Floats, champion: Floats, rows: Rows, confidence: float
@@ -115,29 +117,22 @@ class PrimaryScore:
         difference without spread of any other answers has ends of NaN, since few rows may hide it.
         """
         target, first, second = self.target[rows], challenger[rows], champion[rows]
+        plan = self.comparison_plan or self.plan
         if self.name == "auc_score":
-            if self.plan.groups is None:
+            if plan.groups is None:
                 found = auc_difference(target, first, second, confidence=confidence)
                 interval = Interval.of(found)
                 same = same_order(first, second) and found.estimate == 0
                 return replace(interval, low=0.0, high=0.0) if same else interval
             return auc_difference_by_groups(
-                target, first, second, self.plan.groups[rows], confidence=confidence
+                target, first, second, plan.groups[rows], confidence=confidence
             )
         return paired_bootstrap(
             self._weighted(target, first),
             self._weighted(target, second),
-            self._plan(rows),
+            _on(plan, rows),
             confidence=confidence,
             identical=bool(np.array_equal(first, second)),
-        )
-
-    def _plan(self, rows: Rows) -> Resampling:
-        groups, strata = self.plan.groups, self.plan.strata
-        return replace(
-            self.plan,
-            groups=None if groups is None else groups[rows],
-            strata=None if strata is None else strata[rows],
         )
 
     def _weighted(self, target: Floats, answers: Floats) -> WeightedScore:
@@ -166,3 +161,12 @@ class PrimaryScore:
             message = f"primary score: expected one of {sorted(forms)}, found {self.name!r}"
             raise InputError(message)
         return forms[self.name]()
+
+
+def _on(plan: Resampling, rows: Rows) -> Resampling:
+    groups, strata = plan.groups, plan.strata
+    return replace(
+        plan,
+        groups=None if groups is None else groups[rows],
+        strata=None if strata is None else strata[rows],
+    )

@@ -30,6 +30,11 @@ class QualityPolicy(BaseModel):
         is kept by every model.
     calibration_error_limit
         Expected calibration error, a probability; None, as for a regression, judges none.
+    calibration_margin
+        How much greater than the champion's it may be on the same rows; None compares none. When
+        the world moves both are off, a miscalibrated candidate alone.
+    further_margins
+        Further scores or losses that the champion is compared in, to their margins.
     champion_margin
         How much worse than the champion is acceptable, in the unit of ``primary``.
     anchor_margin
@@ -52,6 +57,8 @@ class QualityPolicy(BaseModel):
     floors: Mapping[str, Annotated[float, Field(gt=0, lt=1)]] = Field(default_factory=dict)
     ceilings: Mapping[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     calibration_error_limit: Annotated[float, Field(gt=0, le=1)] | None = None
+    calibration_margin: Annotated[float, Field(ge=0, le=1)] | None = None
+    further_margins: Mapping[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     champion_margin: Annotated[float, Field(ge=0)]
     anchor_margin: Annotated[float, Field(ge=0)] | None = None
     anchor_version: Annotated[int, Field(ge=1)] | None = None
@@ -68,16 +75,18 @@ class QualityPolicy(BaseModel):
                 ("floors", self.floors, SCORES),
                 ("ceilings", self.ceilings, (*LOSSES, *ERRORS)),
                 ("primary", (self.primary,), (*SCORES, *LOSSES, *ERRORS)),
+                ("further_margins", self.further_margins, (*SCORES, *LOSSES, *ERRORS)),
             )
             if set(found) - set(known)
         ]
         if not (self.floors or self.ceilings):
             problems.append("floors, ceilings: expected a limit on the model itself, found none")
         others = (*SCORES, *LOSSES) if self.primary in ERRORS else ERRORS
-        foreign = sorted({*self.floors, *self.ceilings} & set(others))
+        foreign = sorted({*self.floors, *self.ceilings, *self.further_margins} & set(others))
         if foreign:
             problems.append(
-                f"floors, ceilings: expected scores of a model with the primary {self.primary!r},"
+                "floors, ceilings, further_margins: expected scores of a model"
+                f" with the primary {self.primary!r},"
                 f" found {foreign}"
             )
         if self.primary in ERRORS and self.calibration_error_limit is not None:

@@ -24,7 +24,7 @@ from ml_release.errors import IntegrityError, NotFoundError
 from ml_release.workflows.evaluation import gather_evidence
 from ml_release.workflows.feature_building import FEATURES_TABLE
 from ml_release.workflows.fitting import output_kind_of
-from ml_release.workflows.holdout_answers import Answered, Holdout, holdout_of
+from ml_release.workflows.holdout_answers import Answered, Holdout, holdout_of, problem_of
 from ml_release.workflows.model_mutants import Made, mutants
 from ml_release.workflows.quality_evidence import Judged
 from ml_release.workflows.training import read_window
@@ -187,8 +187,7 @@ def _trial(
     line, model = bench.line, made.model
     nothing = np.full(holdout.n, np.nan)
     answers = nothing if model is None else model.predict(holdout.values)
-    bad = int((~np.isfinite(answers)).sum())
-    problem = made.problem or (f"{bad} of {holdout.n} answers are not finite" if bad else "")
+    problem = made.problem or problem_of(line, answers)
     evidence = gather_evidence(
         line,
         Judged(

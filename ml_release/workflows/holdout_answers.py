@@ -104,11 +104,24 @@ def ask(
         problem = f"it needs features that are no longer built as it learned them: {lacking}"
         return _silent(version, model_digest, holdout, problem)
     answers = model.predict(holdout.values)
-    bad = int((~np.isfinite(answers)).sum())
-    problem = f"{bad} of {holdout.n} answers are not finite" if bad else ""
     return Answered(
-        version=version, model_digest=model_digest, model=model, answers=answers, problem=problem
+        version=version,
+        model_digest=model_digest,
+        model=model,
+        answers=answers,
+        problem=problem_of(line, answers),
     )
+
+
+def problem_of(line: ReleaseLine, answers: npt.NDArray[np.float64]) -> str:
+    """Why answers cannot be used; empty if they can."""
+    bad = int((~np.isfinite(answers)).sum())
+    if bad:
+        return f"{bad} of {len(answers)} answers are not finite"
+    outside = int(((answers < 0) | (answers > 1)).sum())
+    if line.task == "classification" and outside:
+        return f"{outside} of {len(answers)} answers are no probabilities from 0 to 1"
+    return ""
 
 
 def _silent(version: int, model_digest: str, holdout: Holdout, problem: str) -> Answered:

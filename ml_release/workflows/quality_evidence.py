@@ -59,7 +59,8 @@ def primary_of(line: ReleaseLine, holdout: Holdout) -> PrimaryScore:
         target=holdout.target,
         threshold=policy.quality.threshold,
         alpha=policy.quality.pinball_alpha,
-        plan=_plan(line, holdout),
+        plan=_plan(line, holdout, unit=policy.interval_unit),
+        comparison_plan=_plan(line, holdout, unit=policy.comparison_unit),
     )
 
 
@@ -228,6 +229,7 @@ def _named(primary: PrimaryScore, name: str) -> PrimaryScore:
         threshold=primary.threshold,
         alpha=primary.alpha,
         plan=primary.plan,
+        comparison_plan=primary.comparison_plan,
     )
 
 
@@ -246,14 +248,20 @@ def _comparison(
     policy = line.policies.evaluation
     first, second = judged.candidate.answers, other.answers
     threshold = policy.quality.threshold
+    rows, is_regression = np.arange(judged.holdout.n), primary.name in ERRORS
     return Comparison(
         version=other.version,
         model_digest=other.model_digest,
-        difference=primary.difference(
-            first, second, np.arange(judged.holdout.n), policy.confidence
-        ),
+        difference=primary.difference(first, second, rows, policy.confidence),
+        further={
+            name: _named(primary, name).difference(first, second, rows, policy.confidence)
+            for name in policy.quality.further_margins
+        },
+        calibration_error=None
+        if is_regression
+        else expected_calibration_error(judged.holdout.target, second),
         decisions=None
-        if primary.name in ERRORS
+        if is_regression
         else compare_decisions(
             judged.holdout.target,
             np.where(np.isfinite(first), first >= threshold, np.nan),
@@ -262,12 +270,12 @@ def _comparison(
     )
 
 
-def _plan(line: ReleaseLine, holdout: Holdout) -> Resampling:
+def _plan(line: ReleaseLine, holdout: Holdout, *, unit: str) -> Resampling:
     policy = line.policies.evaluation
     return Resampling(
         seed=policy.seed,
         resamples=policy.resamples,
-        groups=_day_codes(holdout)[0] if policy.interval_unit == "day" else None,
+        groups=_day_codes(holdout)[0] if unit == "day" else None,
         # At the confidence of one of many slices, quantiles would need thousands of resamples.
         method="standard",
     )

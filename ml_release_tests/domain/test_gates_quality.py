@@ -350,3 +350,54 @@ def test_all_problems_are_named_at_once() -> None:
         )
     for word in ("'auc'", "'recall_score'", "'mse'", "anchor_version", "costs"):
         assert word in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "expected"),
+    [
+        pytest.param(0.0499, 0.02, PASS, id="within the margin"),
+        pytest.param(0.051, 0.02, FAIL, id="beyond the margin"),
+        pytest.param(0.02, 0.05, PASS, id="better"),
+        pytest.param(NAN, 0.02, INCONCLUSIVE, id="not known"),
+        pytest.param(0.02, None, INCONCLUSIVE, id="the champion's is not known"),
+    ],
+)
+def test_calibration_is_held_against_the_champions_on_the_same_rows(
+    own: float, others: float | None, expected: Outcome
+) -> None:
+    """What the month does to both is no fault of the candidate."""
+    policy = POLICY.model_copy(update={"calibration_margin": 0.03, "calibration_error_limit": None})
+    found = judge(
+        policy,
+        calibration_error=own,
+        champion=replace(CHAMPION_3, calibration_error=others),
+    )
+    assert of(found, CALIBRATION).outcome is expected
+    assert of(found, CALIBRATION).subject == "against champion version 3"
+
+
+def test_without_a_champion_there_is_no_calibration_to_compare_with() -> None:
+    """The limit on itself decides."""
+    policy = POLICY.model_copy(update={"calibration_margin": 0.03})
+    assert of(judge(policy, champion=None), CALIBRATION).subject == "holdout"
+
+
+@pytest.mark.parametrize(
+    ("further", "expected"),
+    [
+        pytest.param({"log_loss": replace(AUC, estimate=0.0, low=-0.01, high=0.02)}, PASS, id="at"),
+        pytest.param(
+            {"log_loss": replace(AUC, estimate=0.0, low=-0.01, high=0.021)}, FAIL, id="beyond"
+        ),
+        pytest.param({}, INCONCLUSIVE, id="not measured"),
+    ],
+)
+def test_the_champion_is_compared_in_further_scores(
+    further: dict[str, Interval], expected: Outcome
+) -> None:
+    """A loss is better when it is less, whatever the primary score is."""
+    policy = POLICY.model_copy(update={"further_margins": {"log_loss": 0.02}})
+    found = judge(policy, champion=replace(CHAMPION_3, further=further))
+    (finding,) = [f for f in found if f.subject == "champion version 3, log_loss"]
+    assert finding.rule == CHAMPION
+    assert finding.outcome is expected

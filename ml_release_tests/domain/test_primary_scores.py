@@ -44,7 +44,7 @@ def sample(seed: int = 0) -> tuple[Floats, Floats, Floats]:
 
 
 def primary(name: str, target: Floats, plan: Resampling = PLAN, **change: float) -> PrimaryScore:
-    words = {"threshold": 0.4, "alpha": 0.8, **change}
+    words: dict[str, Any] = {"threshold": 0.4, "alpha": 0.8, **change}
     return PrimaryScore(name=name, target=target, plan=plan, **words)
 
 
@@ -257,3 +257,20 @@ def test_an_unknown_score_is_refused_with_the_known_ones() -> None:
     with pytest.raises(InputError, match="found 'accuracy_score'") as refused:
         primary("accuracy_score", target).value(answers)
     assert all(name in str(refused.value) for name in NAMES)
+
+
+def test_a_difference_has_a_unit_of_its_own_where_it_is_given() -> None:
+    """The score over days, the paired difference over rows."""
+    target, first, second = sample()
+    by_day = Resampling(seed=1, groups=np.arange(N) // 20, method="standard")
+    score = PrimaryScore(
+        name="auc_score",
+        target=target,
+        threshold=0.5,
+        alpha=0.5,
+        plan=by_day,
+        comparison_plan=Resampling(seed=1),
+    )
+    rows = np.arange(N)
+    assert score.interval(first, rows, 0.95).units < N
+    assert score.difference(first, second, rows, 0.95).units == N

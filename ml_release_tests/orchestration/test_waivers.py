@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ml_release_tests.orchestration.house import failure, materialized, run, train
 from ml_release_tests.workflows.steps import with_policy
@@ -32,8 +32,7 @@ def test_a_waived_finding_lets_a_later_run_register_and_is_shown_red(
     assert run(house, "waive", instance, run_config=config).success
     registered = run(house, "train", instance, assets=["registered_version"])
     assert registered.success
-    (event,) = registered.get_asset_materialization_events()
-    (row,) = event.materialization.metadata["waived"].value.records
+    (row,) = records(registered, "waived")
     assert row.data["by"] == "Ada"
     assert row.data[""] == "\N{CROSS MARK} not a pass"
     assert RULE in row.data["finding"]
@@ -68,10 +67,16 @@ def test_the_scorecard_is_an_asset_of_its_own(house: House, instance: dg.Dagster
     )
     checks = {c.check_name for c in result.get_asset_check_evaluations()}
     assert checks == {"mutants_are_killed", "honest_retrainings_pass"}
-    (event,) = result.get_asset_materialization_events()
-    rows = event.materialization.metadata["trials"].value.records
+    rows = records(result, "trials")
     assert len(rows) > 15
     assert rows[-1].data["should be"] == "released"
+
+
+def records(result: dg.ExecuteInProcessResult, name: str) -> Any:
+    """Rows of a table in the metadata of the one asset that was made."""
+    (event,) = result.get_asset_materialization_events()
+    table: Any = event.materialization.metadata[name].value
+    return table.records
 
 
 def dg_key(name: str) -> dg.AssetKey:
