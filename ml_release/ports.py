@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.search import Scalar, Trial
     from ml_release.domain.slice_scores import SliceTable
+    from ml_release.domain.threshold_curve import ThresholdPoint
     from ml_release.domain.verdict import Verdict
     from ml_release.spec.landing_source import LandingSource
     from ml_release.spec.search_space import SearchRange
@@ -299,6 +300,9 @@ class Plotter(Protocol):
 
     def slices(self, table: SliceTable) -> bytes:
         """PNG of one score with its interval per slice; slices that are not judged are pale."""
+
+    def costs(self, curve: Sequence[ThresholdPoint], *, threshold: float) -> bytes:
+        """PNG of precision, recall and cost per row by threshold, the declared one marked."""
 
     def importances(
         self, candidate: Mapping[str, float], champion: Mapping[str, float] | None

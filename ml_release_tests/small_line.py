@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.search import Trial
     from ml_release.domain.slice_scores import SliceTable
+    from ml_release.domain.threshold_curve import ThresholdPoint
     from ml_release.domain.verdict import Verdict
     from ml_release.ports import ServabilityProbe
 
@@ -160,6 +161,8 @@ SMALL_LINE = ReleaseLine(
                 calibration_error_limit=0.2,
                 champion_margin=0.02,
                 threshold=0.3,
+                cost_false_positive=1.0,
+                cost_false_negative=2.0,
             ),
             slices=SlicePolicy(
                 minimum_rows=30, minimum_per_class=5, limit=0.4, champion_margin=0.2
@@ -229,6 +232,9 @@ class NoPictures:
 
     def slices(self, table: SliceTable) -> bytes:
         return self._draw(f"{len(table.rows)} slices")
+
+    def costs(self, curve: Sequence[ThresholdPoint], *, threshold: float) -> bytes:
+        return self._draw(f"costs of {len(curve)} thresholds beside {threshold}")
 
     def importances(
         self, candidate: Mapping[str, float], champion: Mapping[str, float] | None

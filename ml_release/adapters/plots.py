@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.search import Trial
     from ml_release.domain.slice_scores import SliceTable
+    from ml_release.domain.threshold_curve import ThresholdPoint
     from ml_release.domain.verdict import Verdict
 
 # Okabe and Ito (2008): told apart with any kind of colour vision.
@@ -125,6 +126,28 @@ class Plots:
         score = rows[0].score.replace("_", " ") if rows else ""
         axes.set_xlabel(f"{score}; all intervals together hold with {table.confidence * 100:g} %")
         axes.set_title("Slices (rows); pale ones have too few rows to be judged", loc="left")
+        return _png(figure)
+
+    def costs(self, curve: Sequence[ThresholdPoint], *, threshold: float) -> bytes:
+        """PNG of precision, recall and cost per row by threshold, the declared one marked."""
+        figure, axes = _figure(6.4, 3.8)
+        at = [point.threshold for point in curve]
+        shares = (
+            ("precision", [p.precision for p in curve]),
+            ("recall", [p.recall for p in curve]),
+        )
+        for colour, (name, values) in zip(_COLOURS, shares, strict=False):
+            axes.plot(at, values, color=colour, linewidth=1.5, label=name)
+        cost = axes.twinx()
+        costs = [point.cost_per_row for point in curve]
+        cost.plot(at, costs, color=_COLOURS[2], linewidth=1.8, label="cost per row")
+        axes.axvline(threshold, color="black", linewidth=1, linestyle="--", label="declared")
+        axes.set_xlabel("threshold")
+        axes.set_ylabel("precision, recall")
+        cost.set_ylabel("cost per row, declared unit", color=_COLOURS[2])
+        cost.set_ylim(bottom=0)
+        axes.set_title("What a threshold costs", loc="left")
+        axes.legend(frameon=False, loc="upper right")
         return _png(figure)
 
     def importances(

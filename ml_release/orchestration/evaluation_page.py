@@ -40,6 +40,9 @@ def evaluation_metadata(found: Evaluated) -> dict[str, Any]:
         metadata["slices"] = _slices_table(
             evidence.slices.candidate, evidence.slices.against_champion
         )
+    if found.cheapest is not None:
+        metadata["cheapest threshold"] = found.cheapest.threshold
+        metadata["cost per row there"] = found.cheapest.cost_per_row
     measured = evidence.servability.measured
     if measured is not None:
         metadata |= {

@@ -20,6 +20,11 @@ from ml_release.domain.performance import Performance, realised_performance
 from ml_release.domain.quality_policy import ERRORS
 from ml_release.domain.quarantine import judge_coverage
 from ml_release.domain.scores import reliability_bins
+from ml_release.domain.threshold_curve import (
+    DecisionCosts,
+    cheapest_threshold,
+    threshold_curve,
+)
 from ml_release.errors import IntegrityError, RefusedError
 from ml_release.workflows.feature_building import FEATURES_TABLE, require_current_features
 from ml_release.workflows.holdout_answers import ask, ask_anchor, ask_champion, holdout_of
@@ -42,6 +47,7 @@ if TYPE_CHECKING:
 
     from ml_release.domain.identity import SnapshotId
     from ml_release.domain.provenance import CandidateRecord
+    from ml_release.domain.threshold_curve import ThresholdPoint
     from ml_release.domain.verdict import Finding, Verdict
     from ml_release.ports import (
         Deployments,
@@ -73,6 +79,8 @@ class Evaluated:
         The candidate's on the holdout; None for a regression.
     champion
         The champion's on the same rows; None without one that answered.
+    cheapest
+        The threshold of least cost on these rows; None if the policy declares no costs.
     """
 
     candidate: CandidateRecord
@@ -81,6 +89,7 @@ class Evaluated:
     performance: Performance | None
     champion_version: int | None
     champion: Performance | None
+    cheapest: ThresholdPoint | None
     plots: Mapping[str, bytes]
 
 
@@ -152,7 +161,7 @@ def evaluate_candidate(
     )
     policy = line.policies.evaluation
     verdict = judge_evaluation(found, policy)
-    plots = _plots(plotter, judged, found)
+    plots = _plots(line, plotter, judged, found)
     evidence.record(line.name, EVALUATION_VERDICT, candidate.model_digest, verdict.to_json())
     run = experiments.resume(candidate.run_id)
     run.log(params={}, metrics=_metrics(found))
@@ -166,6 +175,7 @@ def evaluate_candidate(
         performance=_performance(line, judged.candidate, holdout),
         champion_version=None if judged.champion is None else judged.champion.version,
         champion=_performance(line, judged.champion, holdout),
+        cheapest=_cheapest(line, judged.candidate, holdout),
         plots=plots,
     )
 
@@ -353,7 +363,25 @@ def _metrics(found: EvaluationEvidence) -> dict[str, float]:
     return metrics
 
 
-def _plots(plotter: Plotter, judged: Judged, found: EvaluationEvidence) -> dict[str, bytes]:
+def _costs(line: ReleaseLine) -> DecisionCosts | None:
+    quality = line.policies.evaluation.quality
+    if quality.cost_false_positive is None or quality.cost_false_negative is None:
+        return None
+    return DecisionCosts(
+        false_positive=quality.cost_false_positive, false_negative=quality.cost_false_negative
+    )
+
+
+def _cheapest(line: ReleaseLine, answered: Answered, holdout: Holdout) -> ThresholdPoint | None:
+    costs = _costs(line)
+    if costs is None or answered.problem:
+        return None
+    return cheapest_threshold(holdout.target, answered.answers, costs=costs)
+
+
+def _plots(
+    line: ReleaseLine, plotter: Plotter, judged: Judged, found: EvaluationEvidence
+) -> dict[str, bytes]:
     plots: dict[str, bytes] = {}
     if found.slices.candidate is not None:
         plots["slices.png"] = plotter.slices(found.slices.candidate)
@@ -365,6 +393,11 @@ def _plots(plotter: Plotter, judged: Judged, found: EvaluationEvidence) -> dict[
     is_probability = found.quality.calibration_error is not None
     if not is_probability or not len(target) or not np.isfinite(answers).all():
         return plots
+    costs = _costs(line)
+    if costs is not None:
+        curve = threshold_curve(target, answers, costs=costs)
+        threshold = line.policies.evaluation.quality.threshold
+        plots["costs.png"] = plotter.costs(curve, threshold=threshold)
     series = {"candidate": answers}
     if judged.champion is not None and not judged.champion.problem:
         series[f"champion, version {judged.champion.version}"] = judged.champion.answers

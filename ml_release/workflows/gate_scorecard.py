@@ -23,7 +23,7 @@ from ml_release.domain.scorecard import Scorecard, Trial
 from ml_release.errors import IntegrityError, NotFoundError
 from ml_release.workflows.evaluation import gather_evidence
 from ml_release.workflows.feature_building import FEATURES_TABLE
-from ml_release.workflows.fitting import output_kind_of
+from ml_release.workflows.fitting import fit_estimator, output_kind_of
 from ml_release.workflows.holdout_answers import Answered, Holdout, holdout_of, problem_of
 from ml_release.workflows.model_mutants import Made, mutants
 from ml_release.workflows.quality_evidence import Judged
@@ -60,8 +60,9 @@ class Bench:
         values = {name: column[window.fit] for name, column in window.features.items()}
         plan = fit_plan(line.features, values)
         parameters = {**line.parameters, **(changes or {})}
-        estimator = line.build_estimator(parameters, line.seed if seed is None else seed)
-        estimator.fit(encode(plan, values), window.target[window.fit].astype(np.int64))
+        seeded = line if seed is None else line.model_copy(update={"seed": seed})
+        target = window.target[window.fit]
+        estimator = fit_estimator(seeded, parameters, encode(plan, values), target)
         files = {
             **self.compiler.model_files(estimator),
             PLAN_FILE: canonical_json(plan.model_dump(mode="json")),

@@ -7,8 +7,11 @@ import pytest
 
 from ml_release.adapters.plots import Plots
 from ml_release.domain.column_profile import ColumnShares
+from ml_release.domain.intervals import Interval
 from ml_release.domain.label_maturity import Maturity
 from ml_release.domain.search import Trial, TrialState
+from ml_release.domain.slice_scores import Slicing, slice_scores
+from ml_release.domain.threshold_curve import DecisionCosts, threshold_curve
 
 HALVES = np.array([0.5, 0.5, 0.0])
 
@@ -79,3 +82,29 @@ def test_a_search_is_drawn_however_its_trials_ended(states: list[str], objective
     png = Plots().search_history(trials, objective=objective)
     assert png.startswith(b"\x89PNG")
     assert Plots().search_history(trials, objective=objective) == png
+
+
+def test_costs_slices_and_importances_are_drawn() -> None:
+    """Also a slice without an interval, and a champion that lacks a feature."""
+    target = np.array([0.0, 1.0] * 20)
+    answers = np.linspace(0.1, 0.9, 40)
+    costs = DecisionCosts(false_positive=1.0, false_negative=3.0)
+    curve = threshold_curve(target, answers, costs=costs)
+    slicing = Slicing(column="carrier", codes=np.array([0, 1] * 20), names=("AA", "BB"))
+
+    def score(rows: object, confidence: float) -> Interval:
+        ends = (0.6, 0.8) if confidence > 0.9 else (float("nan"), float("nan"))
+        return Interval(
+            estimate=0.7, low=ends[0], high=ends[1], confidence=confidence, n=20, units=20
+        )
+
+    plots = Plots()
+    for png in (
+        plots.costs(curve, threshold=0.5),
+        plots.costs((), threshold=0.5),
+        plots.slices(slice_scores([slicing], {"auc_score": score}, confidence=0.95, minimum_n=5)),
+        plots.slices(slice_scores([slicing], {"auc_score": score}, confidence=0.5, minimum_n=50)),
+        plots.importances({"a": 0.1, "b": -0.01}, None),
+        plots.importances({"a": 0.1, "b": -0.01}, {"a": 0.2}),
+    ):
+        assert png.startswith(b"\x89PNG")

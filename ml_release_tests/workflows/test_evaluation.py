@@ -92,7 +92,9 @@ def test_metrics_pictures_and_verdict_are_kept_with_the_run(prepared: House) -> 
     assert run.tags[VERDICT_TAG] == found.verdict.digest
     assert run.tags["ml_release.verdict"] == "pass"
     assert run.files["evaluation/verdict.json"] == found.verdict.to_json()
-    pictures = {"reliability.png", "roc.png", "slices.png", "importances.png"}
+    pictures = {"reliability.png", "roc.png", "slices.png", "importances.png", "costs.png"}
+    assert found.cheapest is not None
+    assert 0 < found.cheapest.threshold < 1
     assert set(found.plots) == pictures
     assert run.files["evaluation/roc.png"] == b"ROC of candidate"
 
