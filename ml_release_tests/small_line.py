@@ -167,7 +167,8 @@ SMALL_LINE = ReleaseLine(
             slices=SlicePolicy(
                 minimum_rows=30, minimum_per_class=5, limit=0.4, champion_margin=0.2
             ),
-            attribution=AttributionPolicy(rank_correlation_floor=-1.0),
+            # Of a dozen small trees one feature or another has no effect by chance.
+            attribution=AttributionPolicy(rank_correlation_floor=-1.0, heeded_share=0.5),
             robustness=RobustnessPolicy(score_loss_limit=0.1),
             servability=ServabilityPolicy(
                 latency_limit_ms=1000.0, latency_p99_limit_ms=5000.0, load_limit_ms=60_000.0

@@ -40,6 +40,9 @@ class AttributionPolicy(BaseModel):
         One that is tied with others takes the last of their places.
     single_share_limit
         Largest share of one feature in the sum of all positive importances; 1 judges nothing.
+    heeded_share
+        A feature with at least this share of the champion's positive importances may not be without
+        any effect: a vocabulary that was lost, or a column that arrives empty.
     sample_rows
         Rows of the holdout, evenly spread over it.
     seed
@@ -52,6 +55,7 @@ class AttributionPolicy(BaseModel):
     core_features: tuple[str, ...] = ()
     core_top: Annotated[int, Field(ge=1)] = 5
     single_share_limit: Annotated[float, Field(gt=0, le=1)] = 1.0
+    heeded_share: Annotated[float, Field(gt=0, le=1)] = 0.01
     sample_rows: Annotated[int, Field(ge=100)] = 5000
     seed: int = 0
 
@@ -67,6 +71,8 @@ class AttributionEvidence:
     candidate, champion
         Feature to importance, in the unit of the primary score; None where there is no champion, or
         with a ``champion_problem`` where it could not answer.
+    ignored
+        Features whose values change no answer of the candidate.
     problem
         Why there are none of the candidate; empty if there are.
     """
@@ -74,6 +80,7 @@ class AttributionEvidence:
     n: int
     candidate: Mapping[str, float]
     champion: Mapping[str, float] | None
+    ignored: tuple[str, ...] = ()
     champion_problem: str = ""
     problem: str = ""
 
@@ -92,6 +99,7 @@ def judge_attribution(
         )
     return (
         _against_champion(evidence, policy),
+        *_ignored(evidence, policy),
         *_core(evidence, policy),
         *_single(evidence, policy),
     )
@@ -124,6 +132,30 @@ def _against_champion(evidence: AttributionEvidence, policy: AttributionPolicy) 
         n=stability.n,
         minimum_n=MINIMUM_NAMES,
         detail="; ".join(words),
+    )
+
+
+def _ignored(evidence: AttributionEvidence, policy: AttributionPolicy) -> tuple[Finding, ...]:
+    """Features that mattered to the champion and have no effect at all any more."""
+    if evidence.champion is None:
+        return ()
+    total = sum(max(0.0, value) for value in evidence.champion.values())
+    lost = [
+        name
+        for name in evidence.ignored
+        if total > 0 and evidence.champion.get(name, 0.0) / total >= policy.heeded_share
+    ]
+    return (
+        compare(
+            rule=RULE,
+            subject="features that matter to the champion",
+            observed=float(len(lost)),
+            limit=0,
+            bound="at most",
+            unit="features without any effect",
+            n=evidence.n,
+            detail=", ".join(lost),
+        ),
     )
 
 

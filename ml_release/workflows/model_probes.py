@@ -83,30 +83,36 @@ def attribution_evidence(
         problem = candidate.problem or "there was no row to ask about"
         return AttributionEvidence(n=0, candidate={}, champion=None, problem=problem)
     sample = holdout.sample(policy.sample_rows)
-    asked = champion is not None and champion.model is not None and not champion.problem
+    own, ignored = _importances(line, candidate.model, sample)
+    others: dict[str, float] | None = None
+    if champion is not None and champion.model is not None and not champion.problem:
+        others, _ = _importances(line, champion.model, sample)
     return AttributionEvidence(
         n=sample.n,
-        candidate=_importances(line, candidate.model, sample),
-        champion=_importances(line, champion.model, sample)
-        if asked and champion is not None and champion.model is not None
-        else None,
+        candidate=own,
+        champion=others,
+        ignored=ignored,
         champion_problem="" if champion is None else champion.problem,
     )
 
 
-def _importances(line: ReleaseLine, model: LoadedModel, sample: Holdout) -> dict[str, float]:
+def _importances(
+    line: ReleaseLine, model: LoadedModel, sample: Holdout
+) -> tuple[dict[str, float], tuple[str, ...]]:
+    """What permuting each feature costs, and the features whose permutation changes no answer."""
     primary = primary_of(line, sample)
-    before = primary.value(model.predict(sample.values))
+    answers = model.predict(sample.values)
+    before = primary.value(answers)
     # One permutation for every feature of both models: what differs is the model.
     order = np.random.default_rng(line.policies.evaluation.attribution.seed).permutation(sample.n)
-    names = [feature.name for feature in model.plan.features]
-    return {
-        name: primary.loss(
-            before,
-            primary.value(model.predict({**sample.values, name: sample.values[name][order]})),
-        )
-        for name in names
-    }
+    found, ignored = {}, []
+    for feature in model.plan.features:
+        permuted = {**sample.values, feature.name: sample.values[feature.name][order]}
+        after = model.predict(permuted)
+        found[feature.name] = primary.loss(before, primary.value(after))
+        if np.array_equal(answers, after):
+            ignored.append(feature.name)
+    return found, tuple(ignored)
 
 
 def _edges(model: LoadedModel, sample: Holdout, *, is_probability: bool) -> tuple[EdgeAnswers, ...]:

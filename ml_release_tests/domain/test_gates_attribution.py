@@ -38,6 +38,7 @@ def test_a_model_like_its_champion_passes_every_rule() -> None:
     found = judge()
     assert list(found) == [
         "against the champion",
+        "features that matter to the champion",
         "core feature hour",
         "most important feature hour",
     ]
@@ -165,7 +166,10 @@ def test_no_single_feature_carries_the_model(
 
 def test_a_share_limit_of_one_and_no_core_feature_judge_nothing() -> None:
     """The defaults leave the comparison with the champion."""
-    assert list(judge(AttributionPolicy())) == ["against the champion"]
+    assert list(judge(AttributionPolicy())) == [
+        "against the champion",
+        "features that matter to the champion",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -206,3 +210,21 @@ def test_limits_that_make_no_sense_cannot_be_declared(change: dict[str, Any]) ->
     """The field is named."""
     with pytest.raises(ValidationError, match=next(iter(change))):
         AttributionPolicy.model_validate(change)
+
+
+@pytest.mark.parametrize(
+    ("ignored", "expected", "detail"),
+    [
+        pytest.param((), PASS, "", id="every feature has an effect"),
+        pytest.param(("weak",), PASS, "", id="one that hardly mattered has none"),
+        pytest.param(("strong",), FAIL, "strong", id="one that mattered has none"),
+        pytest.param(("new",), PASS, "", id="one the champion does not have"),
+    ],
+)
+def test_what_mattered_to_the_champion_may_not_be_without_effect(
+    ignored: tuple[str, ...], expected: Outcome, detail: str
+) -> None:
+    """A vocabulary that was lost costs little score, and is another model all the same."""
+    champion = {"strong": 0.3, "other": 0.69, "weak": 0.001}
+    found = judge(champion=champion, ignored=ignored)["features that matter to the champion"]
+    assert (found.outcome, found.detail) == (expected, detail)
