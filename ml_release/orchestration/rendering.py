@@ -199,7 +199,7 @@ def scores_table(models: Mapping[str, Performance | None]) -> dg.TableMetadataVa
     known = {name: performance for name, performance in models.items() if performance}
     rows = {
         "AUC": {n: number(p.auc.estimate) for n, p in known.items()},
-        "AUC interval": {
+        "AUC interval, by rows": {
             n: f"{number(p.auc.low)} to {number(p.auc.high)}" for n, p in known.items()
         },
         "log loss": {n: number(p.log_loss) for n, p in known.items()},
