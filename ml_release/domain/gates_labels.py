@@ -9,6 +9,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ml_release.domain.gates_table import shown
+from ml_release.domain.intervals import rate_interval
 from ml_release.domain.verdict import Finding, Outcome, compare
 
 DESCRIPTIONS = {
@@ -75,24 +76,6 @@ class LabelEvidence:
     missing_example: str
 
 
-def wilson_interval(positives: int, n: int, *, confidence: float) -> tuple[float, float]:
-    """Interval of a share (Wilson 1927, JASA 22); NaN without rows.
-
-    >>> low, high = wilson_interval(50, 100, confidence=0.95)
-    >>> round(low, 3), round(high, 3)
-    (0.404, 0.596)
-    """
-    from scipy.special import ndtri
-
-    if n == 0:
-        return float("nan"), float("nan")
-    z = float(ndtri(0.5 + confidence / 2))
-    share, scale = positives / n, 1 + z * z / n
-    centre = (share + z * z / (2 * n)) / scale
-    reach = z / scale * float((share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5)
-    return centre - reach, centre + reach
-
-
 def judge_maturity(
     partition: str, evidence: LabelEvidence | None, *, missing_limit: float
 ) -> tuple[Finding, ...]:
@@ -153,7 +136,8 @@ def judge_balance(
     if policy is None:
         return ()
     positives, known = (0, 0) if evidence is None else (evidence.positives, evidence.known)
-    low, high = wilson_interval(positives, known, confidence=policy.confidence)
+    interval = rate_interval(positives, known, confidence=policy.confidence)
+    low, high = interval.low, interval.high
     rate = positives / known if known else None
     described = f"{policy.confidence:.0%} interval {low:.4f} to {high:.4f}" if known else ""
     rule = "classes_are_balanced"

@@ -6,26 +6,17 @@ recorded with the digests of all that was looked at.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ml_release.domain.evaluation_gates import EvaluationEvidence, judge_evaluation
-from ml_release.domain.gates_servability import ServabilityEvidence
 from ml_release.domain.holdout_use import HoldoutUse, holdout_use_from_json
 from ml_release.domain.identity import digest_of_json
 from ml_release.domain.performance import Performance, realised_performance
 from ml_release.domain.quality_policy import ERRORS
 from ml_release.domain.quarantine import judge_coverage
-from ml_release.domain.scores import reliability_bins
-from ml_release.domain.threshold_curve import (
-    DecisionCosts,
-    cheapest_threshold,
-    threshold_curve,
-)
-from ml_release.errors import IntegrityError, RefusedError
+from ml_release.errors import RefusedError
+from ml_release.workflows.evaluation_pictures import cheapest_of, pictures_of
 from ml_release.workflows.feature_building import FEATURES_TABLE, require_current_features
 from ml_release.workflows.holdout_answers import ask, ask_anchor, ask_champion, holdout_of
 from ml_release.workflows.model_probes import (
@@ -40,11 +31,13 @@ from ml_release.workflows.quality_evidence import (
     quality_evidence,
     slice_evidence,
 )
-from ml_release.workflows.training import ESTIMATOR_ANSWERS, find_candidate, read_window
+from ml_release.workflows.servability_evidence import servability_evidence
+from ml_release.workflows.training import find_candidate, read_window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ml_release.domain.gates_servability import ServabilityEvidence
     from ml_release.domain.identity import SnapshotId
     from ml_release.domain.provenance import CandidateRecord
     from ml_release.domain.threshold_curve import ThresholdPoint
@@ -66,7 +59,6 @@ if TYPE_CHECKING:
 EVALUATION_VERDICT = "evaluation_verdict"
 HOLDOUT_USE = "holdout_use"
 VERDICT_TAG = "ml_release.verdict_digest"
-_PROBED_ROWS = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +129,7 @@ def evaluate_candidate(
         line,
         judged,
         model_digest=candidate.model_digest,
-        servability=_servability(
+        servability=servability_evidence(
             line,
             candidate,
             judged.candidate,
@@ -161,7 +153,7 @@ def evaluate_candidate(
     )
     policy = line.policies.evaluation
     verdict = judge_evaluation(found, policy)
-    plots = _plots(line, plotter, judged, found)
+    plots = pictures_of(line, plotter, judged, found)
     evidence.record(line.name, EVALUATION_VERDICT, candidate.model_digest, verdict.to_json())
     run = experiments.resume(candidate.run_id)
     run.log(params={}, metrics=_metrics(found))
@@ -175,7 +167,7 @@ def evaluate_candidate(
         performance=_performance(line, judged.candidate, holdout),
         champion_version=None if judged.champion is None else judged.champion.version,
         champion=_performance(line, judged.champion, holdout),
-        cheapest=_cheapest(line, judged.candidate, holdout),
+        cheapest=cheapest_of(line, judged.candidate, holdout),
         plots=plots,
     )
 
@@ -289,48 +281,6 @@ def _use_of_holdout(
     return use
 
 
-def _servability(
-    line: ReleaseLine,
-    candidate: CandidateRecord,
-    answered: Answered,
-    holdout: Holdout,
-    *,
-    evidence: EvidenceStore,
-    models: ModelStore,
-    probe: ServabilityProbe,
-) -> ServabilityEvidence:
-    parity = _parity(line, candidate, answered, evidence=evidence)
-    problem, measured, repeats = answered.problem, None, False
-    if not problem and answered.model is not None and holdout.n:
-        sample = holdout.sample(_PROBED_ROWS)
-        first, second = (answered.model.predict(sample.values) for _ in range(2))
-        repeats = bool(np.array_equal(first, second))
-        try:
-            measured = probe.measure(models.read(candidate.model_digest), sample.values)
-        except IntegrityError as error:
-            problem = str(error)
-    return ServabilityEvidence(
-        rows=holdout.n, parity=parity, repeats=repeats, measured=measured, problem=problem
-    )
-
-
-def _parity(
-    line: ReleaseLine, candidate: CandidateRecord, answered: Answered, *, evidence: EvidenceStore
-) -> float:
-    content = evidence.find(line.name, ESTIMATOR_ANSWERS, candidate.model_digest)
-    try:
-        expected = np.array([] if content is None else json.loads(content), dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        message = (
-            f"{line.name} candidate {candidate.model_digest[:19]}: expected the recorded answers of"
-            f" its estimator, found something else ({error}). Train again."
-        )
-        raise IntegrityError(message) from error
-    if expected.shape != answered.answers.shape or not len(expected):
-        return float("nan")
-    return float(np.max(np.abs(expected - answered.answers)))
-
-
 def _digest_of(other: Answered | None) -> str:
     return "none" if other is None else other.model_digest
 
@@ -361,50 +311,3 @@ def _metrics(found: EvaluationEvidence) -> dict[str, float]:
             "memory_mb": measured.memory_mb,
         }
     return metrics
-
-
-def _costs(line: ReleaseLine) -> DecisionCosts | None:
-    quality = line.policies.evaluation.quality
-    if quality.cost_false_positive is None or quality.cost_false_negative is None:
-        return None
-    return DecisionCosts(
-        false_positive=quality.cost_false_positive, false_negative=quality.cost_false_negative
-    )
-
-
-def _cheapest(line: ReleaseLine, answered: Answered, holdout: Holdout) -> ThresholdPoint | None:
-    costs = _costs(line)
-    if costs is None or answered.problem:
-        return None
-    return cheapest_threshold(holdout.target, answered.answers, costs=costs)
-
-
-def _plots(
-    line: ReleaseLine, plotter: Plotter, judged: Judged, found: EvaluationEvidence
-) -> dict[str, bytes]:
-    plots: dict[str, bytes] = {}
-    if found.slices.candidate is not None:
-        plots["slices.png"] = plotter.slices(found.slices.candidate)
-    if found.attribution.candidate:
-        plots["importances.png"] = plotter.importances(
-            found.attribution.candidate, found.attribution.champion
-        )
-    answers, target = judged.candidate.answers, judged.holdout.target
-    is_probability = found.quality.calibration_error is not None
-    if not is_probability or not len(target) or not np.isfinite(answers).all():
-        return plots
-    costs = _costs(line)
-    if costs is not None:
-        curve = threshold_curve(target, answers, costs=costs)
-        threshold = line.policies.evaluation.quality.threshold
-        plots["costs.png"] = plotter.costs(curve, threshold=threshold)
-    series = {"candidate": answers}
-    if judged.champion is not None and not judged.champion.problem:
-        series[f"champion, version {judged.champion.version}"] = judged.champion.answers
-    return {
-        **plots,
-        "reliability.png": plotter.reliability(
-            {name: reliability_bins(target, known) for name, known in series.items()}
-        ),
-        "roc.png": plotter.roc(target, series),
-    }

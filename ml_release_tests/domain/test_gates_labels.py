@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -13,7 +12,6 @@ from ml_release.domain.gates_labels import (
     LabelEvidence,
     judge_balance,
     judge_maturity,
-    wilson_interval,
 )
 from ml_release.domain.verdict import Outcome
 
@@ -97,13 +95,6 @@ def test_a_band_that_is_not_declared_is_not_judged() -> None:
     found = judge_balance("2013-01", None, POLICY, reference_rates=(0.1,))
     assert {f.outcome for f in found} == {INCONCLUSIVE}
     assert {f.outcome for f in judge_maturity("m", None, missing_limit=1.0)} == {INCONCLUSIVE}
-
-
-def test_the_interval_of_a_share_is_wilsons() -> None:
-    """Against the worked value for 8 of 10 at 95 %; of no rows it is not known."""
-    low, high = wilson_interval(8, 10, confidence=0.95)
-    assert (low, high) == pytest.approx((0.4902, 0.9433), abs=1e-4)
-    assert np.isnan(wilson_interval(0, 0, confidence=0.95)).all()
 
 
 @pytest.mark.parametrize(
