@@ -98,8 +98,10 @@ def flights(partition: str, rows: int) -> pd.DataFrame:
     )
     temperature = 55 + 9 * generator.standard_normal(rows).clip(-4, 4)
     dew_point = temperature - 2 - generator.gamma(2, 6, rows).clip(0, 60)
-    wind = np.round(generator.gamma(3, 3.5, rows).clip(0, 60)) * 1.15078
-    gusts = wind + 5 + generator.integers(0, 20, rows)
+    # Both are measured in whole knots, which a gate looks for.
+    knots = np.round(generator.gamma(3, 3.5, rows).clip(0, 60))
+    wind = knots * 1.15078
+    gusts = (knots + 4 + generator.integers(0, 20, rows)) * 1.15078
     rain = np.where(drawn_share(0.9), 0, generator.integers(1, 50, rows) / 100)
     strain = 0.05 * (carrier - 8) + 0.6 * (minute % MINUTES_PER_DAY) / MINUTES_PER_DAY
     risk = 1 / (1 + np.exp(2.2 - strain - 0.004 * (temperature - 55)))
