@@ -92,8 +92,9 @@ def run_goes_on(
     others = {}
     for name in snapshots:
         if name not in outcomes and name < last:
-            reason = _own_reason(line, name, snapshots=snapshots, evidence=evidence)
-            others[name] = Outcome.PASS if reason is None else Outcome.FAIL
+            verdict = _own_verdict(line, name, snapshots=snapshots, evidence=evidence)
+            # What nobody judged under the present policy is not known to be fit.
+            others[name] = Outcome.INCONCLUSIVE if verdict is None else verdict.outcome
     return goes_on_without(outcomes, others, line.policies.quarantine)
 
 
@@ -144,6 +145,20 @@ def _own_reason(
     snapshots: Mapping[str, SnapshotId],
     evidence: EvidenceStore,
 ) -> str | None:
+    verdict = _own_verdict(line, partition, snapshots=snapshots, evidence=evidence)
+    if verdict is None or verdict.outcome is Outcome.PASS:
+        return None
+    return "; ".join(f.sentence() for f in verdict.objections) or verdict.outcome.value
+
+
+def _own_verdict(
+    line: ReleaseLine,
+    partition: str,
+    *,
+    snapshots: Mapping[str, SnapshotId],
+    evidence: EvidenceStore,
+) -> Verdict | None:
+    """The recorded verdict on the partition's present rows under the present policy, if any."""
     snapshot = snapshots.get(partition)
     if snapshot is None:
         content = evidence.find(line.name, UNREADABLE, partition)
@@ -155,6 +170,4 @@ def _own_reason(
     policy = digest_of_json(line.policies.data_gates.model_dump(mode="json"))
     is_present = verdict.evidence.get("policy_digest") == policy
     of_these_rows = snapshot is None or verdict.subject_digest == snapshot.digest
-    if verdict.outcome is Outcome.PASS or not is_present or not of_these_rows:
-        return None
-    return "; ".join(f.sentence() for f in verdict.objections) or verdict.outcome.value
+    return verdict if is_present and of_these_rows else None

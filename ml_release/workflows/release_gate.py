@@ -78,9 +78,11 @@ def require_releasable(
     candidate = find_candidate(line, model_digest, evidence=evidence)
     content = evidence.find(line.name, EVALUATION_VERDICT, candidate.model_digest)
     subject = f"{line.name} candidate {candidate.model_digest[:19]}"
-    if content is None:
+    verdict = (
         require_pass(None, act=act, subject=subject)
-    verdict = verdict_from_json(content or b"")
+        if content is None
+        else verdict_from_json(content)
+    )
     check_digest(
         f"verdict on {subject}", expected=candidate.model_digest, found=verdict.subject_digest
     )

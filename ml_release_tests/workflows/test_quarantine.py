@@ -13,6 +13,7 @@ from ml_release.workflows.quarantine import (
     UNREADABLE,
     Unreadable,
     partitions_that_go_on,
+    run_goes_on,
     set_aside,
     take_or_set_aside,
 )
@@ -196,3 +197,17 @@ def test_an_edited_verdict_sets_nothing_aside(house: House) -> None:
     steps.edit(house, DATA_VERDICT, digest, lambda document: document.update(outcome="pass"))
     with pytest.raises(IntegrityError, match="the record says 'pass'"):
         going_on(house)
+
+
+def test_months_nobody_judged_under_the_present_policy_cover_nothing(house: House) -> None:
+    """A run does not go on on the strength of verdicts that were given under other limits."""
+    tolerate(house)
+    with_bad_month(house)
+    outcomes = {"2013-03": Outcome.PASS, "2013-04": Outcome.PASS}
+
+    def goes_on() -> bool:
+        return run_goes_on(house.line, outcomes, tables=house.tables, evidence=house.evidence)
+
+    assert goes_on()
+    house.line = steps.with_policy(house.line, "data_gates", minimum_rows=99)
+    assert not goes_on()
