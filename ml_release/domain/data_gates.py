@@ -7,7 +7,7 @@ here but which of them are judged and which have a vote.
 from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 (pydantic reads the annotation)
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, model_validator
@@ -32,7 +32,7 @@ from ml_release.domain.gates_leakage import ColumnAuc, LeakagePolicy, judge_leak
 from ml_release.domain.gates_privacy import PersonalColumn, PersonalDataPolicy, judge_privacy
 from ml_release.domain.gates_table import TableEvidence, TablePolicy, judge_table
 from ml_release.domain.identity import digest_of_json
-from ml_release.domain.verdict import Finding, Outcome, Verdict
+from ml_release.domain.verdict import Finding, Outcome, Verdict, without_vote
 
 if TYPE_CHECKING:
     from ml_release.domain.column_profile import PartitionProfile
@@ -167,7 +167,7 @@ def judge_snapshot(
                 {r.partition: r.snapshot_digest for r in evidence.references}
             ),
         },
-        findings=tuple(_voting(finding, policy) for finding in findings),
+        findings=without_vote(findings, policy.warning),
     )
 
 
@@ -184,9 +184,5 @@ def unreadable_landing(
             "partition": partition,
             "policy_digest": digest_of_json(policy.model_dump(mode="json")),
         },
-        findings=(_voting(finding, policy),),
+        findings=without_vote((finding,), policy.warning),
     )
-
-
-def _voting(finding: Finding, policy: DataGatesPolicy) -> Finding:
-    return replace(finding, votes=False) if finding.rule in policy.warning else finding

@@ -7,7 +7,7 @@ has its judge and its policy in a module of its own; here they are put together.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -46,7 +46,7 @@ from ml_release.domain.gates_slices import SliceEvidence, SlicePolicy, judge_sli
 from ml_release.domain.holdout_use import HoldoutPolicy, HoldoutUse, judge_holdout_use
 from ml_release.domain.identity import digest_of_json
 from ml_release.domain.quality_policy import QualityPolicy
-from ml_release.domain.verdict import Finding, Verdict
+from ml_release.domain.verdict import Finding, Verdict, without_vote
 
 JUDGE = "evaluation_gates/2"
 GROUPS: Mapping[str, Mapping[str, str]] = {
@@ -205,9 +205,5 @@ def judge_evaluation(evidence: EvaluationEvidence, policy: EvaluationPolicy) -> 
             **evidence.digests,
             "policy_digest": digest_of_json(policy.model_dump(mode="json")),
         },
-        findings=tuple(_voting(finding, policy) for finding in findings),
+        findings=without_vote(findings, policy.warning),
     )
-
-
-def _voting(finding: Finding, policy: EvaluationPolicy) -> Finding:
-    return replace(finding, votes=False) if finding.rule in policy.warning else finding

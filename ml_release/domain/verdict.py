@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping  # noqa: TC003 (pydantic reads the annotation)
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -19,7 +19,7 @@ from ml_release.domain.identity import canonical_json, digest_of_bytes
 from ml_release.errors import IntegrityError, RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 
 class Outcome(StrEnum):
@@ -152,6 +152,11 @@ def compare(
         votes=votes,
         detail=detail,
     )
+
+
+def without_vote(findings: Iterable[Finding], rules: Collection[str]) -> tuple[Finding, ...]:
+    """The findings, those of some rules shown only."""
+    return tuple(replace(f, votes=False) if f.rule in rules else f for f in findings)
 
 
 @dataclass(frozen=True, kw_only=True)
