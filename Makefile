@@ -37,7 +37,7 @@ $(STAMP): pyproject.toml requirements.lock
 	  echo "Making $(VENV) with $$("$$python" --version)"; "$$python" -m venv --clear $(VENV); \
 	fi; \
 	awk '/^uv==/ {take = 1; print; next} take && /^[^ ]/ {exit} take' requirements.lock > $(VENV)/uv.lock; \
-	echo "Installing requirements.lock (about 200 packages)"; \
+	echo "Installing requirements.lock (about 230 packages)"; \
 	if $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.lock \
 	  && $(BIN)/uv pip install --python $(BIN)/python --require-hashes --no-deps --compile-bytecode -r requirements.lock; then :; \
 	else \
