@@ -10,6 +10,7 @@
     │   └── StaleWriteError  somebody else wrote first; read again and decide again
     ├── IntegrityError       content does not have the digest it was declared with
     └── UnavailableError     something outside cannot answer; trying again may help
+        └── LogFullError     the inference log has no room left, on the disk or in its bounds
 
 A class stands here only where a caller acts differently. A failed gate is a verdict, not an
 exception; `RefusedError` is what an *act* raises when the verdict it re-reads does not pass.
@@ -47,3 +48,7 @@ class IntegrityError(MlReleaseError):
 
 class UnavailableError(MlReleaseError):
     """Something outside could not answer. Trying again may help."""
+
+
+class LogFullError(UnavailableError):
+    """The inference log has no room left, on the disk or in its declared bounds."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ml_release.domain.features import FeaturePlan, FieldType
+from ml_release.domain.masking import Mask
 from ml_release.errors import IntegrityError
 
 MODEL_FILE = "model.onnx"
@@ -43,6 +45,8 @@ class Signature(BaseModel):
     output_kind
         ``probability`` of the positive class, from 0 to 1; or ``value`` of a regression, any
         finite number in the unit of the target.
+    personal
+        Input column to how its values are masked in the inference log.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,21 +55,45 @@ class Signature(BaseModel):
     inputs: tuple[InputField, ...]
     output: str
     output_kind: OutputKind = "probability"
+    personal: Mapping[str, Mask] = Field(default_factory=dict)
 
     def to_json(self) -> bytes:
-        """JSON form, kept in the artefact."""
-        return self.model_dump_json().encode()
+        """JSON form, kept in the artefact.
+
+        Without personal columns it is what it was before there were any, and so is the digest of
+        the artefact.
+        """
+        left_out = None if self.personal else {"personal"}
+        return self.model_dump_json(exclude=left_out).encode()
 
 
 def signature_of(
-    line: str, plan: FeaturePlan, *, output: str, output_kind: OutputKind = "probability"
+    line: str,
+    plan: FeaturePlan,
+    *,
+    output: str,
+    output_kind: OutputKind = "probability",
+    personal: Mapping[str, Mask] | None = None,
 ) -> Signature:
-    """The signature that the features of a plan need."""
+    """The signature that the features of a plan need.
+
+    Parameters
+    ----------
+    personal
+        Columns to mask; those that no feature of the plan uses are left out.
+    """
     inputs = tuple(
         InputField(name=field.name, type=field.type, nullable=field.nullable)
         for field in plan.request_fields()
     )
-    return Signature(line=line, inputs=inputs, output=output, output_kind=output_kind)
+    declared = personal or {}
+    return Signature(
+        line=line,
+        inputs=inputs,
+        output=output,
+        output_kind=output_kind,
+        personal={field.name: declared[field.name] for field in inputs if field.name in declared},
+    )
 
 
 def signature_from_json(content: bytes) -> Signature:

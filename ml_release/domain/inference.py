@@ -1,11 +1,14 @@
 """What answered requests and late labels leave in the inference log, and how its files are named.
 
 A segment is a file of JSON lines that one process appends to. Its name says of what kind it is and
-sorts by the time it was begun. Writer and reader share nothing but these facts.
+sorts by the time it was begun. A finished segment may be replaced by an archive, one Parquet file
+that holds the same lines and says in its name how many bytes of the segment it stands for. Writer,
+reader and archivist share nothing but these facts.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping  # noqa: TC003 (msgspec reads the annotation)
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 SegmentKind = Literal["records", "labels"]
+_ARCHIVE = re.compile(r"(?P<stem>(?:records|labels)-[^.]+)\.(?P<size>[0-9]+)\.parquet")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +115,25 @@ def segment_name(kind: SegmentKind, *, begun_at: datetime, process_id: int, ordi
 def is_segment(kind: SegmentKind, name: str) -> bool:
     """Whether a file name is that of a segment of this kind."""
     return name.startswith(f"{kind}-") and name.endswith(".jsonl")
+
+
+def archive_name(segment: str, *, size_bytes: int) -> str:
+    """File name of the archive that takes the place of a segment of ``size_bytes``.
+
+    >>> archive_name("records-20131001T063000000000Z-71-000002.jsonl", size_bytes=4096)
+    'records-20131001T063000000000Z-71-000002.4096.parquet'
+    """
+    return f"{segment.removesuffix('.jsonl')}.{size_bytes}.parquet"
+
+
+def archived_segment(name: str) -> tuple[str, int] | None:
+    """The segment an archive stands for and that segment's bytes; None if it is no archive.
+
+    >>> archived_segment("records-20131001T063000000000Z-71-000002.4096.parquet")
+    ('records-20131001T063000000000Z-71-000002.jsonl', 4096)
+    """
+    found = _ARCHIVE.fullmatch(name)
+    return None if found is None else (f"{found['stem']}.jsonl", int(found["size"]))
 
 
 def feature_columns(

@@ -1,0 +1,60 @@
+"""Records and labels as frames: the types of their columns, and the digest of what they hold."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+TIMES = ("event_time", "received_time")
+TIME_DTYPE = "datetime64[us, UTC]"
+_DTYPES = {
+    "row": "int64",
+    "version": "int64",
+    "bucket": "Int64",
+    "history_age_days": "Int64",
+    "history_misses": "Int64",
+    "prediction": "float64",
+    "latency_ms": "float64",
+    "shadow": "bool",
+    "label": "int64",
+}
+
+
+def dtype_of(field: str) -> str:
+    """Type of the column of a field; ``object`` for words and mappings."""
+    return TIME_DTYPE if field in TIMES else _DTYPES.get(field, "object")
+
+
+def frame_of(found: Sequence[Any], type_: type[Any]) -> pd.DataFrame:
+    """One row per object of a dataclass, one column per field."""
+    import pandas as pd
+
+    columns: dict[str, Any] = {}
+    for field in fields(type_):
+        values = [getattr(item, field.name) for item in found]
+        if field.name in TIMES:
+            times = pd.to_datetime(pd.Series(values, dtype=object), utc=True, format="ISO8601")
+            columns[field.name] = times.astype(TIME_DTYPE)
+        else:
+            columns[field.name] = pd.Series(values, dtype=dtype_of(field.name))
+    return pd.DataFrame(columns)
+
+
+def content_digest(frame: pd.DataFrame) -> str:
+    """SHA-256 over every value of every column in order; a missing value is a missing value."""
+    found = hashlib.sha256()
+    for name in frame:
+        column = frame[name]
+        if name in TIMES:
+            column = column.astype("int64")
+        values = column.astype(object).where(column.notna(), None).tolist()
+        found.update(msgspec.json.encode([name, values]))
+    return f"sha256:{found.hexdigest()}"

@@ -1,0 +1,137 @@
+"""`InferenceLog` over segments and archives: only what is new since a cursor.
+
+The cursor holds the bytes read per segment, so the work grows with the new records, not with the
+log. It means the same after a segment was archived. A line that is still being written is left for
+the next read; one that was torn, because its process was killed or its disk was full, is skipped
+and counted in ``attrs["torn_lines"]``.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from ml_release.adapters.inference_tables.frames import frame_of
+from ml_release.adapters.inference_tables.listing import Part, parts_of
+from ml_release.adapters.inference_tables.parquet_form import frame_of_table, read_table
+from ml_release.adapters.inference_tables.segment_lines import read_lines
+from ml_release.domain.identity import check_line_name
+from ml_release.domain.inference import InferenceRecord, Label
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import pandas as pd
+
+    from ml_release.domain.inference import SegmentKind
+
+
+class InferenceTables:
+    """`InferenceLog` over the segments of `InferenceLogFiles` and the archives made of them."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def size(self, line: str) -> int:
+        """Bytes of all records and labels as they came in, to see cheaply whether any did.
+
+        Archiving a segment does not change it.
+        """
+        folder = self._root / check_line_name(line)
+        total = 0
+        kinds: tuple[SegmentKind, ...] = ("records", "labels")
+        for part in (part for kind in kinds for part in parts_of(folder, kind)):
+            if part.archive is not None:
+                total += part.size_bytes
+                continue
+            try:
+                total += (folder / part.name).stat().st_size
+            except FileNotFoundError:
+                # It was archived, and the next look sees it so.
+                total += self._archived(folder, part, _kind_of(part)).size_bytes
+        return total
+
+    def records(
+        self, line: str, *, after: Mapping[str, int]
+    ) -> tuple[pd.DataFrame, dict[str, int]]:
+        """Records after a cursor, and the cursor behind them.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One column per field of `InferenceRecord`: times as datetime64 in UTC, ``bucket``
+            and the two of history as nullable Int64, ``prediction`` as float64 with NaN for failed
+            requests, ``features`` as one mapping per record (see
+            `ml_release.domain.inference.feature_columns`). Of records with the same request id and
+            row the first one stands, within one read: a client that repeats a request id much later
+            appears again in a later read.
+        dict
+            Segment name to bytes read, of the segments that still are there in either form.
+        """
+        frame, cursor = self._read(line, "records", InferenceRecord, after)
+        torn = frame.attrs["torn_lines"]
+        frame = frame.drop_duplicates(["request_id", "row"], ignore_index=True)
+        frame.attrs["torn_lines"] = torn
+        return frame, cursor
+
+    def labels(self, line: str) -> pd.DataFrame:
+        """Every label as it was told, one column per field of `Label`, in the order of arrival."""
+        frame, _ = self._read(line, "labels", Label, {})
+        torn = frame.attrs["torn_lines"]
+        frame = frame.sort_values("received_time", kind="stable", ignore_index=True)
+        frame.attrs["torn_lines"] = torn
+        return frame
+
+    def _read(
+        self, line: str, kind: SegmentKind, type_: type[Any], after: Mapping[str, int]
+    ) -> tuple[pd.DataFrame, dict[str, int]]:
+        import pandas as pd
+
+        folder = self._root / check_line_name(line)
+        frames = []
+        cursor: dict[str, int] = {}
+        torn = 0
+        for part in parts_of(folder, kind):
+            # Gone means that it was older than the line keeps its records.
+            with suppress(FileNotFoundError):
+                frame, end, torn_here = self._part(folder, part, kind, type_, after)
+                cursor[part.name] = end
+                torn += torn_here
+                if len(frame):
+                    frames.append(frame)
+        whole = pd.concat(frames, ignore_index=True) if frames else frame_of([], type_)
+        whole.attrs["torn_lines"] = torn
+        return whole, cursor
+
+    def _part(
+        self,
+        folder: Path,
+        part: Part,
+        kind: SegmentKind,
+        type_: type[Any],
+        after: Mapping[str, int],
+    ) -> tuple[pd.DataFrame, int, int]:
+        start = after.get(part.name, 0)
+        if part.archive is None:
+            try:
+                lines = read_lines(folder / part.name, type_, start=start)
+            except FileNotFoundError:
+                part = self._archived(folder, part, kind)
+            else:
+                return frame_of(lines.found, type_), lines.end, len(lines.torn_ends)
+        if part.archive is None:
+            raise FileNotFoundError(part.name)
+        if start >= part.size_bytes:
+            return frame_of([], type_), start, 0
+        frame, torn = frame_of_table(read_table(part.archive), type_, start=start)
+        return frame, part.size_bytes, torn
+
+    def _archived(self, folder: Path, part: Part, kind: SegmentKind) -> Part:
+        """The part as it is now."""
+        found = {one.name: one for one in parts_of(folder, kind)}
+        return found.get(part.name, part)
+
+
+def _kind_of(part: Part) -> SegmentKind:
+    return "records" if part.name.startswith("records-") else "labels"
