@@ -266,6 +266,22 @@ class InferenceLog(Protocol):
         """Every label as it was told, one column per field of `Label`, in the order of arrival."""
 
 
+class InferenceArchive(Protocol):
+    """Keeps the inference log small, and forgets what may be forgotten."""
+
+    def finished(self, line: str) -> int:
+        """How many segments could be archived now."""
+
+    def archive(self, line: str) -> Archived:
+        """Replace every finished segment by its archive; readers notice nothing.
+
+        Raises `IntegrityError` if an archive does not read back as its segment, which then stays.
+        """
+
+    def delete_before(self, line: str, moment: datetime) -> Deleted:
+        """Delete archived records and labels that came in before a moment."""
+
+
 class EndpointClient(Protocol):
     """An endpoint, spoken to as a client."""
 

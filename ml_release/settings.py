@@ -9,15 +9,21 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
 from ml_release.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 ENVIRONMENTS = ("staging", "production")
+LogDurability = Literal["process", "power"]
+LogWhenFull = Literal["refuse", "answer_unlogged"]
+_Word = TypeVar("_Word", bound=str)
 _LAST_PORT = 65_535
+_GIBIBYTE = 2**30
+_LOG_MAX_BYTES = 64 * _GIBIBYTE
+_LOG_MIN_FREE_BYTES = _GIBIBYTE // 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +48,15 @@ class Settings:
         ``ML_RELEASE_ENVIRONMENT``: which declared state is served, production by default.
     server_port
         ``ML_RELEASE_PORT``: port of the endpoint server on the loopback interface.
+    log_durability
+        ``ML_RELEASE_LOG_DURABILITY``: whether what was answered survives the end of the
+        ``process`` (default) or a cut of the ``power`` too.
+    log_max_bytes, log_min_free_bytes
+        ``ML_RELEASE_LOG_MAX_BYTES``: room for the inference log, 64 GiB by default; and
+        ``ML_RELEASE_LOG_MIN_FREE_BYTES`` that it leaves on the disk, 256 MiB by default.
+    log_when_full
+        ``ML_RELEASE_LOG_WHEN_FULL``: whether a request that cannot be logged is to ``refuse``
+        (default) or to ``answer_unlogged``.
     """
 
     home: Path
@@ -51,6 +66,10 @@ class Settings:
     dagster_home: Path
     environment: str
     server_port: int
+    log_durability: LogDurability = "process"
+    log_max_bytes: int = _LOG_MAX_BYTES
+    log_min_free_bytes: int = _LOG_MIN_FREE_BYTES
+    log_when_full: LogWhenFull = "refuse"
 
     @property
     def evidence(self) -> Path:
@@ -71,6 +90,11 @@ class Settings:
     def inference(self) -> Path:
         """Segments of the inference log and of the labels."""
         return self.home / "inference"
+
+    @property
+    def keys(self) -> Path:
+        """Keys that no log and no model may hold."""
+        return self.home / "keys"
 
     @property
     def online(self) -> Path:
@@ -110,6 +134,14 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         )
     if not (port.isascii() and port.isdigit() and 1 <= int(port) <= _LAST_PORT):
         problems.append(f"ML_RELEASE_PORT: expected 1 to {_LAST_PORT}, found {port!r}")
+    durability: LogDurability = _choice(
+        value, "ML_RELEASE_LOG_DURABILITY", get_args(LogDurability), problems
+    )
+    when_full: LogWhenFull = _choice(
+        value, "ML_RELEASE_LOG_WHEN_FULL", get_args(LogWhenFull), problems
+    )
+    max_bytes = _bytes(value, "ML_RELEASE_LOG_MAX_BYTES", _LOG_MAX_BYTES, problems)
+    min_free_bytes = _bytes(value, "ML_RELEASE_LOG_MIN_FREE_BYTES", _LOG_MIN_FREE_BYTES, problems)
     if problems:
         message = "; ".join(problems)
         raise InputError(message)
@@ -122,7 +154,31 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         dagster_home=Path(value("DAGSTER_HOME", str(home / "dagster"))).absolute(),
         environment=environment,
         server_port=int(port),
+        log_durability=durability,
+        log_max_bytes=max_bytes,
+        log_min_free_bytes=min_free_bytes,
+        log_when_full=when_full,
     )
+
+
+def _choice(
+    value: Callable[[str, str], str], name: str, choices: tuple[_Word, ...], problems: list[str]
+) -> _Word:
+    """One of some words, by default the first."""
+    found = value(name, choices[0])
+    for choice in choices:
+        if found == choice:
+            return choice
+    problems.append(f"{name}: expected {' or '.join(choices)}, found {found!r}")
+    return choices[0]
+
+
+def _bytes(value: Callable[[str, str], str], name: str, default: int, problems: list[str]) -> int:
+    found = value(name, str(default))
+    if found.isascii() and found.isdigit():
+        return int(found)
+    problems.append(f"{name}: expected a number of bytes, found {found!r}")
+    return default
 
 
 def _folder_or_address(text: str) -> str:
@@ -144,6 +200,10 @@ def child_environment(settings: Settings) -> dict[str, str]:
         "ML_RELEASE_LAKE": settings.lake,
         "ML_RELEASE_ENVIRONMENT": settings.environment,
         "ML_RELEASE_PORT": str(settings.server_port),
+        "ML_RELEASE_LOG_DURABILITY": settings.log_durability,
+        "ML_RELEASE_LOG_MAX_BYTES": str(settings.log_max_bytes),
+        "ML_RELEASE_LOG_MIN_FREE_BYTES": str(settings.log_min_free_bytes),
+        "ML_RELEASE_LOG_WHEN_FULL": settings.log_when_full,
         "MLFLOW_TRACKING_URI": settings.tracking_uri,
         "DAGSTER_HOME": str(settings.dagster_home),
         # The MLflow UI would start a queue with five workers for jobs that nobody sends.

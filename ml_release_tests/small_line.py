@@ -28,7 +28,7 @@ from ml_release.adapters.in_memory import (
     SameProcessProbe,
 )
 from ml_release.adapters.inference_log import InferenceLogFiles
-from ml_release.adapters.inference_tables import InferenceTables
+from ml_release.adapters.inference_tables import InferenceArchiveFiles, InferenceTables
 from ml_release.adapters.onnx_compiler import OnnxCompiler
 from ml_release.adapters.onnx_models import OnnxLoader
 from ml_release.adapters.random_search import RandomSearch
@@ -295,6 +295,10 @@ class House:
     @property
     def inference_log(self) -> InferenceTables:
         return InferenceTables(self.log_folder)
+
+    @property
+    def inference_archive(self) -> InferenceArchiveFiles:
+        return InferenceArchiveFiles(self.log_folder)
 
     @property
     def log_writer(self) -> InferenceLogFiles:

@@ -232,6 +232,7 @@ def judge_drift(
     days: int,
     subject_digest: str,
     policy: DriftPolicy,
+    masked: frozenset[str] = frozenset(),
 ) -> Verdict:
     """Hold a window's counts against the reference.
 
@@ -243,9 +244,15 @@ def judge_drift(
         Number of calendar days the window holds.
     subject_digest
         Digest of the window.
+    masked
+        Features that are masked in the log as personal data. They are told as such and have no
+        vote: their line has declared that they are not to be known.
     """
     findings: list[Finding] = []
     for feature, bins in profile.bins.items():
+        if feature in masked:
+            findings.append(_masked(feature))
+            continue
         counts = current.get(feature, np.zeros(bins.size, dtype=np.int64))
         findings += _judge_feature(
             feature, profile=profile, counts=counts, days=days, policy=policy
@@ -259,6 +266,16 @@ def judge_drift(
             "policy_digest": digest_of_json(policy.model_dump(mode="json")),
         },
         findings=tuple(findings),
+    )
+
+
+def _masked(feature: str) -> Finding:
+    return Finding(
+        rule="distribution_is_stable",
+        subject=feature,
+        outcome=Outcome.INCONCLUSIVE,
+        votes=False,
+        detail="masked in the log as personal data, so its drift cannot be told",
     )
 
 

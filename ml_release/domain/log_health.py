@@ -8,9 +8,6 @@ from typing import Literal
 Durability = Literal["process", "power"]
 WhenFull = Literal["refuse", "answer_unlogged"]
 
-DURABILITIES: tuple[Durability, ...] = ("process", "power")
-WHEN_FULL: tuple[WhenFull, ...] = ("refuse", "answer_unlogged")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogBounds:

@@ -23,6 +23,8 @@ from ml_release.domain.scores import (
 from ml_release.errors import IntegrityError
 
 Floats = npt.NDArray[np.float64]
+WINDOW_DAYS = 7
+"""Days of a monitoring window, back from the newest event."""
 
 
 class WindowRecord(BaseModel):

@@ -34,6 +34,8 @@ class SkewEvidence:
         Of those rows, shape (n,).
     unmatched
         Served rows that no offline row was found for: nothing is known of them.
+    masked
+        Features that are masked in the log as personal data: nothing is known of them either.
     """
 
     line: str
@@ -42,31 +44,38 @@ class SkewEvidence:
     offline: Columns
     request_ids: tuple[str, ...]
     unmatched: int
+    masked: frozenset[str] = frozenset()
 
 
 def judge_skew(evidence: SkewEvidence) -> Verdict:
     """Count the rows that differ in any feature; exactly none may.
 
     Both paths run the same float64 operations on the same inputs, so that the smallest difference
-    is a defect. Without a row to compare it is inconclusive.
+    is a defect. Without a row or a feature to compare it is inconclusive. A masked feature is told
+    as such and has no vote: its line has declared that it is not to be known.
     """
     n = len(evidence.request_ids)
     differs = {
-        name: differing(evidence.served[name], evidence.offline[name]) for name in evidence.offline
+        name: differing(evidence.served[name], evidence.offline[name])
+        for name in evidence.offline
+        if name not in evidence.masked
     }
+    masked = sorted(evidence.masked & set(evidence.offline))
     anywhere = np.zeros(n, dtype=np.bool_)
     for rows in differs.values():
         anywhere |= rows
     findings = [
         compare(
             rule="served_features_equal_offline",
-            subject="all features",
-            observed=float(anywhere.sum()) if n else None,
+            subject="all features that are not masked" if masked else "all features",
+            observed=float(anywhere.sum()) if n and differs else None,
             limit=0.0,
             bound="at most",
             unit="rows",
             n=n,
-            detail=f"{evidence.unmatched} served rows have no offline row"
+            detail="every feature is masked"
+            if not differs
+            else f"{evidence.unmatched} served rows have no offline row"
             if n
             else f"none of {evidence.unmatched} served rows has an offline row to compare with",
         )
@@ -84,6 +93,16 @@ def judge_skew(evidence: SkewEvidence) -> Verdict:
         )
         for name, rows in differs.items()
         if rows.any()
+    ]
+    findings += [
+        Finding(
+            rule="served_features_equal_offline",
+            subject=name,
+            outcome=Outcome.INCONCLUSIVE,
+            votes=False,
+            detail="masked in the log as personal data, so it cannot be compared",
+        )
+        for name in masked
     ]
     return Verdict(
         judge=JUDGE,

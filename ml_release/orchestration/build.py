@@ -9,8 +9,9 @@ import dagster as dg
 
 from ml_release.orchestration.data_assets import features_asset, landing_spec, snapshot_asset
 from ml_release.orchestration.endpoint_assets import production_endpoint_asset, rollback_job
-from ml_release.orchestration.jobs import monitor_job, promote_job, train_job
+from ml_release.orchestration.jobs import keep_log_job, monitor_job, promote_job, train_job
 from ml_release.orchestration.label_assets import labels_asset
+from ml_release.orchestration.log_assets import finished_segments_sensor, inference_archive_asset
 from ml_release.orchestration.model_assets import (
     candidate_asset,
     evaluation_asset,
@@ -67,6 +68,7 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
                     gate_scorecard_asset,
                     registered_version_asset,
                     production_endpoint_asset,
+                    inference_archive_asset,
                     inference_window_asset,
                     labels_asset,
                     drift_report_asset,
@@ -80,10 +82,12 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
             rollback_job(line, wiring),
             waiver_job(line, wiring),
             monitor_job(line),
+            keep_log_job(line),
         ],
         sensors=[
             new_records_sensor(line, wiring),
             drift_sensor(line, wiring),
             label_volume_sensor(line, wiring),
+            finished_segments_sensor(line, wiring),
         ],
     )

@@ -45,6 +45,11 @@ def monitor_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
     return _job(line, "monitor", MONITORED, "Read the log: window, labels, drift, performance.")
 
 
+def keep_log_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
+    """The job ``<line>_keep_log``: archive the finished log, delete what is too old."""
+    return _job(line, "keep_log", ("inference_archive",), "Archive the log, forget what is old.")
+
+
 def training_request(
     line: ReleaseLine,
     *,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ml_release.adapters.delta_tables import DeltaTables
 from ml_release.adapters.evidence_files import EvidenceFiles
 from ml_release.adapters.git_deployments import GitDeployments
-from ml_release.adapters.inference_tables import InferenceTables
+from ml_release.adapters.inference_tables import InferenceArchiveFiles, InferenceTables
 from ml_release.adapters.landing_files import LandingFiles
 from ml_release.adapters.mlflow_registry import MlflowExperiments, MlflowRegistry
 from ml_release.adapters.model_files import ModelFiles
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Deployments,
         EvidenceStore,
         Experiments,
+        InferenceArchive,
         InferenceLog,
         Landing,
         ModelCompiler,
@@ -64,6 +65,7 @@ class Wiring:
     deployments: Deployments
     online: OnlineHistory
     inference_log: InferenceLog
+    inference_archive: InferenceArchive
     plotter: Plotter
 
 
@@ -86,5 +88,6 @@ def local_wiring(settings: Settings) -> Wiring:
         deployments=GitDeployments(settings.deployments),
         online=OnlineFiles(settings.online),
         inference_log=InferenceTables(settings.inference),
+        inference_archive=InferenceArchiveFiles(settings.inference),
         plotter=Plots(),
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from ml_release.serving.acknowledging import Acknowledging
 from ml_release.serving.replies import HttpError, error_reply
 from ml_release.serving.routes import find_address
 
@@ -68,6 +69,7 @@ class EndpointApp:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
+        self._acknowledging = Acknowledging(endpoint.log)
 
     async def __rsgi__(self, scope: Scope, connection: Connection) -> None:
         """Answer one request."""
@@ -84,7 +86,8 @@ class EndpointApp:
         # The connection broke or its framing is wrong: there may be nobody left to tell.
         except (RuntimeError, OSError) as error:
             return error_reply(400, f"request body: it cannot be read ({error})")
-        return self._endpoint.handle(method, path, _Readable(headers), body)
+        reply = self._endpoint.handle(method, path, _Readable(headers), body)
+        return await self._acknowledging.when_durable(reply)
 
 
 class _Readable:

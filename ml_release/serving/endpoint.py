@@ -1,7 +1,8 @@
 """Answers requests: an HTTP request as values in, a reply out.
 
 No network here: `app` feeds it. The order is fixed: read the table once, decode, predict, write
-the log, answer. A request whose records could not be written gets no prediction.
+the log, answer. A request whose records could not be written gets no prediction, unless the log is
+full and the operator has declared that requests are answered unlogged then.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from ml_release.domain.assignment import bucket_of
-from ml_release.errors import InputError, UnavailableError
+from ml_release.domain.masking import Masking
+from ml_release.errors import InputError, LogFullError, UnavailableError
 from ml_release.serving.line_counts import LineCounts
 from ml_release.serving.predictions import history_age_days, predict, records_of
 from ml_release.serving.protocols import (
@@ -25,7 +27,15 @@ from ml_release.serving.protocols import (
     encode_invocations,
     model_metadata,
 )
-from ml_release.serving.replies import JSON_HEADER, HttpError, Reply, error_reply, json_reply
+from ml_release.serving.replies import (
+    JSON_HEADER,
+    NOT_LOGGED,
+    RETRY_HEADER,
+    HttpError,
+    Reply,
+    error_reply,
+    json_reply,
+)
 from ml_release.serving.request_headers import (
     HeaderValues,
     RequestContext,
@@ -37,12 +47,14 @@ from ml_release.serving.routes import find_address
 from ml_release.serving.stated_labels import decode_labels
 from ml_release.serving.status import status_document
 from ml_release.serving.status_page import status_page
+from ml_release.serving.told_labels import ToldLabels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from ml_release.adapters.inference_log import InferenceLogFiles
+    from ml_release.domain.inference import InferenceRecord
     from ml_release.serving.model_table import Answering, LineState, ModelTable, Route
     from ml_release.serving.routes import Action
 
@@ -65,12 +77,16 @@ class Endpoint:
         Gives the current table; asked once per request.
     log
         Where records and labels go before a client hears of them.
+    mask_key
+        Gives the key that personal values are hashed with; asked for lines that have any.
     """
 
     environment: str
     table: Callable[[], ModelTable]
     log: InferenceLogFiles
     now: Callable[[], datetime]
+    mask_key: Callable[[], bytes]
+    told_labels: ToldLabels = field(default_factory=ToldLabels)
     counts: dict[str, LineCounts] = field(default_factory=lambda: defaultdict(LineCounts))
     _started_at: str = ""
     _actions: dict[Action, Callable[[str, HeaderValues, bytes], Reply]] = field(
@@ -103,7 +119,8 @@ class Endpoint:
             return error_reply(400, str(error))
         except UnavailableError as error:
             _LOG.warning("%s", error)
-            return error_reply(503, str(error))
+            more = (RETRY_HEADER,) if isinstance(error, LogFullError) else ()
+            return error_reply(503, str(error), more)
         # The client gets an answer, the operator a traceback; the next request is not affected.
         except Exception:  # noqa: BLE001
             _LOG.exception("%s %s", method, path)
@@ -136,19 +153,17 @@ class Endpoint:
             latency_ms=_milliseconds_since(begun),
         )
         counts = self.counts[line]
-        try:
-            self.log.append_records(line, records)
-        except UnavailableError:
-            counts.unlogged += 1
-            raise
+        written = self._logged(line, chosen, records)
         headers_out = (("x-request-id", request_id), *chosen.headers)
+        if written is None:
+            headers_out = (*headers_out, NOT_LOGGED)
         if answer.error is not None:
             counts.failed += 1
             message = (
                 f"{line} version {chosen.variant.version}, request {request_id}: {answer.error}"
             )
             _LOG.error("%s", message)
-            return error_reply(500, message, headers_out)
+            return error_reply(500, message, headers_out)._replace(written=written)
         content = (
             _encoded(answer.predictions, chosen, request_id)
             if is_v2
@@ -162,7 +177,23 @@ class Endpoint:
             age_days=history_age_days(route, context),
             latency_ms=_milliseconds_since(begun),
         )
-        return Reply(200, content, (JSON_HEADER, *headers_out))
+        return Reply(200, content, (JSON_HEADER, *headers_out), written)
+
+    def _logged(
+        self, line: str, chosen: Answering, records: Sequence[InferenceRecord]
+    ) -> int | None:
+        """Position of the records in the log; None if they may be answered without."""
+        try:
+            if masks := chosen.loaded.masks:
+                masking = Masking(line=line, masks=masks, key=self.mask_key())
+                records = [masking.of_record(record) for record in records]
+            return self.log.append_records(line, records)
+        except UnavailableError as error:
+            self.counts[line].unlogged += 1
+            is_full = isinstance(error, LogFullError)
+            if is_full and self.log.bounds.when_full == "answer_unlogged":
+                return None
+            raise
 
     def _read(
         self, line: str, route: Route, headers: HeaderValues, body: bytes, *, is_v2: bool
@@ -184,9 +215,11 @@ class Endpoint:
     def _labels(self, line: str, _headers: HeaderValues, body: bytes) -> Reply:
         self._known_line(line)
         labels = decode_labels(body, received_time=self.now().isoformat())
-        self.log.append_labels(line, labels)
+        written = self.log.append_labels(line, labels)
         self.counts[line].labels += len(labels)
-        return json_reply({"accepted": len(labels)})
+        conflicts = self.told_labels.conflicts(line, labels)
+        reply = {"accepted": len(labels), **({"conflicts": conflicts} if conflicts else {})}
+        return json_reply(reply)._replace(written=written)
 
     def _metadata(self, line: str) -> Reply:
         route = self._serving_route(line)
@@ -204,9 +237,10 @@ class Endpoint:
         return json_reply({"ready": is_ready}, status=200 if is_ready else 503)
 
     def _status(self) -> dict[str, object]:
-        return status_document(
+        document = status_document(
             self.table(), self.counts, environment=self.environment, started_at=self._started_at
         )
+        return {**document, "log": asdict(self.log.health())}
 
     def _page(self) -> Reply:
         page = status_page(self._status(), now=self.now().isoformat())

@@ -19,8 +19,8 @@ class LineCounts:
     Attributes
     ----------
     answered, rejected, failed, unlogged
-        Answered with predictions; refused as they were not usable; failed in the model; not
-        answered because they could not be logged.
+        Answered with predictions; refused as they were not usable; failed in the model; could not
+        be logged, and were refused or, where that is declared, answered nevertheless.
     rows, labels
         Rows that were predicted, and labels that were taken.
     history_look_ups, history_misses

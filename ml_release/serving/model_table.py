@@ -15,6 +15,7 @@ from ml_release.domain.artefact import EXAMPLE_FILE, SIGNATURE_FILE, signature_f
 from ml_release.domain.assignment import assign
 from ml_release.domain.features import feature_values
 from ml_release.domain.history_table import look_up
+from ml_release.domain.masking import masks_of
 from ml_release.errors import InputError, IntegrityError
 from ml_release.serving.protocols import decode_any
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ml_release.domain.deployment import Declaration, Variant
     from ml_release.domain.features import Columns
     from ml_release.domain.history_table import HistoryTable
+    from ml_release.domain.masking import Mask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +40,14 @@ class LoadedVersion:
     ----------
     model_digest
         What it was loaded by.
+    masks
+        What of its records holds personal values, by column or feature name.
     """
 
     model_digest: str
     signature: Signature
     model: LoadedModel
+    masks: Mapping[str, Mask] = field(default_factory=dict)
 
     def predict(
         self, columns: Columns, history: HistoryTable | None
@@ -104,7 +109,12 @@ def load_version(
             f"model {model_digest}: expected {EXAMPLE_FILE} to warm up with, found {sorted(files)}"
         )
         raise IntegrityError(message)
-    version = LoadedVersion(model_digest=model_digest, signature=signature, model=model)
+    version = LoadedVersion(
+        model_digest=model_digest,
+        signature=signature,
+        model=model,
+        masks=masks_of(signature.personal, model.plan.features),
+    )
     try:
         example = decode_any(files[EXAMPLE_FILE], signature)
         version.predict(example.columns, history)

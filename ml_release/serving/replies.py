@@ -9,14 +9,24 @@ import msgspec
 Headers = tuple[tuple[str, str], ...]
 
 JSON_HEADER = ("content-type", "application/json")
+NOT_LOGGED = ("x-logged", "no")
+"""Says that an answer left no record, where that is allowed."""
+
+RETRY_HEADER = ("retry-after", "10")
+"""In seconds: room in the log takes an archivist, or a person."""
 
 
 class Reply(NamedTuple):
-    """Status, body and headers of an answer."""
+    """Status, body and headers of an answer.
+
+    ``written`` is the position in the inference log that has to be durable before it is sent; None
+    if nothing was written.
+    """
 
     status: int
     body: bytes
     headers: Headers = (JSON_HEADER,)
+    written: int | None = None
 
 
 class HttpError(Exception):

@@ -22,12 +22,15 @@ from granian.server.embed import Server
 
 from ml_release.adapters.git_deployments import GitDeployments
 from ml_release.adapters.inference_log import InferenceLogFiles
+from ml_release.adapters.mask_keys import MaskKeyFile
 from ml_release.adapters.model_files import ModelFiles
 from ml_release.adapters.online_files import OnlineFiles
+from ml_release.domain.log_health import LogBounds
 from ml_release.errors import InputError
 from ml_release.serving.app import EndpointApp
 from ml_release.serving.endpoint import Endpoint
 from ml_release.serving.loaders import serving_loader
+from ml_release.serving.log_upkeep import keep_segments_short
 from ml_release.serving.reconciler import Reconciler
 
 if TYPE_CHECKING:
@@ -68,7 +71,16 @@ class Parts:
 def build(settings: Settings, *, environment: str | None = None) -> Parts:
     """Put the parts together over the folders of ``settings``; nothing is loaded yet."""
     chosen = environment or settings.environment
-    log = InferenceLogFiles(settings.inference, now=_now)
+    log = InferenceLogFiles(
+        settings.inference,
+        now=_now,
+        durability=settings.log_durability,
+        bounds=LogBounds(
+            max_bytes=settings.log_max_bytes,
+            min_free_bytes=settings.log_min_free_bytes,
+            when_full=settings.log_when_full,
+        ),
+    )
     reconciler = Reconciler(
         deployments=GitDeployments(settings.deployments),
         models=ModelFiles(settings.models),
@@ -77,7 +89,13 @@ def build(settings: Settings, *, environment: str | None = None) -> Parts:
         environment=chosen,
         now=_now,
     )
-    endpoint = Endpoint(environment=chosen, table=lambda: reconciler.table, log=log, now=_now)
+    endpoint = Endpoint(
+        environment=chosen,
+        table=lambda: reconciler.table,
+        log=log,
+        now=_now,
+        mask_key=MaskKeyFile(settings.keys / "inference_log.key").read,
+    )
     return Parts(endpoint=endpoint, reconciler=reconciler, log=log)
 
 
@@ -139,7 +157,11 @@ async def _serve(
         running = Running(url=url, endpoint=endpoint, stop=stop)
         # After Granian's own start, which takes one turn of the loop.
         loop.call_soon(on_ready, running)
-    await server.serve()
+    upkeep = loop.create_task(keep_segments_short(endpoint.log))
+    try:
+        await server.serve()
+    finally:
+        upkeep.cancel()
 
 
 class _EmbeddedServer(Server):

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from ml_release.domain.features import Category, Number, request_fields
 from ml_release.domain.identity import check_line_name
 from ml_release.domain.quality_policy import ERRORS
+from ml_release.domain.retention import retention_problems
 from ml_release.domain.search_objectives import objectives_of
 from ml_release.domain.training_plan import whole_days
 from ml_release.errors import DeclarationError
@@ -57,6 +58,14 @@ def _basic_problems(line: ReleaseLine) -> list[str]:
     missing = sorted(set(line.slices) - fields) if fields else []
     if missing:
         problems.append(f"slices are no request columns: {missing}; known: {sorted(fields)}")
+    unused = sorted(set(line.personal) - fields) if fields else []
+    if unused:
+        problems.append(f"personal names no request columns: {unused}; known: {sorted(fields)}")
+    retention = line.policies.retention
+    if retention is not None:
+        problems += retention_problems(
+            retention, label_delay=line.label_delay, labels=line.policies.labels
+        )
     return problems
 
 

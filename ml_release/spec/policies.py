@@ -14,6 +14,7 @@ from ml_release.domain.history_health import HistoryHealthPolicy
 from ml_release.domain.identity import digest_of_json
 from ml_release.domain.label_maturity import LabelPolicy
 from ml_release.domain.quarantine import QuarantinePolicy
+from ml_release.domain.retention import RetentionPolicy
 from ml_release.domain.retraining import RetrainingPolicy
 from ml_release.domain.scorecard import ScorecardPolicy
 from ml_release.domain.training_plan import TrainingPolicy
@@ -33,12 +34,14 @@ class Policies(BaseModel):
     history: HistoryHealthPolicy = Field(default_factory=HistoryHealthPolicy)
     labels: LabelPolicy
     retraining: RetrainingPolicy
+    retention: RetentionPolicy | None = None
     scorecard: ScorecardPolicy = Field(default_factory=ScorecardPolicy)
 
     @property
     def digest(self) -> str:
-        """Digest over all policies."""
-        return digest_of_json(self.model_dump(mode="json"))
+        """Digest over all policies; without retention that of before there was any."""
+        left_out = {"retention"} if self.retention is None else None
+        return digest_of_json(self.model_dump(mode="json", exclude=left_out))
 
 
 def policies_from_yaml(text: str, *, subject: str) -> Policies:

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from ml_release.domain.features import Category, Feature, History
+from ml_release.domain.masking import Mask
 from ml_release.domain.search_objectives import Task
 from ml_release.domain.training_plan import whole_days
 from ml_release.errors import DeclarationError
@@ -68,6 +69,9 @@ class ReleaseLine(BaseModel):
         Where labels of served requests come from besides the labels route; None for nowhere else.
     favourable
         Which label is good for the person or thing concerned; of a classifier only.
+    personal
+        Request column to how it is masked in the inference log, with every feature made of it:
+        ``hash`` keeps equality, ``drop`` nothing. Skew and drift of what is masked cannot be told.
     build_estimator
         Parameters and seed to an unfitted estimator.
     parameters, search_space
@@ -95,6 +99,7 @@ class ReleaseLine(BaseModel):
     favourable: Annotated[int, Field(ge=0, le=1)] | None = None
     slices: tuple[str, ...] = ()
     sensitive: tuple[str, ...] = ()
+    personal: Mapping[str, Mask] = Field(default_factory=dict)
     features: Annotated[tuple[Feature, ...], Field(min_length=1)]
     build_estimator: Callable[[Mapping[str, Any], int], Any]
     parameters: Mapping[str, Any] = Field(default_factory=dict)

@@ -14,6 +14,7 @@ from ml_release.domain.history_health import history_use
 from ml_release.domain.identity import digest_of_bytes
 from ml_release.domain.inference import feature_columns
 from ml_release.domain.performance import (
+    WINDOW_DAYS,
     Performance,
     WindowRecord,
     realised_performance,
@@ -23,6 +24,7 @@ from ml_release.domain.performance import (
 from ml_release.domain.verdict import Verdict, verdict_from_json
 from ml_release.workflows.columns import floats_of
 from ml_release.workflows.labels import gathered_labels
+from ml_release.workflows.masked import masked_features
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ml_release.domain.deployment import DeclaredState
-    from ml_release.domain.drift import ReferenceProfile
     from ml_release.domain.history_health import HistoryUse
     from ml_release.ports import (
         Deployments,
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 
 INFERENCE_WINDOW = "inference_window"
 DRIFT_VERDICT = "drift_verdict"
-WINDOW_DAYS = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +115,7 @@ def observe_window(
         rows=len(answered),
         errors=len(chosen) - len(answered),
         labels=labels,
-        counts={} if state is None else _counts(_reference(state, models=models), answered),
+        counts={} if state is None else _counts(state, answered, models=models),
         latency_p50_ms=float(np.quantile(latencies, 0.5)) if len(latencies) else None,
         latency_p99_ms=float(np.quantile(latencies, 0.99)) if len(latencies) else None,
         history=None if state is None else _history(state, answered, models=models),
@@ -160,7 +160,8 @@ def report_drift(
     window = newest_window(line, environment=environment, evidence=evidence)
     if content is None or window is None or window.model_digest is None:
         return None
-    profile = profile_from_json(models.read(window.model_digest)[REFERENCE_FILE])
+    files = models.read(window.model_digest)
+    profile = profile_from_json(files[REFERENCE_FILE])
     verdict = judge_drift(
         line=line.name,
         profile=profile,
@@ -168,6 +169,7 @@ def report_drift(
         days=window.days,
         subject_digest=digest_of_bytes(content),
         policy=line.policies.drift,
+        masked=masked_features(files),
     )
     evidence.record(line.name, DRIFT_VERDICT, environment, verdict.to_json())
     plots = {"drift.png": plotter.findings(verdict, "distribution_is_stable")}
@@ -239,10 +241,6 @@ def served_by(records: pd.DataFrame, state: DeclaredState | None) -> pd.DataFram
     return records[(records["model_digest"] == digest) & ~records["shadow"]]
 
 
-def _reference(state: DeclaredState, *, models: ModelStore) -> ReferenceProfile:
-    return profile_from_json(models.read(state.champion.model_digest)[REFERENCE_FILE])
-
-
 def _history(state: DeclaredState, answered: pd.DataFrame, *, models: ModelStore) -> HistoryUse:
     plan = plan_from_json(models.read(state.champion.model_digest)[PLAN_FILE])
     return history_use(
@@ -252,10 +250,16 @@ def _history(state: DeclaredState, answered: pd.DataFrame, *, models: ModelStore
     )
 
 
-def _counts(profile: ReferenceProfile, answered: pd.DataFrame) -> dict[str, tuple[int, ...]]:
+def _counts(
+    state: DeclaredState, answered: pd.DataFrame, *, models: ModelStore
+) -> dict[str, tuple[int, ...]]:
+    """Rows per bin of the reference; a masked feature has none, since its values are not known."""
+    files = models.read(state.champion.model_digest)
+    profile, masked = profile_from_json(files[REFERENCE_FILE]), masked_features(files)
     columns = feature_columns(list(answered["features"]))
     nothing = np.array([], dtype=np.float64)
     return {
         name: tuple(int(count) for count in bins.count(columns.get(name, nothing)))
         for name, bins in profile.bins.items()
+        if name not in masked
     }

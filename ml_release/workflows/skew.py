@@ -14,6 +14,7 @@ from ml_release.domain.skew import SkewEvidence, judge_skew
 from ml_release.errors import NotFoundError
 from ml_release.workflows.columns import columns_of
 from ml_release.workflows.feature_building import ONLINE_HISTORY
+from ml_release.workflows.masked import masked_features
 from ml_release.workflows.monitoring import served_by
 from ml_release.workflows.replay import request_ids
 from ml_release.workflows.snapshots import read_landed
@@ -61,7 +62,8 @@ def check_skew(
     served = served[(served["outcome"] == "ok") & (served["row"] == 0)]
     rows = _landed(line, served, landing=landing)
     matched = served[served["request_id"].isin(rows.index)]
-    plan = plan_from_json(models.read(digest)[PLAN_FILE])
+    files = models.read(digest)
+    plan = plan_from_json(files[PLAN_FILE])
     offline = _offline(line, plan, matched, rows, evidence=evidence)
     logged = feature_columns(list(matched["features"]))
     nothing = np.full(len(matched), None, dtype=object)
@@ -73,6 +75,7 @@ def check_skew(
             offline=offline,
             request_ids=tuple(matched["request_id"]),
             unmatched=len(served) - len(matched),
+            masked=masked_features(files),
         )
     )
     evidence.record(line.name, SKEW_VERDICT, environment, verdict.to_json())

@@ -156,7 +156,11 @@ def train_candidate(
         **compiler.model_files(chosen.model),
         PLAN_FILE: canonical_json(chosen.plan.model_dump(mode="json")),
         SIGNATURE_FILE: signature_of(
-            line.name, chosen.plan, output=line.output, output_kind=output_kind_of(line)
+            line.name,
+            chosen.plan,
+            output=line.output,
+            output_kind=output_kind_of(line),
+            personal=line.personal,
         ).to_json(),
         REFERENCE_FILE: fit_profile(window.features, window.days).model_dump_json().encode(),
         EXAMPLE_FILE: _example(line, chosen.plan, records[-1], tables=tables),

@@ -48,6 +48,7 @@ def wiring_of(house: House) -> Wiring:
         deployments=house.deployments,
         online=house.online,
         inference_log=house.inference_log,
+        inference_archive=house.inference_archive,
         plotter=house.plotter,
     )
 

@@ -52,9 +52,8 @@ class DiskRoom:
             Naming the bound, what stands against it, and what to do.
         """
         age = time.monotonic() - self._measured_at
-        if self._room is None or age > _SECONDS:
-            self.measure()
-        elif self._problem(size_bytes) is not None and age > _SECONDS_WHILE_FULL:
+        is_full = self._problem(size_bytes) is not None
+        if self._room is None or age > (_SECONDS_WHILE_FULL if is_full else _SECONDS):
             self.measure()
         problem = self._problem(size_bytes)
         if problem is not None:

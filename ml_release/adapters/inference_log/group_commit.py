@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+_SUBJECT = "inference log"
+
 
 @dataclass(slots=True)
 class _Group:
@@ -97,7 +99,7 @@ class GroupCommit:
         with self._lock:
             if position <= self._failed:
                 assert self._error is not None  # noqa: S101 (for the type checker)
-                raise unwritable("inference log", self._error)
+                raise unwritable(_SUBJECT, self._error)
             if position <= self._durable:
                 return None
             if self._gathering is None:
@@ -194,4 +196,4 @@ def _tell(groups: list[_Group | None], error: OSError | None) -> None:
         if error is None:
             group.done.set_result(None)
         else:
-            group.done.set_exception(unwritable("inference log", error))
+            group.done.set_exception(unwritable(_SUBJECT, error))

@@ -176,7 +176,7 @@ class InferenceLogFiles:
             written = os.write(segment.descriptor, content)
         except OSError as error:
             self._abandon(line, kind)
-            raise unwritable(f"{subject} in {self._root / line}", error) from error
+            raise unwritable(subject, error) from error
         if written != len(content):
             self._abandon(line, kind)
             raise short_write(subject, expected=len(content), written=written)

@@ -28,7 +28,7 @@ _DTYPES = {
 }
 
 
-def dtype_of(field: str) -> str:
+def dtype_of(field: str) -> Any:
     """Type of the column of a field; ``object`` for words and mappings."""
     return TIME_DTYPE if field in TIMES else _DTYPES.get(field, "object")
 
@@ -55,6 +55,9 @@ def content_digest(frame: pd.DataFrame) -> str:
         column = frame[name]
         if name in TIMES:
             column = column.astype("int64")
-        values = column.astype(object).where(column.notna(), None).tolist()
+        values = [
+            value if is_known else None
+            for value, is_known in zip(column.tolist(), column.notna(), strict=True)
+        ]
         found.update(msgspec.json.encode([name, values]))
     return f"sha256:{found.hexdigest()}"

@@ -102,6 +102,7 @@ def frame_of_table(
     columns: dict[str, pd.Series] = {}
     for field in fields(type_):
         name, dtype = field.name, dtype_of(field.name)
+        values: list[Any]
         if name == _FEATURES:
             values = _feature_rows(table, about)
         elif name not in table.column_names:
