@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ml_release.domain.history_table import HistoryTable
     from ml_release.domain.identity import ModelVersion, SnapshotId
     from ml_release.domain.label_maturity import Maturity
+    from ml_release.domain.log_archive import Archived, Deleted
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.search import Scalar, Trial
     from ml_release.domain.slice_scores import SliceTable

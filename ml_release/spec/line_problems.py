@@ -21,6 +21,7 @@ def problems_of(line: ReleaseLine) -> list[str]:
     """Every one of them, each with what was expected and what was found."""
     return [
         *_basic_problems(line),
+        *_remembering_problems(line),
         *_source_problems(line),
         *_task_problems(line),
         *_search_problems(line),
@@ -58,9 +59,16 @@ def _basic_problems(line: ReleaseLine) -> list[str]:
     missing = sorted(set(line.slices) - fields) if fields else []
     if missing:
         problems.append(f"slices are no request columns: {missing}; known: {sorted(fields)}")
-    unused = sorted(set(line.personal) - fields) if fields else []
+    return problems
+
+
+def _remembering_problems(line: ReleaseLine) -> list[str]:
+    """What is wrong with how served requests are remembered."""
+    problems = []
+    used = {field.name for feature in line.features for field in request_fields([feature])}
+    unused = sorted(set(line.personal) - used)
     if unused:
-        problems.append(f"personal names no request columns: {unused}; known: {sorted(fields)}")
+        problems.append(f"personal names no request columns: {unused}; known: {sorted(used)}")
     retention = line.policies.retention
     if retention is not None:
         problems += retention_problems(

@@ -23,11 +23,12 @@ class Acknowledged:
 
 @dataclass
 class Load:
-    """Threads that ask until stopped, at most ``limit`` requests each."""
+    """Threads that ask until stopped, at most ``limit`` requests each, ids behind ``prefix``."""
 
     url: str
     threads: int = 4
     limit: int = 20_000
+    prefix: str = ""
     acknowledged: list[Acknowledged] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     _stopping: threading.Event = field(default_factory=threading.Event)
@@ -50,7 +51,7 @@ class Load:
         for number in range(self.limit):
             if self._stopping.is_set():
                 break
-            request_id = f"{thread}-{number}"
+            request_id = f"{self.prefix}{thread}-{number}"
             row = {**ROW, "distance": 100.0 + number % 2000}
             headers = {"content-type": "application/json", "x-request-id": request_id}
             try:

@@ -7,15 +7,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ml_release.adapters.inference_tables import InferenceArchiveFiles
 from ml_release_tests.serving.load import Load
 
 if TYPE_CHECKING:
     from ml_release_tests.serving.world import World
 
 
-@pytest.mark.parametrize("after_seconds", [0.3, 0.6])
-def test_an_acknowledged_request_survives_a_kill(world: World, after_seconds: float) -> None:
-    """SIGKILL under load loses none of them, and the next server writes a segment of its own."""
+@pytest.mark.parametrize(
+    ("after_seconds", "durability"), [(0.3, "process"), (0.6, "process"), (0.5, "power")]
+)
+def test_an_acknowledged_request_survives_a_kill(
+    world: World, after_seconds: float, durability: str
+) -> None:
+    """SIGKILL under load loses none of them, and the next server writes a segment of its own.
+
+    No record is read twice, also after the segments were archived.
+    """
+    world.more = {"ML_RELEASE_LOG_DURABILITY": durability}
     with world.server() as (url, process):
         load = Load(url)
         load.start()
@@ -34,3 +43,7 @@ def test_an_acknowledged_request_survives_a_kill(world: World, after_seconds: fl
     assert all(logged[a.request_id] == a.prediction for a in load.acknowledged)
     segments = {path.name for path in (world.settings.inference / "small_line").iterdir()}
     assert len(segments) == 2
+    InferenceArchiveFiles(world.settings.inference).archive("small_line")
+    archived = world.logged()
+    assert not archived.duplicated(["request_id", "row"]).any()
+    assert archived["request_id"].tolist() == frame["request_id"].tolist()

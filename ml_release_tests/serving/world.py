@@ -116,6 +116,7 @@ class World:
     settings: Settings
     line: str = LINE
     digests: dict[int, str] = field(default_factory=dict)
+    more: dict[str, str] = field(default_factory=dict)
     _declared: int = 0
 
     @classmethod
@@ -181,6 +182,7 @@ class World:
             "ML_RELEASE_HOME": str(self.settings.home),
             "ML_RELEASE_ENVIRONMENT": "production",
             "PYTHONPATH": str(ROOT),
+            **self.more,
         }
 
     @contextmanager

@@ -42,6 +42,7 @@ class DiskRoom:
         self._room: Room | None = None
         self._measured_at = 0.0
         self._added = 0
+        self._asked = 1
 
     def require(self, subject: str, size_bytes: int) -> None:
         """Make sure that so many bytes may be added.
@@ -51,6 +52,7 @@ class DiskRoom:
         LogFullError
             Naming the bound, what stands against it, and what to do.
         """
+        self._asked = size_bytes
         age = time.monotonic() - self._measured_at
         is_full = self._problem(size_bytes) is not None
         if self._room is None or age > (_SECONDS_WHILE_FULL if is_full else _SECONDS):
@@ -90,8 +92,8 @@ class DiskRoom:
 
     @property
     def is_full(self) -> bool:
-        """Whether the next byte would be refused, as of the last look."""
-        return self._problem(1) is not None
+        """Whether a write like the last one would be refused, as of the last look."""
+        return self._problem(self._asked) is not None
 
     def _problem(self, size_bytes: int) -> str | None:
         room, bounds = self._room, self._bounds
