@@ -16,11 +16,13 @@ import argparse
 import asyncio
 import json
 import os
+import random
 import sqlite3
 import sys
 import tempfile
 import threading
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,11 +56,12 @@ GOALS = {
 
 
 def a_record(number: int) -> InferenceRecord:
-    """One request as a line of flights has it, with the features of its own."""
+    """One request as a line of flights has it; ids and features are drawn, so they don't repeat."""
+    draw = random.Random(number)
     moment = datetime.fromtimestamp(1_380_620_000 + number, tz=UTC).isoformat()
     names = ("temp", "dewp", "humid", "wind_speed", "visib", "distance", "minute", "route_rate")
     return InferenceRecord(
-        request_id=f"{number * 2654435761 % 2**32:08x}-{number:08x}",
+        request_id=str(uuid.UUID(int=draw.getrandbits(128), version=4)),
         row=0,
         event_time=moment,
         received_time=moment,
@@ -67,15 +70,15 @@ def a_record(number: int) -> InferenceRecord:
         version=3,
         model_digest="sha256:" + "4f" * 32,
         route_commit="c0ffee" * 6 + "c0ff",
-        bucket=number * 7919 % 10_000,
+        bucket=draw.randrange(10_000),
         features={
-            **{name: round((number * (i + 3)) % 977 / 7, 2) for i, name in enumerate(names)},
-            "carrier": ("UA", "DL", "B6", "AA")[number % 4],
-            "origin": ("JFK", "LGA", "EWR")[number % 3],
+            **{name: round(draw.gauss(50, 20), 2) for name in names},
+            "carrier": draw.choice(("UA", "DL", "B6", "AA")),
+            "origin": draw.choice(("JFK", "LGA", "EWR")),
         },
         history_digest="sha256:" + "a7" * 32,
-        prediction=(number * 37 % 1000) / 1000,
-        latency_ms=0.1 + number % 50 / 100,
+        prediction=draw.random(),
+        latency_ms=draw.lognormvariate(-1, 0.5),
         outcome="ok",
         error=None,
         shadow=False,
@@ -237,13 +240,14 @@ def main() -> int:
             folder = Path(scratch) / str(concurrency)
             folder.mkdir()
             sizes = {"count": count, "concurrency": concurrency}
-            for name, measure in {
+            measures: dict[str, Callable[[], float]] = {
                 "write_us": lambda: floor_us(folder / "a", is_synced=False, **sizes),  # noqa: B023 (called at once)
                 "process_us": lambda: ours_us(folder / "process", "process", **sizes),  # noqa: B023
                 "fdatasync_us": lambda: floor_us(folder / "b", is_synced=True, **sizes),  # noqa: B023
                 "power_us": lambda: ours_us(folder / "power", "power", **sizes),  # noqa: B023
                 "sqlite_us": lambda: sqlite_us(folder / "c.db", **sizes),  # noqa: B023
-            }.items():
+            }
+            for name, measure in measures.items():
                 measured[f"{name}_{concurrency}"] = round(measure(), 1)
                 bar.advance(task)
         measured.update(archived(Path(scratch) / "archived", count=rows))

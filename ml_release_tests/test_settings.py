@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ml_release.errors import InputError
-from ml_release.settings import Settings, read_settings
+from ml_release.settings import Settings, child_environment, read_settings
 
 
 def test_without_variables_everything_is_below_the_working_folder(
@@ -52,6 +52,26 @@ def test_every_part_can_point_elsewhere() -> None:
         environment="staging",
         server_port=9000,
     )
+
+
+def test_the_log_is_declared_by_four_variables() -> None:
+    """Each with its default; words and numbers that are none are all named together."""
+    defaults = read_settings({"ML_RELEASE_HOME": "/h"})
+    assert (defaults.log_durability, defaults.log_when_full) == ("process", "refuse")
+    assert (defaults.log_max_bytes, defaults.log_min_free_bytes) == (2**36, 2**28)
+    chosen = {
+        "ML_RELEASE_LOG_DURABILITY": "power",
+        "ML_RELEASE_LOG_MAX_BYTES": "1000",
+        "ML_RELEASE_LOG_MIN_FREE_BYTES": "0",
+        "ML_RELEASE_LOG_WHEN_FULL": "answer_unlogged",
+    }
+    settings = read_settings(chosen)
+    assert (settings.log_durability, settings.log_when_full) == ("power", "answer_unlogged")
+    assert (settings.log_max_bytes, settings.log_min_free_bytes) == (1000, 0)
+    assert {name: child_environment(settings)[name] for name in chosen} == chosen
+    with pytest.raises(InputError) as caught:
+        read_settings(dict.fromkeys(chosen, "-1"))
+    assert all(name in str(caught.value) for name in chosen)
 
 
 def test_the_home_moves_everything_generated() -> None:

@@ -37,8 +37,12 @@ class Disk:
         self.synced += 1
 
 
-def a_log(root: Path, sync: Callable[[int], None], **more: int) -> InferenceLogFiles:
-    return InferenceLogFiles(root, now=a_clock(), durability="power", sync=sync, **more)
+def a_log(
+    root: Path, sync: Callable[[int], None], *, segment_bytes: int = 10**6
+) -> InferenceLogFiles:
+    return InferenceLogFiles(
+        root, now=a_clock(), durability="power", sync=sync, segment_bytes=segment_bytes
+    )
 
 
 def test_requests_that_wait_together_share_one_sync(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from ml_release.adapters.inference_log import InferenceLogFiles
 from ml_release.adapters.inference_tables import InferenceArchiveFiles, InferenceTables, archive
+from ml_release.adapters.inference_tables.parquet_form import table_of
 from ml_release.domain.log_archive import Archived, Deleted
 from ml_release.errors import IntegrityError
 from ml_release_tests.adapters.test_inference_log import (
@@ -139,8 +140,7 @@ def test_an_archive_that_does_not_read_back_replaces_nothing(
 ) -> None:
     """The segment stays, and no archive has its name."""
     written(tmp_path, [a_record("a"), a_record("b")])
-    whole = archive.table_of
-    monkeypatch.setattr(archive, "table_of", lambda lines, type_: whole(lines, type_).slice(1))
+    monkeypatch.setattr(archive, "table_of", lambda lines, type_: table_of(lines, type_).slice(1))
     with pytest.raises(IntegrityError, match="Nothing was replaced"):
         InferenceArchiveFiles(tmp_path).archive(LINE)
     assert (len(segments(tmp_path)), archives(tmp_path)) == (1, [])

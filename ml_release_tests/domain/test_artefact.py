@@ -51,3 +51,16 @@ def test_what_is_no_signature_is_refused(content: bytes) -> None:
     """A broken file is an integrity error."""
     with pytest.raises(IntegrityError, match="signature"):
         signature_from_json(content)
+
+
+def test_without_personal_columns_a_signature_is_what_it_was() -> None:
+    """Byte for byte, so that digests of released models stand."""
+    signature = signature_of("line", PLAN, output="p")
+    assert b"personal" not in signature.to_json()
+    assert signature_from_json(signature.to_json()).personal == {}
+
+
+def test_personal_columns_travel_with_the_model() -> None:
+    """Those that it asks for."""
+    signature = signature_of("line", PLAN, output="p", personal={"dest": "drop", "other": "hash"})
+    assert signature_from_json(signature.to_json()).personal == {"dest": "drop"}

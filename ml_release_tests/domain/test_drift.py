@@ -364,3 +364,21 @@ def test_limits_that_make_no_sense_cannot_be_declared(limits: dict[str, float]) 
     """No limit switches a rule off by its size."""
     with pytest.raises(ValidationError):
         DriftPolicy.model_validate(limits)
+
+
+def test_a_masked_feature_is_told_as_masked_and_has_no_vote(world: World) -> None:
+    """The hashes in the log are no values of it."""
+    (name, *others) = world.profile.bins
+    verdict = judge_drift(
+        line="line",
+        profile=world.profile,
+        current={other: world.profile.table(other).sum(axis=0) for other in others},
+        days=1,
+        subject_digest="window",
+        policy=POLICY,
+        masked=frozenset({name}),
+    )
+    (finding,) = [f for f in verdict.findings if f.subject == name]
+    assert (finding.outcome, finding.votes) == (Outcome.INCONCLUSIVE, False)
+    assert "masked" in finding.detail
+    assert verdict.outcome is Outcome.PASS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -79,3 +80,18 @@ def test_nothing_to_compare_is_inconclusive() -> None:
     verdict = judge_skew(evidence({"distance": floats()}, {"distance": floats()}, unmatched=900))
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert "none of 900 served rows" in verdict.findings[0].detail
+
+
+def test_a_masked_feature_is_told_as_masked_and_not_compared() -> None:
+    """Its hashes equal no value; the others are judged, and without any nothing is shown."""
+    same = {"town": words("Oslo"), "temp": floats(1.0)}
+    served = {"town": words("hmac-sha256:ab"), "temp": floats(1.0)}
+    verdict = judge_skew(replace(evidence(served, same), masked=frozenset({"town"})))
+    assert verdict.outcome is Outcome.PASS
+    whole, masked = verdict.findings
+    assert whole.subject == "all features that are not masked"
+    assert (masked.subject, masked.outcome, masked.votes) == ("town", Outcome.INCONCLUSIVE, False)
+    assert "masked" in masked.detail
+    nothing = judge_skew(replace(evidence(served, same), masked=frozenset(same)))
+    assert nothing.outcome is Outcome.INCONCLUSIVE
+    assert nothing.findings[0].detail == "every feature is masked"

@@ -95,6 +95,12 @@ def test_columns_come_from_landed_rows_and_companions() -> None:
             {"column_sources": {"x": ("rows.a", "rows.a")}}, "each once", id="a source twice"
         ),
         pytest.param(
+            {"personal": {"gate": "hash"}},
+            r"personal names no request columns: \['gate'\]",
+            id="personal without a column",
+        ),
+        pytest.param({"personal": {"dest": "blur"}}, "  - personal", id="an unknown mask"),
+        pytest.param(
             {"slices": ("gate",)}, r"slices are no request columns: \['gate'\]", id="unknown slice"
         ),
         pytest.param({"features": ()}, "  - features: ", id="no features"),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ml_release.adapters.in_memory import InMemoryClock
+from ml_release.domain.artefact import SIGNATURE_FILE, signature_from_json
 from ml_release.domain.drift import RULES, drifted_features, profile_from_json
 from ml_release.domain.identity import digest_of_bytes
 from ml_release.domain.inference import Label
@@ -401,3 +402,32 @@ def test_the_label_of_a_batch_is_scored_once(serving: House) -> None:
     report = performance(serving)
     assert (report.performance.rows, report.performance.mean_probability) == (1, 0.5)
     assert observe(serving).rows == 3
+
+
+def test_what_is_masked_is_not_counted(serving: House) -> None:
+    """A champion with a personal column: its window has no counts of it, and drift says why."""
+    declaration = serving.deployments.read(steps.LINE, PRODUCTION)
+    assert declaration is not None
+    state = declaration.state
+    files = dict(serving.models.read(state.champion.model_digest))
+    signature = signature_from_json(files[SIGNATURE_FILE])
+    files[SIGNATURE_FILE] = signature.model_copy(
+        update={"personal": {"distance": "hash"}}
+    ).to_json()
+    champion = state.champion.model_copy(update={"model_digest": serving.models.publish(files)})
+    serving.deployments.declare(
+        state.model_copy(update={"variants": (champion,)}),
+        expected_commit=declaration.commit,
+        trailers={"Actor": "tester", "Reason": "masked"},
+        at=serving.clock.now(),
+    )
+    features = {"distance": "hmac-sha256:ab", "carrier": "AA", "minute": 600.0, "carrier_rate": 0.3}
+    write(serving, [a_record(serving, "a", "2013-04-02T12:00:00+00:00", features=features)])
+    window = observe(serving)
+    assert window.rows == 1
+    assert "distance" not in window.counts
+    assert sum(window.counts["carrier"]) == 1
+    report = drift(serving)
+    assert report is not None
+    (finding,) = [f for f in report.verdict.findings if f.subject == "distance"]
+    assert "masked" in finding.detail

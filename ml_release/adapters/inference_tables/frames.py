@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TIMES = ("event_time", "received_time")
-TIME_DTYPE = "datetime64[us, UTC]"
+TIME_DTYPE: Any = "datetime64[us, UTC]"
 _DTYPES = {
     "row": "int64",
     "version": "int64",
