@@ -34,8 +34,11 @@ class InferenceRecord:
     event_time, received_time
         ISO 8601 with zone: when the event happened by the client's word (``x-event-time``), and
         when the request came in. They are equal if the client says nothing.
+    variant
+        Role of the version that answered; ``pinned`` where the client named the champion's version
+        while others answered besides: such a request met no assignment and counts for no arm.
     bucket
-        0 to 9999: where the unit's salted hash fell; None without a unit.
+        0 to 9999: where the unit's salted hash fell; None without a unit, and for ``pinned``.
     features
         Readable feature values as the model saw them; missing is None.
     history_digest

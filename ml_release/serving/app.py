@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from ml_release.serving.content_coding import require_known_coding, without_coding
 from ml_release.serving.replies import HttpError, error_reply
 from ml_release.serving.routes import find_address
 
@@ -77,8 +78,10 @@ class EndpointApp:
     async def _reply(self, scope: Scope, connection: Connection) -> Reply:
         method, path, headers = scope.method, scope.path, scope.headers
         try:
-            address, _ = find_address(method, path)
-            body = await _body(headers, connection) if address.method == "POST" else b""
+            address = find_address(method, path).address
+            body = b""
+            if address.method == "POST":
+                body = await _body(headers, connection, address.content_types)
         except HttpError as error:
             return error.reply()
         # The connection broke or its framing is wrong: there may be nobody left to tell.
@@ -101,15 +104,21 @@ class _Readable:
             return None
 
 
-async def _body(headers: RequestHeaders, connection: Connection) -> bytes:
-    content_type = headers.get("content-type") or "application/json"
-    if content_type.split(";")[0].strip().lower() != "application/json":
-        found = content_type[:80]
-        message = f"header content-type: expected application/json, found {found!a}"
+async def _body(
+    headers: RequestHeaders, connection: Connection, content_types: tuple[str, ...]
+) -> bytes:
+    content_type = headers.get("content-type") or content_types[0]
+    if content_type.split(";")[0].strip().lower() not in content_types:
+        expected, found = " or ".join(content_types), content_type[:80]
+        message = f"header content-type: expected {expected}, found {found!a}"
         raise HttpError(415, message)
-    if encoding := headers.get("content-encoding"):
-        message = f"header content-encoding: expected none, found {encoding[:80]!a}"
-        raise HttpError(415, message)
+    encoding = headers.get("content-encoding")
+    coding = None if encoding is None else require_known_coding(encoding)
+    body = await _packed_body(headers, connection)
+    return body if coding is None else without_coding(body, coding, limit=MAX_BODY_BYTES)
+
+
+async def _packed_body(headers: RequestHeaders, connection: Connection) -> bytes:
     stated = headers.get("content-length") or ""
     if stated.isdecimal() and int(stated) <= MAX_BODY_BYTES:
         return await connection()

@@ -10,22 +10,28 @@ import logging
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING
 
 from ml_release.domain.assignment import bucket_of
 from ml_release.errors import InputError, UnavailableError
+from ml_release.serving.answers import answer_reply
+from ml_release.serving.binary_tensors import EXTENSION, LENGTH_HEADER, json_length
+from ml_release.serving.csv_rows import CSV_TYPE
 from ml_release.serving.line_counts import LineCounts
+from ml_release.serving.openapi import openapi_document
 from ml_release.serving.predictions import history_age_days, predict, records_of
 from ml_release.serving.protocols import (
     PredictionRequest,
+    decode_csv,
     decode_infer,
     decode_invocations,
     encode_infer,
     encode_invocations,
     model_metadata,
 )
-from ml_release.serving.replies import JSON_HEADER, HttpError, Reply, error_reply, json_reply
+from ml_release.serving.replies import HttpError, Reply, error_reply, json_reply
 from ml_release.serving.request_headers import (
     HeaderValues,
     RequestContext,
@@ -33,8 +39,13 @@ from ml_release.serving.request_headers import (
     read_context,
     usable_id,
 )
-from ml_release.serving.routes import find_address
+from ml_release.serving.routes import ADDRESSES, find_address
 from ml_release.serving.stated_labels import decode_labels
+from ml_release.serving.stated_version import (
+    answering_version,
+    champion_by_name,
+    is_beside_a_split,
+)
 from ml_release.serving.status import status_document
 from ml_release.serving.status_page import status_page
 
@@ -43,6 +54,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ml_release.adapters.inference_log import InferenceLogFiles
+    from ml_release.domain.artefact import Signature
     from ml_release.serving.model_table import Answering, LineState, ModelTable, Route
     from ml_release.serving.routes import Action
 
@@ -76,6 +88,9 @@ class Endpoint:
     _actions: dict[Action, Callable[[str, HeaderValues, bytes], Reply]] = field(
         default_factory=dict
     )
+    _version_actions: dict[Action, Callable[[str, str, HeaderValues, bytes], Reply]] = field(
+        default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         self._started_at = self.now().isoformat()
@@ -90,12 +105,30 @@ class Endpoint:
             "server": lambda _line, _headers, _body: _server(),
             "status": lambda _line, _headers, _body: json_reply(self._status()),
             "page": lambda _line, _headers, _body: self._page(),
+            "line_ping": lambda line, _headers, _body: self._ping(line),
+            "only_ping": lambda _line, _headers, _body: self._ping(self._only_line()),
+            "only_invocations": lambda _line, headers, body: self._invocations(
+                self._only_line(), headers, body
+            ),
+            "server_version": lambda line, _headers, _body: self._server_version(line),
+            "openapi": lambda _line, _headers, _body: self._openapi(),
+        }
+        self._version_actions = {
+            "infer_version": self._infer_version,
+            "metadata_version": lambda line, version, _headers, _body: self._metadata(
+                line, version
+            ),
+            "version_ready": lambda line, version, _headers, _body: self._version_ready(
+                line, version
+            ),
         }
 
     def handle(self, method: str, path: str, headers: HeaderValues, body: bytes) -> Reply:
         """Answer one request; whatever goes wrong is an answer too."""
         try:
-            address, line = find_address(method, path)
+            address, line, version = find_address(method, path)
+            if version:
+                return self._version_actions[address.action](line, version, headers, body)
             return self._actions[address.action](line, headers, body)
         except HttpError as error:
             return error.reply()
@@ -112,18 +145,31 @@ class Endpoint:
     def _infer(self, line: str, headers: HeaderValues, body: bytes) -> Reply:
         return self._predict(line, headers, body, is_v2=True)
 
+    def _infer_version(self, line: str, version: str, headers: HeaderValues, body: bytes) -> Reply:
+        return self._predict(line, headers, body, is_v2=True, version=version)
+
     def _invocations(self, line: str, headers: HeaderValues, body: bytes) -> Reply:
         return self._predict(line, headers, body, is_v2=False)
 
-    def _predict(self, line: str, headers: HeaderValues, body: bytes, *, is_v2: bool) -> Reply:
+    def _predict(
+        self,
+        line: str,
+        headers: HeaderValues,
+        body: bytes,
+        *,
+        is_v2: bool,
+        version: str | None = None,
+    ) -> Reply:
         begun = time.perf_counter()
         route = self._serving_route(line)
+        named = None if version is None else champion_by_name(line, route, version)
         context, request = self._read(line, route, headers, body, is_v2=is_v2)
         request_id = context.request_id or usable_id(request.request_id) or new_request_id()
         # A release is one split: the same units meet the canary as its weight grows, and other
         # units meet the next one.
         bucket = bucket_of(context.unit or request_id, route.declaration.state.release)
-        chosen = route.pick(bucket)
+        chosen = named or route.pick(bucket)
+        is_pinned = named is not None and is_beside_a_split(route)
         answer = predict(chosen, route, request)
         records = records_of(
             answer,
@@ -132,7 +178,8 @@ class Endpoint:
             context=context,
             chosen=chosen,
             route=route,
-            bucket=None if context.unit is None else bucket,
+            bucket=None if context.unit is None or is_pinned else bucket,
+            is_pinned=is_pinned,
             latency_ms=_milliseconds_since(begun),
         )
         counts = self.counts[line]
@@ -162,7 +209,7 @@ class Endpoint:
             age_days=history_age_days(route, context),
             latency_ms=_milliseconds_since(begun),
         )
-        return Reply(200, content, (JSON_HEADER, *headers_out))
+        return answer_reply(content, headers_out, request.binary)
 
     def _read(
         self, line: str, route: Route, headers: HeaderValues, body: bytes, *, is_v2: bool
@@ -171,7 +218,7 @@ class Endpoint:
         signature = route.champion.loaded.signature
         try:
             context = read_context(headers, now=self.now())
-            request = (decode_infer if is_v2 else decode_invocations)(body, signature)
+            request = _decoded(headers, body, signature, is_v2=is_v2)
         except InputError:
             self.counts[line].rejected += 1
             raise
@@ -188,9 +235,10 @@ class Endpoint:
         self.counts[line].labels += len(labels)
         return json_reply({"accepted": len(labels)})
 
-    def _metadata(self, line: str) -> Reply:
+    def _metadata(self, line: str, version: str | None = None) -> Reply:
         route = self._serving_route(line)
-        loaded = route.champion.loaded
+        described = route.champion if version is None else answering_version(line, route, version)
+        loaded = described.loaded
         return json_reply(
             model_metadata(loaded.signature, list(route.answering), platform=loaded.model.platform)
         )
@@ -198,6 +246,40 @@ class Endpoint:
     def _line_ready(self, line: str) -> Reply:
         is_ready = self._known_line(line).route is not None
         return json_reply({"name": line, "ready": is_ready}, status=200 if is_ready else 503)
+
+    def _version_ready(self, line: str, version: str) -> Reply:
+        answering_version(line, self._serving_route(line), version)
+        return json_reply({"name": line, "version": version, "ready": True})
+
+    def _ping(self, line: str) -> Reply:
+        self._serving_route(line)
+        return Reply(200, b"\n")
+
+    def _only_line(self) -> str:
+        """The line that MLflow's addresses mean, which name none."""
+        lines = sorted(self.table().lines)
+        if len(lines) != 1:
+            message = (
+                f"this address: expected one line declared in {self.environment}, found {lines};"
+                " name it as in /models/{line}/invocations"
+            )
+            raise HttpError(404, message)
+        return lines[0]
+
+    def _server_version(self, line: str) -> Reply:
+        if line:
+            self._known_line(line)
+        return Reply(200, _version_number().encode(), (("content-type", "text/plain"),))
+
+    def _openapi(self) -> Reply:
+        return json_reply(
+            openapi_document(
+                ADDRESSES,
+                self.table().lines,
+                server_version=_version_number(),
+                max_rows=MAX_ROWS,
+            )
+        )
 
     def _ready(self) -> Reply:
         is_ready = self.table().is_ready
@@ -240,13 +322,32 @@ def _encoded(predictions: list[float], chosen: Answering, request_id: str) -> by
     )
 
 
+def _decoded(
+    headers: HeaderValues, body: bytes, signature: Signature, *, is_v2: bool
+) -> PredictionRequest:
+    if is_v2:
+        stated = headers.get(LENGTH_HEADER)
+        if stated is None:
+            return decode_infer(body, signature)
+        length = json_length(stated, body)
+        return decode_infer(body[:length], signature, binary=body[length:])
+    if (headers.get("content-type") or "").lower().startswith(CSV_TYPE):
+        return decode_csv(body, signature)
+    return decode_invocations(body, signature)
+
+
 def _server() -> Reply:
+    return json_reply(
+        {"name": "ml_release", "version": _version_number(), "extensions": [EXTENSION]}
+    )
+
+
+def _version_number() -> str:
     try:
-        number = version("ml-release")
+        return installed_version("ml-release")
     # Run from a checkout that is not installed.
     except PackageNotFoundError:
-        number = "unknown"
-    return json_reply({"name": "ml_release", "version": number, "extensions": []})
+        return "unknown"
 
 
 def _milliseconds_since(begun: float) -> float:

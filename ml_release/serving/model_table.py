@@ -38,11 +38,14 @@ class LoadedVersion:
     ----------
     model_digest
         What it was loaded by.
+    example
+        The example request that travels with it, in either protocol.
     """
 
     model_digest: str
     signature: Signature
     model: LoadedModel
+    example: bytes = b""
 
     def predict(
         self, columns: Columns, history: HistoryTable | None
@@ -104,7 +107,9 @@ def load_version(
             f"model {model_digest}: expected {EXAMPLE_FILE} to warm up with, found {sorted(files)}"
         )
         raise IntegrityError(message)
-    version = LoadedVersion(model_digest=model_digest, signature=signature, model=model)
+    version = LoadedVersion(
+        model_digest=model_digest, signature=signature, model=model, example=files[EXAMPLE_FILE]
+    )
     try:
         example = decode_any(files[EXAMPLE_FILE], signature)
         version.predict(example.columns, history)

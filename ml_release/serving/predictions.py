@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ml_release.domain.inference import InferenceRecord
 from ml_release.errors import MlReleaseError
+from ml_release.serving.stated_version import PINNED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,6 +82,7 @@ def records_of(
     route: Route,
     bucket: int | None,
     latency_ms: float,
+    is_pinned: bool = False,
 ) -> list[InferenceRecord]:
     """One record per row of the request."""
     has_failed = answer.error is not None
@@ -92,7 +94,7 @@ def records_of(
             event_time=context.event_time,
             received_time=context.received_time,
             line=line,
-            variant=chosen.variant.role,
+            variant=PINNED if is_pinned else chosen.variant.role,
             version=chosen.variant.version,
             model_digest=chosen.variant.model_digest,
             route_commit=route.declaration.commit,
