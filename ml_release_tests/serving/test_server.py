@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import subprocess
@@ -72,10 +73,16 @@ def test_a_body_has_to_be_json_and_within_the_limit(client: httpx.Client) -> Non
         yield b" "
 
     text = {"content-type": "text/csv"}
-    packed = {**JSON, "content-encoding": "gzip"}
+    packed = {**JSON, "content-encoding": "br"}
     assert client.post(INFER, content=body, headers=text).status_code == 415
     assert client.post(INFER, content=body, headers=packed).status_code == 415
     assert client.post(INFER, content=body).status_code == 200
+    octets = {"content-type": "application/octet-stream"}
+    assert client.post(INFER, content=body, headers=octets).status_code == 200
+    zipped = {**JSON, "content-encoding": "gzip"}
+    assert client.post(INFER, content=gzip.compress(padded), headers=zipped).status_code == 200
+    bomb = gzip.compress(padded + b" ")
+    assert client.post(INFER, content=bomb, headers=zipped).status_code == 413
     assert client.post(INFER, content=padded, headers=JSON).status_code == 200
     assert client.post(INFER, content=padded + b" ", headers=JSON).status_code == 413
     assert client.post(INFER, content=pieces(), headers=JSON).status_code == 413
