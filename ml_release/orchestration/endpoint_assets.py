@@ -58,6 +58,8 @@ def production_endpoint_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDef
                 deployments=wiring.deployments,
                 clock=wiring.clock,
             )
+        for change in moved.waiver_changes:
+            context.log.warning("waivers since registration: %s", change)
         return dg.MaterializeResult(metadata=_metadata(moved))
 
     return production_endpoint
@@ -114,6 +116,9 @@ def _metadata(moved: Moved) -> Mapping[str, dg.MetadataValue]:
             "nothing" if before is None else f"version {before.state.champion.version}"
         ),
         "withdrawn": dg.MetadataValue.text(withdrawn or "none"),
+        "waivers since registration": dg.MetadataValue.text(
+            "\n".join(moved.waiver_changes) or "unchanged"
+        ),
         "commit": dg.MetadataValue.text(declaration.commit),
         "by": dg.MetadataValue.text(declaration.actor),
         "reason": dg.MetadataValue.text(declaration.reason),
