@@ -13,7 +13,7 @@ from ml_release.domain.answering import LoadedModel as LoadedModel  # noqa: PLC0
 from ml_release.domain.answering import ModelLoader as ModelLoader  # noqa: PLC0414 (passed on)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     import numpy as np
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ml_release.domain.column_profile import ColumnShares
     from ml_release.domain.deployment import Declaration, DeclaredState
     from ml_release.domain.features import Columns
+    from ml_release.domain.gates_attribution import AttributionMethod
     from ml_release.domain.gates_servability import Servability
     from ml_release.domain.history_table import HistoryTable
     from ml_release.domain.identity import ModelVersion, SnapshotId
@@ -284,6 +285,37 @@ class EndpointClient(Protocol):
         """
 
 
+class Attributor(Protocol):
+    """Says how far each feature moves each answer of a model that is only asked."""
+
+    def require_installed(self) -> None:
+        """Raise `DeclarationError` if something has to be installed first."""
+
+    def shapley_values(
+        self,
+        ask: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]],
+        rows: npt.NDArray[np.float64],
+        background: npt.NDArray[np.float64],
+        *,
+        seed: int,
+    ) -> npt.NDArray[np.float64]:
+        """Shapley value of every feature in every row, shape (rows, features).
+
+        They add up to the answer of the row less the mean answer of the background, and are in the
+        unit of the answer. The same arguments give the same values.
+
+        Parameters
+        ----------
+        ask
+            A matrix of shape (n, features) to answers of shape (n,).
+        rows, background
+            What is explained, and what stands for a feature that is not known; codes as of
+            `ml_release.domain.value_codes`, so that different values differ by at least 1.
+
+        Raises `DeclarationError` if something has to be installed first.
+        """
+
+
 class Plotter(Protocol):
     """Draws the pictures that go into reports and asset metadata."""
 
@@ -305,9 +337,13 @@ class Plotter(Protocol):
         """PNG of precision, recall and cost per row by threshold, the declared one marked."""
 
     def importances(
-        self, candidate: Mapping[str, float], champion: Mapping[str, float] | None
+        self,
+        candidate: Mapping[str, float],
+        champion: Mapping[str, float] | None,
+        *,
+        method: AttributionMethod,
     ) -> bytes:
-        """PNG of what permuting each feature costs, beside the champion's."""
+        """PNG of how much each feature matters, beside the champion's; the method is named."""
 
     def maturity(self, maturity: Maturity) -> bytes:
         """PNG of the share of requests whose label is known, by days since the event."""

@@ -203,6 +203,7 @@ def judge_evaluation(evidence: EvaluationEvidence, policy: EvaluationPolicy) -> 
         subject_digest=evidence.model_digest,
         evidence={
             **evidence.digests,
+            "attribution_method": evidence.attribution.method,
             "policy_digest": digest_of_json(policy.model_dump(mode="json")),
         },
         findings=without_vote(findings, policy.warning),

@@ -68,6 +68,7 @@ def candidate_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
                 compiler=wiring.compiler,
                 search=wiring.search,
                 plotter=wiring.plotter,
+                attributor=wiring.attributor,
                 run=run,
                 now=wiring.clock.now(),
                 progress=progress,
@@ -128,6 +129,7 @@ def evaluation_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
                 registry=wiring.registry,
                 experiments=wiring.experiments,
                 plotter=wiring.plotter,
+                attributor=wiring.attributor,
             )
         return dg.MaterializeResult(
             metadata=evaluation_metadata(found),

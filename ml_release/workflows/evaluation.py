@@ -16,11 +16,11 @@ from ml_release.domain.performance import Performance, realised_performance
 from ml_release.domain.quality_policy import ERRORS
 from ml_release.domain.quarantine import judge_coverage
 from ml_release.errors import RefusedError
+from ml_release.workflows.attribution_evidence import attribution_evidence, require_attributor
 from ml_release.workflows.evaluation_pictures import cheapest_of, pictures_of
 from ml_release.workflows.feature_building import FEATURES_TABLE, require_current_features
 from ml_release.workflows.holdout_answers import ask, ask_anchor, ask_champion, holdout_of
 from ml_release.workflows.model_probes import (
-    attribution_evidence,
     behaviour_answers,
     robustness_evidence,
 )
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from ml_release.domain.threshold_curve import ThresholdPoint
     from ml_release.domain.verdict import Finding, Verdict
     from ml_release.ports import (
+        Attributor,
         Deployments,
         EvidenceStore,
         Experiments,
@@ -99,6 +100,7 @@ def evaluate_candidate(
     registry: ModelRegistry,
     experiments: Experiments,
     plotter: Plotter,
+    attributor: Attributor,
 ) -> Evaluated:
     """Score, probe, compare, judge and record; the newest candidate for None.
 
@@ -108,7 +110,10 @@ def evaluate_candidate(
         If the data the candidate was trained on is no longer current or fit.
     NotFoundError
         If there is no such candidate.
+    DeclarationError
+        If the policy asks for Shapley values and what computes them is not installed.
     """
+    require_attributor(line, attributor)
     candidate = find_candidate(line, model_digest, evidence=evidence)
     partitions = _partitions_of(line, candidate, tables=tables, evidence=evidence)
     holdout = holdout_of(
@@ -142,6 +147,7 @@ def evaluate_candidate(
             tuple(candidate.partitions), candidate.left_out, line.policies.quarantine
         ),
         holdout_use=use,
+        attributor=attributor,
         digests={
             "data_digest": candidate.data_digest,
             "feature_version": candidate.feature_version,
@@ -180,6 +186,7 @@ def gather_evidence(
     servability: ServabilityEvidence,
     coverage: Finding,
     holdout_use: HoldoutUse,
+    attributor: Attributor,
     digests: Mapping[str, str],
 ) -> EvaluationEvidence:
     """Everything the gates ask about one candidate, on answers that were given once."""
@@ -194,7 +201,9 @@ def gather_evidence(
         fairness=fairness_evidence(line, judged),
         behaviour=behaviour_answers(policy.behaviour, candidate, holdout),
         robustness=robustness_evidence(line, candidate, holdout),
-        attribution=attribution_evidence(line, candidate, judged.champion, holdout),
+        attribution=attribution_evidence(
+            line, candidate, judged.champion, holdout, attributor=attributor
+        ),
         servability=servability,
         coverage=coverage,
         holdout_use=holdout_use,

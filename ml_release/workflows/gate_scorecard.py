@@ -21,6 +21,7 @@ from ml_release.domain.identity import canonical_json
 from ml_release.domain.quarantine import judge_coverage
 from ml_release.domain.scorecard import Scorecard, Trial
 from ml_release.errors import IntegrityError, NotFoundError
+from ml_release.workflows.attribution_evidence import require_attributor
 from ml_release.workflows.evaluation import gather_evidence
 from ml_release.workflows.feature_building import FEATURES_TABLE
 from ml_release.workflows.fitting import fit_estimator, output_kind_of
@@ -32,7 +33,14 @@ from ml_release.workflows.training import read_window
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from ml_release.ports import LoadedModel, ModelCompiler, ModelLoader, ServabilityProbe, Tables
+    from ml_release.ports import (
+        Attributor,
+        LoadedModel,
+        ModelCompiler,
+        ModelLoader,
+        ServabilityProbe,
+        Tables,
+    )
     from ml_release.spec.release_line import ReleaseLine
     from ml_release.workflows.training import Window
 
@@ -47,6 +55,7 @@ class Bench:
     compiler: ModelCompiler
     loader: ModelLoader
     probe: ServabilityProbe
+    attributor: Attributor
 
     def fit(
         self,
@@ -95,7 +104,10 @@ def run_scorecard(
     ------
     NotFoundError
         If the line has features of fewer partitions than one window.
+    DeclarationError
+        If the policy asks for Shapley values and what computes them is not installed.
     """
+    require_attributor(bench.line, bench.attributor)
     line, policy = bench.line, bench.line.policies.scorecard
     spans = _spans(line, tables=tables, length=policy.window_partitions)[:windows]
     trials: list[Trial] = []
@@ -207,6 +219,7 @@ def _trial(
         servability=_servability(bench, made, holdout, answers, problem),
         coverage=judge_coverage(("all",), {}, line.policies.quarantine),
         holdout_use=HoldoutUse(holdout="scorecard", candidates=(made.name,)),
+        attributor=bench.attributor,
         digests={},
     )
     verdict = judge_evaluation(evidence, line.policies.evaluation)

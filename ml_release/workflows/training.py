@@ -19,6 +19,7 @@ from ml_release.domain.features import encode
 from ml_release.domain.identity import canonical_json, check_digest, digest_of_json
 from ml_release.domain.provenance import CandidateRecord, record_from_json
 from ml_release.errors import InputError, NotFoundError
+from ml_release.workflows.attribution_evidence import require_attributor
 from ml_release.workflows.candidate_run import shown_metrics, shown_params
 from ml_release.workflows.columns import columns_of, days_of, floats_of, values_of
 from ml_release.workflows.feature_building import FEATURES_TABLE, require_current_features
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from ml_release.domain.provenance import FeaturesRecord
     from ml_release.domain.training_plan import TrainingPolicy
     from ml_release.ports import (
+        Attributor,
         EvidenceStore,
         ExperimentRun,
         ModelCompiler,
@@ -108,6 +110,7 @@ def train_candidate(
     compiler: ModelCompiler,
     search: ParameterSearch,
     plotter: Plotter,
+    attributor: Attributor,
     run: ExperimentRun,
     now: datetime,
     progress: Progress = lambda _done, _total, _best: None,
@@ -132,8 +135,10 @@ def train_candidate(
     InputError
         If the budget is out of range, or a search is asked for and the line declares no space.
     DeclarationError
-        If no trial ends with a value, or the model cannot be written without code.
+        If no trial ends with a value, the model cannot be written without code, or its evaluation
+        would ask for Shapley values and what computes them is not installed.
     """
+    require_attributor(line, attributor)
     policy = _applied_policy(line, trials=trials, search_seconds=search_seconds)
     partitions, left_out = partitions_of_window(
         line, first=first, last=last, tables=tables, evidence=evidence

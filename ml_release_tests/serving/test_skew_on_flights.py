@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from ml_release.adapters.exact_shapley import ExactShapley
 from ml_release.adapters.in_memory import InMemoryEvidence, InMemoryExperiments, InMemoryTables
 from ml_release.adapters.inference_tables import InferenceTables
 from ml_release.adapters.landing_files import LandingFiles
@@ -96,6 +97,7 @@ class Flights:
             compiler=OnnxCompiler(),
             search=RandomSearch(),
             plotter=NoPictures(),
+            attributor=ExactShapley(),
             run=InMemoryExperiments().start(),
             now=NOW,
         )

@@ -75,6 +75,7 @@ def train(
         compiler=house.compiler,
         search=house.search,
         plotter=house.plotter,
+        attributor=house.attributor,
         run=house.experiments.start(),
         now=house.clock.now(),
     ).record
@@ -94,6 +95,7 @@ def evaluate(house: House, model_digest: str | None = None) -> Evaluated:
         registry=house.registry,
         experiments=house.experiments,
         plotter=house.plotter,
+        attributor=house.attributor,
     )
 
 

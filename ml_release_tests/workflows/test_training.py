@@ -370,6 +370,7 @@ def test_a_calibrated_model_is_what_is_compiled_and_compared(prepared: House) ->
         compiler=compiler,
         search=prepared.search,
         plotter=prepared.plotter,
+        attributor=prepared.attributor,
         run=prepared.experiments.start(),
         now=prepared.clock.now(),
     ).record
