@@ -27,7 +27,8 @@ WEIGHTS = np.array([0.5, -2.0, 0.0, 0.01])
 
 
 def linear(matrix: Floats) -> Floats:
-    return 3 + matrix @ WEIGHTS
+    answers: Floats = 3 + matrix @ WEIGHTS
+    return answers
 
 
 def products(matrix: Floats) -> Floats:

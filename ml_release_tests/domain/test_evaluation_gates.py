@@ -347,6 +347,7 @@ def test_a_verdict_names_its_judge_its_subject_and_all_evidence() -> None:
     assert verdict.evidence == {
         "data_digest": "data",
         "champion_digest": "champion",
+        "attribution_method": "permutation",
         "policy_digest": digest_of_json(POLICY.model_dump(mode="json")),
     }
     assert judge(digests={"policy_digest": "mine"}).evidence["policy_digest"].startswith("sha256:")

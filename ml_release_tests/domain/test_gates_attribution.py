@@ -240,9 +240,7 @@ def test_shapley_values_are_judged_by_the_same_limits_in_their_own_words() -> No
     assert found["core feature hour"].detail == "it moves an answer by 0.4 on average"
 
 
-@pytest.mark.parametrize(
-    ("asked", "measured"), [("shap", "permutation"), ("permutation", "shap")]
-)
+@pytest.mark.parametrize(("asked", "measured"), [("shap", "permutation"), ("permutation", "shap")])
 def test_importances_by_another_method_than_the_declared_are_inconclusive(
     asked: str, measured: str
 ) -> None:

@@ -100,7 +100,9 @@ def test_of_a_linear_model_importances_are_the_closed_form(attributor: Attributo
         return float(np.mean([abs(of(value) - mean) for value in explained[name].tolist()]))
 
     assert found.candidate == {
-        "distance": pytest.approx(mean_distance(lambda v: 0 if np.isnan(v) else 1e-4 * v, "distance")),
+        "distance": pytest.approx(
+            mean_distance(lambda v: 0 if np.isnan(v) else 1e-4 * v, "distance")
+        ),
         "carrier": pytest.approx(mean_distance(lambda word: COST[word], "carrier")),
         "minute": 0.0,
     }
