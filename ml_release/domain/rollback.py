@@ -19,8 +19,11 @@ def promoted(
     version: Variant,
     release: str,
     evidence: object,
+    threshold: float | None = None,
 ) -> DeclaredState:
     """The state after ``version`` has taken all traffic, its predecessor kept for a rollback.
+
+    Shadows and an experiment beside the predecessor end with it; its kill switch stays.
 
     Raises
     ------
@@ -48,6 +51,9 @@ def promoted(
             "evidence": evidence,
             "rollback_target": predecessor,
             "withdrawn": withdrawn,
+            # A switch that somebody pulled is released by a person, not by a promotion.
+            "kill_switch": None if current is None else current.kill_switch,
+            "threshold": threshold,
         }
     )
 
@@ -107,7 +113,8 @@ def choose_target(history: Sequence[DeclaredState], *, wanted: int | None) -> De
 def rolled_back(present: DeclaredState, target: DeclaredState, *, release: str) -> DeclaredState:
     """The state that restores ``target``'s champion with all traffic and withdraws the present one.
 
-    ``target`` may have shared its traffic with a canary; what is restored shares it with none.
+    ``target`` may have shared its traffic with a canary, an experiment or shadows; what is
+    restored shares it with none. The kill switch stays as it is.
     """
     bad = present.champion.version
     return DeclaredState(
@@ -118,4 +125,6 @@ def rolled_back(present: DeclaredState, target: DeclaredState, *, release: str) 
         evidence=target.evidence,
         rollback_target=None,
         withdrawn=tuple(sorted({*present.withdrawn, bad})),
+        kill_switch=present.kill_switch,
+        threshold=target.threshold,
     )
