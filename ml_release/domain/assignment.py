@@ -156,8 +156,8 @@ def pick(percent: Mapping[int, float], bucket: int) -> tuple[int, float]:
             return version, (bound - below) / BUCKETS
         below = bound
     # Weights that add to 99.999999 % leave a bucket to nobody: the last version with a share.
-    version = next(v for v in reversed(percent) if percent[v] > 0)
-    return version, percent[version] / 100
+    last = [v for v, weight_percent in percent.items() if weight_percent > 0][-1]
+    return last, percent[last] / 100
 
 
 def _weights(variants: Sequence[Variant]) -> dict[int, float]:

@@ -120,9 +120,7 @@ def _points(shapes: Mapping[int, tuple[float, float]]) -> npt.NDArray[np.float64
     return np.unique(inside)
 
 
-def _density(
-    a: float, b: float, points: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def _density(a: float, b: float, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     with np.errstate(divide="ignore"):
         # a, b >= 1: the density is finite everywhere; 0 * log 0 stands for 0 at the ends.
         log = _times(a - 1, np.log(points)) + _times(b - 1, np.log1p(-points))
@@ -131,7 +129,5 @@ def _density(
     return result
 
 
-def _times(
-    factor: float, log: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def _times(factor: float, log: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return factor * log if factor > 0 else np.zeros_like(log)

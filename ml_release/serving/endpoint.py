@@ -13,16 +13,26 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-from ml_release.domain.assignment import bucket_of
-from ml_release.errors import InputError, UnavailableError
+from ml_release.domain.assignment import assign
+from ml_release.domain.inference import Reward
+from ml_release.domain.kill_switch import Pulled, answer_to_pull
+from ml_release.errors import InputError, RefusedError, UnavailableError
+from ml_release.serving.bandits import Met
 from ml_release.serving.line_counts import LineCounts
-from ml_release.serving.predictions import history_age_days, predict, records_of
+from ml_release.serving.predictions import (
+    history_age_days,
+    predict,
+    records_of,
+    static_records,
+)
 from ml_release.serving.protocols import (
     PredictionRequest,
+    count_rows,
     decode_infer,
     decode_invocations,
     encode_infer,
     encode_invocations,
+    encode_static,
     model_metadata,
 )
 from ml_release.serving.replies import JSON_HEADER, HttpError, Reply, error_reply, json_reply
@@ -35,6 +45,8 @@ from ml_release.serving.request_headers import (
 )
 from ml_release.serving.routes import find_address
 from ml_release.serving.stated_labels import decode_labels
+from ml_release.serving.stated_pull import decode_pull
+from ml_release.serving.stated_rewards import decode_rewards
 from ml_release.serving.status import status_document
 from ml_release.serving.status_page import status_page
 
@@ -43,7 +55,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ml_release.adapters.inference_log import InferenceLogFiles
-    from ml_release.serving.model_table import Answering, LineState, ModelTable, Route
+    from ml_release.domain.experiment import Experiment
+    from ml_release.serving.bandits import Bandits
+    from ml_release.serving.kill_switches import KillSwitches
+    from ml_release.serving.model_table import LineState, ModelTable, Route
     from ml_release.serving.routes import Action
 
 MAX_ROWS = 10_000
@@ -71,6 +86,8 @@ class Endpoint:
     table: Callable[[], ModelTable]
     log: InferenceLogFiles
     now: Callable[[], datetime]
+    switches: KillSwitches
+    bandits: Bandits
     counts: dict[str, LineCounts] = field(default_factory=lambda: defaultdict(LineCounts))
     _started_at: str = ""
     _actions: dict[Action, Callable[[str, HeaderValues, bytes], Reply]] = field(
@@ -83,6 +100,8 @@ class Endpoint:
             "infer": self._infer,
             "invocations": self._invocations,
             "labels": self._labels,
+            "rewards": self._rewards,
+            "kill_switch": self._kill_switch,
             "metadata": lambda line, _headers, _body: self._metadata(line),
             "line_ready": lambda line, _headers, _body: self._line_ready(line),
             "live": lambda _line, _headers, _body: json_reply({"live": True}),
@@ -117,13 +136,21 @@ class Endpoint:
 
     def _predict(self, line: str, headers: HeaderValues, body: bytes, *, is_v2: bool) -> Reply:
         begun = time.perf_counter()
-        route = self._serving_route(line)
+        state = self._known_line(line)
+        static = self.switches.answer(line, state.kill_switch)
+        if static is not None:
+            return self._answer_without_model(line, state, static, headers, body, is_v2=is_v2)
+        route = _serving_route(line, state)
         context, request = self._read(line, route, headers, body, is_v2=is_v2)
         request_id = context.request_id or usable_id(request.request_id) or new_request_id()
-        # A release is one split: the same units meet the canary as its weight grows, and other
-        # units meet the next one.
-        bucket = bucket_of(context.unit or request_id, route.declaration.state.release)
-        chosen = route.pick(bucket)
+        declared = route.declaration.state
+        assigned = assign(
+            declared,
+            unit=context.unit,
+            request_id=request_id,
+            arm_percent=self.bandits.percent(line, declared.experiment),
+        )
+        chosen = route.answering_for(assigned.version)
         answer = predict(chosen, route, request)
         records = records_of(
             answer,
@@ -132,7 +159,7 @@ class Endpoint:
             context=context,
             chosen=chosen,
             route=route,
-            bucket=None if context.unit is None else bucket,
+            assigned=assigned,
             latency_ms=_milliseconds_since(begun),
         )
         counts = self.counts[line]
@@ -141,7 +168,7 @@ class Endpoint:
         except UnavailableError:
             counts.unlogged += 1
             raise
-        headers_out = (("x-request-id", request_id), *chosen.headers)
+        headers_out: tuple[tuple[str, str], ...] = (("x-request-id", request_id), *chosen.headers)
         if answer.error is not None:
             counts.failed += 1
             message = (
@@ -149,10 +176,22 @@ class Endpoint:
             )
             _LOG.error("%s", message)
             return error_reply(500, message, headers_out)
+        if assigned.experiment is not None:
+            # A reward is earned by whoever answered; after a fallback that is not the arm.
+            met = Met(assigned.experiment, chosen.variant.version, assigned.propensity)
+            self.bandits.remember(line, request_id, met)
+            headers_out = (*headers_out, ("x-experiment", assigned.experiment))
+        decisions = _decisions(answer.predictions, declared.threshold)
         content = (
-            _encoded(answer.predictions, chosen, request_id)
+            encode_infer(
+                answer.predictions,
+                signature=chosen.loaded.signature,
+                version=chosen.variant.version,
+                request_id=request_id,
+                decisions=decisions,
+            )
             if is_v2
-            else encode_invocations(answer.predictions)
+            else encode_invocations(answer.predictions, decisions=decisions)
         )
         counts.add_answered(
             version=chosen.variant.version,
@@ -162,6 +201,38 @@ class Endpoint:
             age_days=history_age_days(route, context),
             latency_ms=_milliseconds_since(begun),
         )
+        return Reply(200, content, (JSON_HEADER, *headers_out))
+
+    def _answer_without_model(
+        self,
+        line: str,
+        state: LineState,
+        static: float,
+        headers: HeaderValues,
+        body: bytes,
+        *,
+        is_v2: bool,
+    ) -> Reply:
+        """Every row gets the declared answer: no model is asked, and none has to be loaded."""
+        context = read_context(headers, now=self.now())
+        rows, stated_id = count_rows(body, is_v2=is_v2)
+        _refuse_too_many(rows)
+        request_id = context.request_id or usable_id(stated_id) or new_request_id()
+        commit = state.declared_commit or "none"
+        self.log.append_records(
+            line,
+            static_records(
+                static, rows, line=line, request_id=request_id, context=context, commit=commit
+            ),
+        )
+        self.counts[line].static += 1
+        predictions = [static] * rows
+        content = (
+            encode_static(predictions, line=line, request_id=request_id)
+            if is_v2
+            else encode_invocations(predictions)
+        )
+        headers_out = (("x-request-id", request_id), ("x-variant", "kill_switch"))
         return Reply(200, content, (JSON_HEADER, *headers_out))
 
     def _read(
@@ -175,10 +246,11 @@ class Endpoint:
         except InputError:
             self.counts[line].rejected += 1
             raise
-        if request.rows > MAX_ROWS:
+        try:
+            _refuse_too_many(request.rows)
+        except HttpError:
             self.counts[line].rejected += 1
-            message = f"request: expected at most {MAX_ROWS} rows, found {request.rows}"
-            raise HttpError(413, message)
+            raise
         return context, request
 
     def _labels(self, line: str, _headers: HeaderValues, body: bytes) -> Reply:
@@ -188,8 +260,84 @@ class Endpoint:
         self.counts[line].labels += len(labels)
         return json_reply({"accepted": len(labels)})
 
+    def _rewards(self, line: str, _headers: HeaderValues, body: bytes) -> Reply:
+        self._known_line(line)
+        received = self.now().isoformat()
+        unmatched, repeated, kept = [], 0, []
+        experiment = self._experiment(line)
+        for stated in decode_rewards(body):
+            met = self.bandits.met(line, stated.request_id)
+            if met is None and stated.version is not None and experiment is not None:
+                # Longer ago than is remembered: the client names the version it was told.
+                met = Met(experiment.name, stated.version, 0.0)
+                if stated.version not in experiment.versions:
+                    met = None
+            if met is not None and self.bandits.is_rewarded(
+                line, met.experiment, stated.request_id
+            ):
+                repeated += 1
+                continue
+            if met is None:
+                unmatched.append(stated.request_id)
+            kept.append(
+                Reward(
+                    request_id=stated.request_id,
+                    reward=stated.reward,
+                    experiment=None if met is None else met.experiment,
+                    version=None if met is None else met.version,
+                    propensity=None if met is None else met.propensity or None,
+                    event_time=stated.event_time or received,
+                    received_time=received,
+                )
+            )
+        if kept:
+            self.log.append_rewards(line, kept)
+        for reward in kept:
+            self.bandits.add(line, reward)
+        return json_reply({"accepted": len(kept), "repeated": repeated, "unmatched": unmatched})
+
+    def _experiment(self, line: str) -> Experiment | None:
+        route = self._known_line(line).route
+        return None if route is None else route.declaration.state.experiment
+
+    def _kill_switch(self, line: str, _headers: HeaderValues, body: bytes) -> Reply:
+        state = self._known_line(line)
+        wanted = decode_pull(body)
+        loaded = state.route
+        answer = None
+        if wanted.engaged:
+            try:
+                answer = answer_to_pull(
+                    line,
+                    state.kill_switch,
+                    wanted.answer,
+                    is_probability=None
+                    if loaded is None
+                    else loaded.champion.loaded.signature.output_kind == "probability",
+                )
+            except RefusedError as error:
+                raise HttpError(409, str(error)) from error
+        pulled = Pulled(
+            engaged=wanted.engaged,
+            answer=answer,
+            by=wanted.by,
+            reason=wanted.reason,
+            at=self.now(),
+        )
+        self.switches.pull(line, pulled)
+        _LOG.warning(
+            "kill switch of %s %s by %s: %s",
+            line,
+            "pulled" if pulled.engaged else "released",
+            pulled.by,
+            pulled.reason,
+        )
+        static = self.switches.answer(line, state.kill_switch)
+        declared = state.kill_switch is not None and state.kill_switch.engaged
+        return json_reply({"line": line, "answers": static, "engaged_in_git": declared})
+
     def _metadata(self, line: str) -> Reply:
-        route = self._serving_route(line)
+        route = _serving_route(line, self._known_line(line))
         loaded = route.champion.loaded
         return json_reply(
             model_metadata(loaded.signature, list(route.answering), platform=loaded.model.platform)
@@ -222,22 +370,25 @@ class Endpoint:
             raise HttpError(404, message)
         return lines[line]
 
-    def _serving_route(self, line: str) -> Route:
-        state = self._known_line(line)
-        if state.route is None:
-            reasons = "; ".join(state.problems) or "it is still being loaded"
-            message = f"model {line}: declared, but no version is loaded ({reasons})"
-            raise HttpError(503, message)
-        return state.route
+
+def _serving_route(line: str, state: LineState) -> Route:
+    if state.route is None:
+        reasons = "; ".join(state.problems) or "it is still being loaded"
+        message = f"model {line}: declared, but no version is loaded ({reasons})"
+        raise HttpError(503, message)
+    return state.route
 
 
-def _encoded(predictions: list[float], chosen: Answering, request_id: str) -> bytes:
-    return encode_infer(
-        predictions,
-        signature=chosen.loaded.signature,
-        version=chosen.variant.version,
-        request_id=request_id,
-    )
+def _refuse_too_many(rows: int) -> None:
+    if rows > MAX_ROWS:
+        message = f"request: expected at most {MAX_ROWS} rows, found {rows}"
+        raise HttpError(413, message)
+
+
+def _decisions(predictions: list[float], threshold: float | None) -> list[int] | None:
+    if threshold is None:
+        return None
+    return [int(prediction >= threshold) for prediction in predictions]
 
 
 def _server() -> Reply:

@@ -21,6 +21,8 @@ class LineCounts:
     answered, rejected, failed, unlogged
         Answered with predictions; refused as they were not usable; failed in the model; not
         answered because they could not be logged.
+    static
+        Answered by the kill switch.
     rows, labels
         Rows that were predicted, and labels that were taken.
     history_look_ups, history_misses
@@ -38,6 +40,7 @@ class LineCounts:
     rejected: int = 0
     failed: int = 0
     unlogged: int = 0
+    static: int = 0
     rows: int = 0
     labels: int = 0
     history_look_ups: int = 0

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ml_release.domain.artefact import EXAMPLE_FILE, SIGNATURE_FILE, signature_from_json
-from ml_release.domain.assignment import assign
 from ml_release.domain.features import feature_values
 from ml_release.domain.history_table import look_up
 from ml_release.errors import InputError, IntegrityError
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
     from ml_release.domain.answering import LoadedModel, ModelLoader
     from ml_release.domain.artefact import Signature
-    from ml_release.domain.deployment import Declaration, Variant
+    from ml_release.domain.deployment import Declaration, KillSwitch, Variant
     from ml_release.domain.features import Columns
     from ml_release.domain.history_table import HistoryTable
 
@@ -161,10 +160,9 @@ class Route:
         """Who answers by default."""
         return self.answering[self.declaration.state.champion.version]
 
-    def pick(self, bucket: int) -> Answering:
-        """Who answers the units of a bucket: the assigned variant, the champion in its place."""
-        variant = assign(self.declaration.state.variants, bucket)
-        return self.answering.get(variant.version) or self.champion
+    def answering_for(self, version: int) -> Answering:
+        """Who answers those assigned to a version: that one, the champion in its place."""
+        return self.answering.get(version) or self.champion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +182,8 @@ class LineState:
         What keeps the line from serving exactly what is declared.
     history_problem
         What keeps it from using the newest history table.
+    kill_switch
+        As declared last, whether or not the models of that declaration could be loaded.
     """
 
     route: Route | None = None
@@ -191,6 +191,7 @@ class LineState:
     declared_digests: frozenset[str] = frozenset()
     problems: tuple[str, ...] = ()
     history_problem: str | None = None
+    kill_switch: KillSwitch | None = None
 
     @property
     def served_digests(self) -> frozenset[str]:

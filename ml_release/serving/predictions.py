@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from ml_release.domain.assignment import Assigned
     from ml_release.domain.features import Columns
     from ml_release.serving.model_table import Answering, Route
     from ml_release.serving.protocols import PredictionRequest
@@ -79,12 +80,17 @@ def records_of(
     context: RequestContext,
     chosen: Answering,
     route: Route,
-    bucket: int | None,
+    assigned: Assigned,
     latency_ms: float,
 ) -> list[InferenceRecord]:
     """One record per row of the request."""
     has_failed = answer.error is not None
     age_days = history_age_days(route, context)
+    version = chosen.variant.version
+    threshold = route.declaration.state.threshold
+    stood_in = assigned.version != version
+    fallen_back = f"version {assigned.version} is not loaded" if stood_in else None
+    outcome = "error" if has_failed else "fallback" if stood_in else "ok"
     return [
         InferenceRecord(
             request_id=request_id,
@@ -93,21 +99,59 @@ def records_of(
             received_time=context.received_time,
             line=line,
             variant=chosen.variant.role,
-            version=chosen.variant.version,
+            version=version,
             model_digest=chosen.variant.model_digest,
             route_commit=route.declaration.commit,
-            bucket=bucket,
+            # The bucket of a request without a unit is chance: nobody can look it up again.
+            bucket=None if context.unit is None else assigned.bucket,
             features=features,
             history_digest=None if route.history is None else route.history.digest,
             history_age_days=age_days,
             history_misses=None if has_failed else answer.misses[row],
             prediction=None if has_failed else answer.predictions[row],
             latency_ms=latency_ms,
-            outcome="error" if has_failed else "ok",
-            error=answer.error,
+            outcome=outcome,
+            error=answer.error or fallen_back,
             shadow=False,
+            assigned_version=assigned.version if stood_in else None,
+            experiment=assigned.experiment,
+            propensity=assigned.propensity,
+            decision=None if has_failed else decision_on(answer.predictions[row], threshold),
         )
         for row, features in enumerate(answer.features)
+    ]
+
+
+def decision_on(prediction: float, threshold: float | None) -> int | None:
+    """1 from the threshold on, 0 below it; None without one."""
+    return None if threshold is None else int(prediction >= threshold)
+
+
+def static_records(
+    answer: float, rows: int, *, line: str, request_id: str, context: RequestContext, commit: str
+) -> list[InferenceRecord]:
+    """One record per row of a request that no model answered, because the kill switch is pulled."""
+    return [
+        InferenceRecord(
+            request_id=request_id,
+            row=row,
+            event_time=context.event_time,
+            received_time=context.received_time,
+            line=line,
+            variant="kill_switch",
+            version=0,
+            model_digest="none",
+            route_commit=commit,
+            bucket=None,
+            features={},
+            history_digest=None,
+            prediction=answer,
+            latency_ms=0.0,
+            outcome="ok",
+            error=None,
+            shadow=False,
+        )
+        for row in range(rows)
     ]
 
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from ml_release.domain.answering import ModelLoader
     from ml_release.domain.deployment import Declaration, Variant
     from ml_release.domain.history_table import HistoryTable
+    from ml_release.serving.bandits import Bandits
+    from ml_release.serving.kill_switches import KillSwitches
     from ml_release.serving.model_table import LoadedVersion
 
 POLL_SECONDS = 0.1
@@ -49,6 +51,8 @@ class Reconciler:
         Whose declared state is served.
     now
         The clock, for the time a switch happened.
+    switches, bandits
+        Brought up to date with every pass.
     retry_seconds
         How long to wait before something that failed is tried again.
     """
@@ -62,6 +66,8 @@ class Reconciler:
         online: OnlineFiles,
         environment: str,
         now: Callable[[], datetime],
+        switches: KillSwitches,
+        bandits: Bandits,
         retry_seconds: float = RETRY_SECONDS,
     ) -> None:
         self._deployments = deployments
@@ -73,6 +79,8 @@ class Reconciler:
         self._table = ModelTable()
         self._loaded: dict[tuple[str, str], LoadedVersion] = {}
         self._histories = Histories(online)
+        self._switches = switches
+        self._bandits = bandits
         self._next_retry = 0.0
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -102,8 +110,14 @@ class Reconciler:
     def reconcile(self) -> None:
         """One pass. What fails is reported in the table, never raised."""
         try:
+            # Before declared state is read: a switch on its way into Git is then in one of them.
+            pulled = self._switches.seen()
             self._refresh_histories()
             self._refresh_routes()
+            self._switches.take_over(*pulled)
+            for name, line in self._table.lines.items():
+                if line.route is not None:
+                    self._bandits.refresh(name, line.route.declaration.state.experiment)
         # The thread must outlive whatever a repository or a file system can raise: dead, it would
         # freeze what is served without anybody noticing.
         except Exception as error:  # noqa: BLE001
@@ -180,6 +194,7 @@ class Reconciler:
             declared_digests=frozenset(variant.model_digest for variant in declared),
             problems=tuple(problems),
             history_problem=seen.problem,
+            kill_switch=state.kill_switch,
         )
 
     def _route(

@@ -24,9 +24,13 @@ from ml_release.adapters.git_deployments import GitDeployments
 from ml_release.adapters.inference_log import InferenceLogFiles
 from ml_release.adapters.model_files import ModelFiles
 from ml_release.adapters.online_files import OnlineFiles
+from ml_release.adapters.reward_segments import RewardSegments
+from ml_release.adapters.switch_files import SwitchFiles
 from ml_release.errors import InputError
 from ml_release.serving.app import EndpointApp
+from ml_release.serving.bandits import Bandits
 from ml_release.serving.endpoint import Endpoint
+from ml_release.serving.kill_switches import KillSwitches
 from ml_release.serving.loaders import serving_loader
 from ml_release.serving.reconciler import Reconciler
 
@@ -69,6 +73,8 @@ def build(settings: Settings, *, environment: str | None = None) -> Parts:
     """Put the parts together over the folders of ``settings``; nothing is loaded yet."""
     chosen = environment or settings.environment
     log = InferenceLogFiles(settings.inference, now=_now)
+    switches = KillSwitches(SwitchFiles(settings.switches), environment=chosen)
+    bandits = Bandits(rewards=RewardSegments(settings.inference).rewards)
     reconciler = Reconciler(
         deployments=GitDeployments(settings.deployments),
         models=ModelFiles(settings.models),
@@ -76,8 +82,17 @@ def build(settings: Settings, *, environment: str | None = None) -> Parts:
         online=OnlineFiles(settings.online),
         environment=chosen,
         now=_now,
+        switches=switches,
+        bandits=bandits,
     )
-    endpoint = Endpoint(environment=chosen, table=lambda: reconciler.table, log=log, now=_now)
+    endpoint = Endpoint(
+        environment=chosen,
+        table=lambda: reconciler.table,
+        log=log,
+        now=_now,
+        switches=switches,
+        bandits=bandits,
+    )
     return Parts(endpoint=endpoint, reconciler=reconciler, log=log)
 
 

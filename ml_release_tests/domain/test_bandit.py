@@ -51,9 +51,7 @@ def test_arms_nothing_is_known_of_share_equally() -> None:
 
 
 @given(
-    counts=st.lists(
-        st.tuples(st.integers(0, 10**6), st.floats(0, 1)), min_size=2, max_size=6
-    ),
+    counts=st.lists(st.tuples(st.integers(0, 10**6), st.floats(0, 1)), min_size=2, max_size=6),
     floor_percent=st.floats(0, 16),
 )
 @settings(max_examples=50, deadline=None)
