@@ -59,15 +59,17 @@ def promoted(
 
 
 def is_rollback(history: Sequence[DeclaredState]) -> bool:
-    """Whether the present state, the last one, is what a rollback made of the one before it.
+    """Whether the present champion, the last one, answers because of a rollback.
 
     A rollback that is asked for again, by a retried run or a second person, has to do nothing
-    twice; going further back takes the name of a version.
+    twice; going further back takes the name of a version. Declarations that left the champion as
+    it was, a kill switch for one, count for nothing.
     """
-    if len(history) < 2:  # noqa: PLR2004 (the present and the one before)
-        return False
-    before, present = history[-2:]
-    return before.champion.version in present.withdrawn
+    for state in reversed(history):
+        present = history[-1]
+        if state.champion.version != present.champion.version:
+            return state.champion.version in present.withdrawn
+    return False
 
 
 def choose_target(history: Sequence[DeclaredState], *, wanted: int | None) -> DeclaredState:
