@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ml_release.domain.assignment import assign
 from ml_release.domain.inference import Reward
@@ -20,8 +20,10 @@ from ml_release.errors import InputError, RefusedError, UnavailableError
 from ml_release.serving.bandits import Met
 from ml_release.serving.line_counts import LineCounts
 from ml_release.serving.predictions import (
+    Asked,
     history_age_days,
     predict,
+    predict_isolated,
     records_of,
     static_records,
 )
@@ -49,17 +51,22 @@ from ml_release.serving.stated_pull import decode_pull
 from ml_release.serving.stated_rewards import decode_rewards
 from ml_release.serving.status import status_document
 from ml_release.serving.status_page import status_page
+from ml_release.serving.workers import IsolatedModel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from datetime import datetime
 
     from ml_release.adapters.inference_log import InferenceLogFiles
     from ml_release.domain.experiment import Experiment
     from ml_release.serving.bandits import Bandits
     from ml_release.serving.kill_switches import KillSwitches
-    from ml_release.serving.model_table import LineState, ModelTable, Route
+    from ml_release.serving.model_table import Answering, LineState, ModelTable, Route
+    from ml_release.serving.predictions import Answer
     from ml_release.serving.routes import Action
+    from ml_release.serving.shadows import Shadows
+
+    Replied = Reply | Coroutine[Any, Any, Reply]
 
 MAX_ROWS = 10_000
 _LOG = logging.getLogger(__name__)
@@ -88,9 +95,10 @@ class Endpoint:
     now: Callable[[], datetime]
     switches: KillSwitches
     bandits: Bandits
+    shadows: Shadows
     counts: dict[str, LineCounts] = field(default_factory=lambda: defaultdict(LineCounts))
     _started_at: str = ""
-    _actions: dict[Action, Callable[[str, HeaderValues, bytes], Reply]] = field(
+    _actions: dict[Action, Callable[[str, HeaderValues, bytes], Replied]] = field(
         default_factory=dict
     )
 
@@ -111,30 +119,28 @@ class Endpoint:
             "page": lambda _line, _headers, _body: self._page(),
         }
 
-    def handle(self, method: str, path: str, headers: HeaderValues, body: bytes) -> Reply:
-        """Answer one request; whatever goes wrong is an answer too."""
+    def handle(
+        self, method: str, path: str, headers: HeaderValues, body: bytes
+    ) -> Reply | Coroutine[Any, Any, Reply]:
+        """Answer one request; whatever goes wrong is an answer too.
+
+        The answer of a variant in a process of its own is still to come; every other one is there.
+        """
         try:
             address, line = find_address(method, path)
-            return self._actions[address.action](line, headers, body)
-        except HttpError as error:
-            return error.reply()
-        except InputError as error:
-            return error_reply(400, str(error))
-        except UnavailableError as error:
-            _LOG.warning("%s", error)
-            return error_reply(503, str(error))
+            reply = self._actions[address.action](line, headers, body)
         # The client gets an answer, the operator a traceback; the next request is not affected.
-        except Exception:  # noqa: BLE001
-            _LOG.exception("%s %s", method, path)
-            return error_reply(500, "the server failed on this request; its log says why")
+        except Exception as error:  # noqa: BLE001
+            return _refusal(error, method, path)
+        return reply if isinstance(reply, Reply) else _guarded(reply, method, path)
 
-    def _infer(self, line: str, headers: HeaderValues, body: bytes) -> Reply:
+    def _infer(self, line: str, headers: HeaderValues, body: bytes) -> Replied:
         return self._predict(line, headers, body, is_v2=True)
 
-    def _invocations(self, line: str, headers: HeaderValues, body: bytes) -> Reply:
+    def _invocations(self, line: str, headers: HeaderValues, body: bytes) -> Replied:
         return self._predict(line, headers, body, is_v2=False)
 
-    def _predict(self, line: str, headers: HeaderValues, body: bytes, *, is_v2: bool) -> Reply:
+    def _predict(self, line: str, headers: HeaderValues, body: bytes, *, is_v2: bool) -> Replied:
         begun = time.perf_counter()
         state = self._known_line(line)
         static = self.switches.answer(line, state.kill_switch)
@@ -143,24 +149,52 @@ class Endpoint:
         route = _serving_route(line, state)
         context, request = self._read(line, route, headers, body, is_v2=is_v2)
         request_id = context.request_id or usable_id(request.request_id) or new_request_id()
-        declared = route.declaration.state
         assigned = assign(
-            declared,
+            route.declaration.state,
             unit=context.unit,
             request_id=request_id,
-            arm_percent=self.bandits.percent(line, declared.experiment),
+            arm_percent=self.bandits.percent(line, route.declaration.state.experiment),
+        )
+        asked = Asked(
+            line=line,
+            route=route,
+            context=context,
+            request=request,
+            request_id=request_id,
+            assigned=assigned,
+            is_v2=is_v2,
+            begun=begun,
         )
         chosen = route.answering_for(assigned.version)
-        answer = predict(chosen, route, request)
+        if isinstance(chosen.loaded.model, IsolatedModel):
+            return self._ask_isolated(asked, chosen, chosen.loaded.model)
+        failure = None
+        if assigned.version != chosen.variant.version:
+            failure = f"version {assigned.version} is not loaded"
+        return self._finish(asked, chosen, predict(chosen, route, request), failure)
+
+    async def _ask_isolated(self, asked: Asked, chosen: Answering, model: IsolatedModel) -> Reply:
+        """Ask a variant that has not proven itself; the champion answers in its place."""
+        answer = await predict_isolated(chosen, model, asked.route, asked.request)
+        failure = None
+        if answer.error is not None:
+            failure = f"version {chosen.variant.version}: {answer.error}"
+            _LOG.warning("%s, request %s: %s", asked.line, asked.request_id, failure)
+            chosen = asked.route.champion
+            answer = predict(chosen, asked.route, asked.request)
+        return self._finish(asked, chosen, answer, failure)
+
+    def _finish(
+        self, asked: Asked, chosen: Answering, answer: Answer, failure: str | None
+    ) -> Reply:
+        """Write the log, count, and answer; ``failure`` says why another than the assigned did."""
+        line, route, request, assigned = asked.line, asked.route, asked.request, asked.assigned
         records = records_of(
             answer,
-            line=line,
-            request_id=request_id,
-            context=context,
+            asked,
             chosen=chosen,
-            route=route,
-            assigned=assigned,
-            latency_ms=_milliseconds_since(begun),
+            failure=failure,
+            latency_ms=_milliseconds_since(asked.begun),
         )
         counts = self.counts[line]
         try:
@@ -168,29 +202,35 @@ class Endpoint:
         except UnavailableError:
             counts.unlogged += 1
             raise
-        headers_out: tuple[tuple[str, str], ...] = (("x-request-id", request_id), *chosen.headers)
+        counts.fallbacks[assigned.version] += failure is not None
+        headers_out: tuple[tuple[str, str], ...] = (
+            ("x-request-id", asked.request_id),
+            *chosen.headers,
+        )
         if answer.error is not None:
             counts.failed += 1
             message = (
-                f"{line} version {chosen.variant.version}, request {request_id}: {answer.error}"
+                f"{line} version {chosen.variant.version}, request {asked.request_id}:"
+                f" {answer.error}"
             )
             _LOG.error("%s", message)
             return error_reply(500, message, headers_out)
         if assigned.experiment is not None:
-            # A reward is earned by whoever answered; after a fallback that is not the arm.
-            met = Met(assigned.experiment, chosen.variant.version, assigned.propensity)
-            self.bandits.remember(line, request_id, met)
             headers_out = (*headers_out, ("x-experiment", assigned.experiment))
-        decisions = _decisions(answer.predictions, declared.threshold)
+            # What the champion earns in the place of an arm says nothing about either.
+            if failure is None:
+                met = Met(assigned.experiment, assigned.version, assigned.propensity)
+                self.bandits.remember(line, asked.request_id, met)
+        decisions = _decisions(answer.predictions, route.declaration.state.threshold)
         content = (
             encode_infer(
                 answer.predictions,
                 signature=chosen.loaded.signature,
                 version=chosen.variant.version,
-                request_id=request_id,
+                request_id=asked.request_id,
                 decisions=decisions,
             )
-            if is_v2
+            if asked.is_v2
             else encode_invocations(answer.predictions, decisions=decisions)
         )
         counts.add_answered(
@@ -198,9 +238,11 @@ class Endpoint:
             rows=request.rows,
             look_ups=request.rows * len(chosen.loaded.model.plan.history_features),
             misses=sum(answer.misses),
-            age_days=history_age_days(route, context),
-            latency_ms=_milliseconds_since(begun),
+            age_days=history_age_days(route, asked.context),
+            latency_ms=_milliseconds_since(asked.begun),
         )
+        if route.shadows:
+            self.shadows.offer(asked)
         return Reply(200, content, (JSON_HEADER, *headers_out))
 
     def _answer_without_model(
@@ -369,6 +411,26 @@ class Endpoint:
             )
             raise HttpError(404, message)
         return lines[line]
+
+
+def _refusal(error: Exception, method: str, path: str) -> Reply:
+    if isinstance(error, HttpError):
+        return error.reply()
+    if isinstance(error, InputError):
+        return error_reply(400, str(error))
+    if isinstance(error, UnavailableError):
+        _LOG.warning("%s", error)
+        return error_reply(503, str(error))
+    _LOG.error("%s %s", method, path, exc_info=error)
+    return error_reply(500, "the server failed on this request; its log says why")
+
+
+async def _guarded(reply: Coroutine[Any, Any, Reply], method: str, path: str) -> Reply:
+    try:
+        return await reply
+    # As in `handle`.
+    except Exception as error:  # noqa: BLE001
+        return _refusal(error, method, path)
 
 
 def _serving_route(line: str, state: LineState) -> Route:

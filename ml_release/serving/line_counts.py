@@ -23,6 +23,10 @@ class LineCounts:
         answered because they could not be logged.
     static
         Answered by the kill switch.
+    fallbacks
+        Requests that the champion answered in the place of a version, per version number.
+    shadows_asked, shadows_failed, shadows_dropped
+        Questions to shadows: answered; failed; not asked, because the shadows were too slow.
     rows, labels
         Rows that were predicted, and labels that were taken.
     history_look_ups, history_misses
@@ -48,6 +52,10 @@ class LineCounts:
     history_age_days: int | None = None
     history_age_largest_days: int | None = None
     by_version: Counter[int] = field(default_factory=Counter)
+    fallbacks: Counter[int] = field(default_factory=Counter)
+    shadows_asked: int = 0
+    shadows_failed: int = 0
+    shadows_dropped: int = 0
     latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW_REQUESTS))
 
     def add_answered(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ml_release.domain.answering import LoadedModel, ModelLoader
     from ml_release.domain.artefact import Signature
-    from ml_release.domain.deployment import Declaration, KillSwitch, Variant
+    from ml_release.domain.deployment import Declaration, KillSwitch, Shadow, Variant
     from ml_release.domain.features import Columns
     from ml_release.domain.history_table import HistoryTable
 
@@ -63,10 +63,21 @@ class LoadedVersion:
         IntegrityError
             If an answer is not of the kind that the signature promises.
         """
+        values, misses = self.prepare(columns, history)
+        predictions = self.model.predict(values)
+        self.check(predictions)
+        return values, predictions, misses
+
+    def prepare(
+        self, columns: Columns, history: HistoryTable | None
+    ) -> tuple[dict[str, npt.NDArray[np.generic]], npt.NDArray[np.int64]]:
+        """Readable feature values and look-ups that met no key, as `predict` returns them."""
         plan = self.model.plan
         found, misses = look_up(plan.history_features, history, columns)
-        values = feature_values(plan.features, {**columns, **found})
-        predictions = self.model.predict(values)
+        return feature_values(plan.features, {**columns, **found}), misses
+
+    def check(self, predictions: npt.NDArray[np.float64]) -> None:
+        """Raise `IntegrityError` if an answer is not of the kind that the signature promises."""
         if self.signature.output_kind == "value":
             expected, is_answer = "finite values", np.isfinite(predictions)
         else:
@@ -76,7 +87,6 @@ class LoadedVersion:
             wrong = predictions[~is_answer][:5]
             message = f"model {self.model_digest}: expected {expected}, found {wrong}"
             raise IntegrityError(message)
-        return values, predictions, misses
 
 
 def load_version(
@@ -136,6 +146,14 @@ class Answering:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowVersion:
+    """A loaded version with the share of requests it is asked as well."""
+
+    shadow: Shadow
+    loaded: LoadedVersion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """What one line serves.
 
@@ -145,6 +163,8 @@ class Route:
         By version number: the declared variants that are loaded. The champion always is.
     warm
         The rollback target, ready to answer; None where there is none or it could not be loaded.
+    shadows
+        Who is asked in secret: those of the declared shadows that are loaded.
     since
         When this server switched to it, ISO 8601 in UTC.
     """
@@ -154,6 +174,7 @@ class Route:
     warm: LoadedVersion | None
     history: HistoryTable | None
     since: str
+    shadows: tuple[ShadowVersion, ...] = ()
 
     @property
     def champion(self) -> Answering:
@@ -176,8 +197,9 @@ class LineState:
     declared_commit
         The newest declaration that was read. It differs from the route's where that could not be
         loaded.
-    declared_digests
-        The models that declaration names.
+    places
+        Every version that serves, is asked in secret, is kept warm, or is declared to, by digest
+        and whether in a process of its own.
     problems
         What keeps the line from serving exactly what is declared.
     history_problem
@@ -188,20 +210,10 @@ class LineState:
 
     route: Route | None = None
     declared_commit: str | None = None
-    declared_digests: frozenset[str] = frozenset()
+    places: frozenset[tuple[str, bool]] = frozenset()
     problems: tuple[str, ...] = ()
     history_problem: str | None = None
     kill_switch: KillSwitch | None = None
-
-    @property
-    def served_digests(self) -> frozenset[str]:
-        """The models that answer, and the one that is kept warm."""
-        if self.route is None:
-            return frozenset()
-        loaded = [answer.loaded for answer in self.route.answering.values()]
-        if self.route.warm is not None:
-            loaded.append(self.route.warm)
-        return frozenset(version.model_digest for version in loaded)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

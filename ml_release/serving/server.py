@@ -12,6 +12,7 @@ import ipaddress
 import signal
 import socket
 import threading
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -31,8 +32,12 @@ from ml_release.serving.app import EndpointApp
 from ml_release.serving.bandits import Bandits
 from ml_release.serving.endpoint import Endpoint
 from ml_release.serving.kill_switches import KillSwitches
+from ml_release.serving.line_counts import LineCounts
 from ml_release.serving.loaders import serving_loader
-from ml_release.serving.reconciler import Reconciler
+from ml_release.serving.reconciler import RETRY_SECONDS, Reconciler
+from ml_release.serving.shadows import Shadows
+from ml_release.serving.versions import Versions
+from ml_release.serving.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,10 +80,16 @@ def build(settings: Settings, *, environment: str | None = None) -> Parts:
     log = InferenceLogFiles(settings.inference, now=_now)
     switches = KillSwitches(SwitchFiles(settings.switches), environment=chosen)
     bandits = Bandits(rewards=RewardSegments(settings.inference).rewards)
+    counts: dict[str, LineCounts] = defaultdict(LineCounts)
+    shadows = Shadows(log=log, counts=counts)
     reconciler = Reconciler(
         deployments=GitDeployments(settings.deployments),
-        models=ModelFiles(settings.models),
-        loader=serving_loader(),
+        versions=Versions(
+            models=ModelFiles(settings.models),
+            loader=serving_loader(),
+            workers=Workers(),
+            retry_seconds=RETRY_SECONDS,
+        ),
         online=OnlineFiles(settings.online),
         environment=chosen,
         now=_now,
@@ -92,6 +103,8 @@ def build(settings: Settings, *, environment: str | None = None) -> Parts:
         now=_now,
         switches=switches,
         bandits=bandits,
+        shadows=shadows,
+        counts=counts,
     )
     return Parts(endpoint=endpoint, reconciler=reconciler, log=log)
 
@@ -129,10 +142,13 @@ def serve(
         parts.reconciler.reconcile()
         listener.listen(_BACKLOG)
         parts.reconciler.start()
+        parts.endpoint.shadows.start()
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(listener, parts.endpoint, on_ready))
     finally:
+        parts.endpoint.shadows.stop()
         parts.reconciler.stop()
+        parts.reconciler.close()
         parts.log.close()
         listener.close()
 
