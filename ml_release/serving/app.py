@@ -83,7 +83,7 @@ class EndpointApp:
         # The connection broke or its framing is wrong: there may be nobody left to tell.
         except (RuntimeError, OSError) as error:
             return error_reply(400, f"request body: it cannot be read ({error})")
-        reply = self._endpoint.handle(method, path, _Readable(headers), body)
+        reply = self._endpoint.answer(method, path, _Readable(headers), body)
         return reply if isinstance(reply, Reply) else await reply
 
 

@@ -6,6 +6,7 @@ the log, answer. A request whose records could not be written gets no prediction
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import defaultdict
@@ -119,7 +120,12 @@ class Endpoint:
             "page": lambda _line, _headers, _body: self._page(),
         }
 
-    def handle(
+    def handle(self, method: str, path: str, headers: HeaderValues, body: bytes) -> Reply:
+        """Answer one request, for callers without an event loop: as `answer`, waited for."""
+        reply = self.answer(method, path, headers, body)
+        return reply if isinstance(reply, Reply) else asyncio.run(reply)
+
+    def answer(
         self, method: str, path: str, headers: HeaderValues, body: bytes
     ) -> Reply | Coroutine[Any, Any, Reply]:
         """Answer one request; whatever goes wrong is an answer too.
@@ -428,7 +434,7 @@ def _refusal(error: Exception, method: str, path: str) -> Reply:
 async def _guarded(reply: Coroutine[Any, Any, Reply], method: str, path: str) -> Reply:
     try:
         return await reply
-    # As in `handle`.
+    # As in `answer`.
     except Exception as error:  # noqa: BLE001
         return _refusal(error, method, path)
 

@@ -101,11 +101,11 @@ async def predict_isolated(
     try:
         values, misses = loaded.prepare(request.columns, route.history)
         answering = asyncio.wrap_future(model.ask(values))
-        done, _ = await asyncio.wait({answering}, timeout=model.answer_s)
-        if not done:
-            raise UnavailableError(model.was_late())
-        predictions = answering.result()
+        await asyncio.wait({answering}, timeout=model.answer_s)
+        if not answering.done():
+            return failed(request, UnavailableError(model.was_late()))
         model.was_in_time()
+        predictions = answering.result()
         loaded.check(predictions)
         return Answer(
             features=_readable_rows(values),

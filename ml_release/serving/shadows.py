@@ -102,7 +102,7 @@ class Shadows:
             try:
                 self._ask(batch)
             # The thread must outlive whatever one shadow does: dead, no other would be asked.
-            except Exception:
+            except Exception:  # noqa: BLE001
                 _LOG.exception("shadow version %s", batch[0][1].shadow.version)
                 self.counts[batch[0][0].line].shadows_failed += len(batch)
 

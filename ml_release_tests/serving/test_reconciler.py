@@ -68,7 +68,7 @@ def test_what_nothing_refers_to_is_forgotten(reconciler: Reconciler, world: Worl
     """A version that is neither served nor a rollback target is not kept in memory."""
     world.declare(2)
     reconciler.reconcile()
-    assert list(reconciler._loaded) == [(LINE, world.digests[2])]
+    assert list(reconciler._versions._loaded) == [(LINE, world.digests[2], False)]
 
 
 def test_without_a_change_nothing_is_replaced(reconciler: Reconciler) -> None:
