@@ -99,6 +99,7 @@ class Endpoint:
     shadows: Shadows
     counts: dict[str, LineCounts] = field(default_factory=lambda: defaultdict(LineCounts))
     _started_at: str = ""
+    _last_failure: dict[str, str] = field(default_factory=dict)
     _actions: dict[Action, Callable[[str, HeaderValues, bytes], Replied]] = field(
         default_factory=dict
     )
@@ -185,7 +186,10 @@ class Endpoint:
         failure = None
         if answer.error is not None:
             failure = f"version {chosen.variant.version}: {answer.error}"
-            _LOG.warning("%s, request %s: %s", asked.line, asked.request_id, failure)
+            # Said once: a canary that is down fails thousands of times a second.
+            if self._last_failure.get(asked.line) != failure:
+                self._last_failure[asked.line] = failure
+                _LOG.warning("%s, request %s: %s", asked.line, asked.request_id, failure)
             chosen = asked.route.champion
             answer = predict(chosen, asked.route, asked.request)
         return self._finish(asked, chosen, answer, failure)

@@ -103,6 +103,8 @@ async def predict_isolated(
         answering = asyncio.wrap_future(model.ask(values))
         await asyncio.wait({answering}, timeout=model.answer_s)
         if not answering.done():
+            # Whatever becomes of it, nobody waits for it any more.
+            answering.cancel()
             return failed(request, UnavailableError(model.was_late()))
         model.was_in_time()
         predictions = answering.result()
