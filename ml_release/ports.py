@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ml_release.domain.gates_servability import Servability
     from ml_release.domain.history_table import HistoryTable
     from ml_release.domain.identity import ModelVersion, SnapshotId
+    from ml_release.domain.kill_switch import Pulled
     from ml_release.domain.label_maturity import Maturity
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.search import Scalar, Trial
@@ -237,6 +238,22 @@ class Deployments(Protocol):
 
     def history(self, line: str, environment: str) -> tuple[Declaration, ...]:
         """Every declaration, oldest first."""
+
+
+class Switches(Protocol):
+    """Kill switches that were pulled at the endpoint and are not in Git yet."""
+
+    def pull(self, line: str, environment: str, pulled: Pulled) -> None:
+        """Keep what was done; raises `UnavailableError` if it cannot be."""
+
+    def lines(self, environment: str) -> tuple[str, ...]:
+        """Lines of which something is kept."""
+
+    def read(self, line: str, environment: str) -> Pulled | None:
+        """What was done last; None if there is nothing."""
+
+    def clear(self, line: str, environment: str, pulled: Pulled) -> bool:
+        """Forget exactly this; False if something else was done since."""
 
 
 class OnlineHistory(Protocol):

@@ -73,6 +73,11 @@ class Settings:
         return self.home / "inference"
 
     @property
+    def switches(self) -> Path:
+        """Kill switches that were pulled at the server and are not in Git yet."""
+        return self.home / "switches"
+
+    @property
     def online(self) -> Path:
         """History tables the endpoint server looks up."""
         return self.home / "online"

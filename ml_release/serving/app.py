@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from ml_release.serving.replies import HttpError, error_reply
+from ml_release.serving.replies import HttpError, Reply, error_reply
 from ml_release.serving.routes import find_address
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
 
     from ml_release.serving.endpoint import Endpoint
-    from ml_release.serving.replies import Reply
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
 _DRAINED_BYTES = 4 * MAX_BODY_BYTES
@@ -84,7 +83,8 @@ class EndpointApp:
         # The connection broke or its framing is wrong: there may be nobody left to tell.
         except (RuntimeError, OSError) as error:
             return error_reply(400, f"request body: it cannot be read ({error})")
-        return self._endpoint.handle(method, path, _Readable(headers), body)
+        reply = self._endpoint.answer(method, path, _Readable(headers), body)
+        return reply if isinstance(reply, Reply) else await reply
 
 
 class _Readable:

@@ -6,23 +6,36 @@ the log, answer. A request whose records could not be written gets no prediction
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ml_release.domain.assignment import bucket_of
-from ml_release.errors import InputError, UnavailableError
+from ml_release.domain.assignment import assign
+from ml_release.domain.inference import Reward
+from ml_release.domain.kill_switch import Pulled, answer_to_pull
+from ml_release.errors import InputError, RefusedError, UnavailableError
+from ml_release.serving.bandits import Met
 from ml_release.serving.line_counts import LineCounts
-from ml_release.serving.predictions import history_age_days, predict, records_of
+from ml_release.serving.predictions import (
+    Asked,
+    history_age_days,
+    predict,
+    predict_isolated,
+    records_of,
+    static_records,
+)
 from ml_release.serving.protocols import (
     PredictionRequest,
+    count_rows,
     decode_infer,
     decode_invocations,
     encode_infer,
     encode_invocations,
+    encode_static,
     model_metadata,
 )
 from ml_release.serving.replies import JSON_HEADER, HttpError, Reply, error_reply, json_reply
@@ -35,16 +48,26 @@ from ml_release.serving.request_headers import (
 )
 from ml_release.serving.routes import find_address
 from ml_release.serving.stated_labels import decode_labels
+from ml_release.serving.stated_pull import decode_pull
+from ml_release.serving.stated_rewards import decode_rewards
 from ml_release.serving.status import status_document
 from ml_release.serving.status_page import status_page
+from ml_release.serving.workers import IsolatedModel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from datetime import datetime
 
     from ml_release.adapters.inference_log import InferenceLogFiles
+    from ml_release.domain.experiment import Experiment
+    from ml_release.serving.bandits import Bandits
+    from ml_release.serving.kill_switches import KillSwitches
     from ml_release.serving.model_table import Answering, LineState, ModelTable, Route
+    from ml_release.serving.predictions import Answer
     from ml_release.serving.routes import Action
+    from ml_release.serving.shadows import Shadows
+
+    Replied = Reply | Coroutine[Any, Any, Reply]
 
 MAX_ROWS = 10_000
 _LOG = logging.getLogger(__name__)
@@ -71,9 +94,13 @@ class Endpoint:
     table: Callable[[], ModelTable]
     log: InferenceLogFiles
     now: Callable[[], datetime]
+    switches: KillSwitches
+    bandits: Bandits
+    shadows: Shadows
     counts: dict[str, LineCounts] = field(default_factory=lambda: defaultdict(LineCounts))
     _started_at: str = ""
-    _actions: dict[Action, Callable[[str, HeaderValues, bytes], Reply]] = field(
+    _last_failure: dict[str, str] = field(default_factory=dict)
+    _actions: dict[Action, Callable[[str, HeaderValues, bytes], Replied]] = field(
         default_factory=dict
     )
 
@@ -83,6 +110,8 @@ class Endpoint:
             "infer": self._infer,
             "invocations": self._invocations,
             "labels": self._labels,
+            "rewards": self._rewards,
+            "kill_switch": self._kill_switch,
             "metadata": lambda line, _headers, _body: self._metadata(line),
             "line_ready": lambda line, _headers, _body: self._line_ready(line),
             "live": lambda _line, _headers, _body: json_reply({"live": True}),
@@ -93,47 +122,89 @@ class Endpoint:
         }
 
     def handle(self, method: str, path: str, headers: HeaderValues, body: bytes) -> Reply:
-        """Answer one request; whatever goes wrong is an answer too."""
+        """Answer one request, for callers without an event loop: as `answer`, waited for."""
+        reply = self.answer(method, path, headers, body)
+        return reply if isinstance(reply, Reply) else asyncio.run(reply)
+
+    def answer(
+        self, method: str, path: str, headers: HeaderValues, body: bytes
+    ) -> Reply | Coroutine[Any, Any, Reply]:
+        """Answer one request; whatever goes wrong is an answer too.
+
+        The answer of a variant in a process of its own is still to come; every other one is there.
+        """
         try:
             address, line = find_address(method, path)
-            return self._actions[address.action](line, headers, body)
-        except HttpError as error:
-            return error.reply()
-        except InputError as error:
-            return error_reply(400, str(error))
-        except UnavailableError as error:
-            _LOG.warning("%s", error)
-            return error_reply(503, str(error))
+            reply = self._actions[address.action](line, headers, body)
         # The client gets an answer, the operator a traceback; the next request is not affected.
-        except Exception:  # noqa: BLE001
-            _LOG.exception("%s %s", method, path)
-            return error_reply(500, "the server failed on this request; its log says why")
+        except Exception as error:  # noqa: BLE001
+            return _refusal(error, method, path)
+        return reply if isinstance(reply, Reply) else _guarded(reply, method, path)
 
-    def _infer(self, line: str, headers: HeaderValues, body: bytes) -> Reply:
+    def _infer(self, line: str, headers: HeaderValues, body: bytes) -> Replied:
         return self._predict(line, headers, body, is_v2=True)
 
-    def _invocations(self, line: str, headers: HeaderValues, body: bytes) -> Reply:
+    def _invocations(self, line: str, headers: HeaderValues, body: bytes) -> Replied:
         return self._predict(line, headers, body, is_v2=False)
 
-    def _predict(self, line: str, headers: HeaderValues, body: bytes, *, is_v2: bool) -> Reply:
+    def _predict(self, line: str, headers: HeaderValues, body: bytes, *, is_v2: bool) -> Replied:
         begun = time.perf_counter()
-        route = self._serving_route(line)
+        state = self._known_line(line)
+        static = self.switches.answer(line, state.kill_switch)
+        if static is not None:
+            return self._answer_without_model(line, state, static, headers, body, is_v2=is_v2)
+        route = _serving_route(line, state)
         context, request = self._read(line, route, headers, body, is_v2=is_v2)
         request_id = context.request_id or usable_id(request.request_id) or new_request_id()
-        # A release is one split: the same units meet the canary as its weight grows, and other
-        # units meet the next one.
-        bucket = bucket_of(context.unit or request_id, route.declaration.state.release)
-        chosen = route.pick(bucket)
-        answer = predict(chosen, route, request)
+        assigned = assign(
+            route.declaration.state,
+            unit=context.unit,
+            request_id=request_id,
+            arm_percent=self.bandits.percent(line, route.declaration.state.experiment),
+        )
+        asked = Asked(
+            line=line,
+            route=route,
+            context=context,
+            request=request,
+            request_id=request_id,
+            assigned=assigned,
+            is_v2=is_v2,
+            begun=begun,
+        )
+        chosen = route.answering_for(assigned.version)
+        if isinstance(chosen.loaded.model, IsolatedModel):
+            return self._ask_isolated(asked, chosen, chosen.loaded.model)
+        failure = None
+        if assigned.version != chosen.variant.version:
+            failure = f"version {assigned.version} is not loaded"
+        return self._finish(asked, chosen, predict(chosen, route, request), failure)
+
+    async def _ask_isolated(self, asked: Asked, chosen: Answering, model: IsolatedModel) -> Reply:
+        """Ask a variant that has not proven itself; the champion answers in its place."""
+        answer = await predict_isolated(chosen, model, asked.route, asked.request)
+        failure = None
+        if answer.error is not None:
+            failure = f"version {chosen.variant.version}: {answer.error}"
+            # Said once: a canary that is down fails thousands of times a second.
+            if self._last_failure.get(asked.line) != failure:
+                self._last_failure[asked.line] = failure
+                _LOG.warning("%s, request %s: %s", asked.line, asked.request_id, failure)
+            chosen = asked.route.champion
+            answer = predict(chosen, asked.route, asked.request)
+        return self._finish(asked, chosen, answer, failure)
+
+    def _finish(
+        self, asked: Asked, chosen: Answering, answer: Answer, failure: str | None
+    ) -> Reply:
+        """Write the log, count, and answer; ``failure`` says why another than the assigned did."""
+        line, route, request, assigned = asked.line, asked.route, asked.request, asked.assigned
         records = records_of(
             answer,
-            line=line,
-            request_id=request_id,
-            context=context,
+            asked,
             chosen=chosen,
-            route=route,
-            bucket=None if context.unit is None else bucket,
-            latency_ms=_milliseconds_since(begun),
+            failure=failure,
+            latency_ms=_milliseconds_since(asked.begun),
         )
         counts = self.counts[line]
         try:
@@ -141,27 +212,79 @@ class Endpoint:
         except UnavailableError:
             counts.unlogged += 1
             raise
-        headers_out = (("x-request-id", request_id), *chosen.headers)
+        counts.fallbacks[assigned.version] += failure is not None
+        headers_out: tuple[tuple[str, str], ...] = (
+            ("x-request-id", asked.request_id),
+            *chosen.headers,
+        )
         if answer.error is not None:
             counts.failed += 1
             message = (
-                f"{line} version {chosen.variant.version}, request {request_id}: {answer.error}"
+                f"{line} version {chosen.variant.version}, request {asked.request_id}:"
+                f" {answer.error}"
             )
             _LOG.error("%s", message)
             return error_reply(500, message, headers_out)
+        if assigned.experiment is not None:
+            headers_out = (*headers_out, ("x-experiment", assigned.experiment))
+            # What the champion earns in the place of an arm says nothing about either.
+            if failure is None:
+                met = Met(assigned.experiment, assigned.version, assigned.propensity)
+                self.bandits.remember(line, asked.request_id, met)
+        decisions = _decisions(answer.predictions, route.declaration.state.threshold)
         content = (
-            _encoded(answer.predictions, chosen, request_id)
-            if is_v2
-            else encode_invocations(answer.predictions)
+            encode_infer(
+                answer.predictions,
+                signature=chosen.loaded.signature,
+                version=chosen.variant.version,
+                request_id=asked.request_id,
+                decisions=decisions,
+            )
+            if asked.is_v2
+            else encode_invocations(answer.predictions, decisions=decisions)
         )
         counts.add_answered(
             version=chosen.variant.version,
             rows=request.rows,
             look_ups=request.rows * len(chosen.loaded.model.plan.history_features),
             misses=sum(answer.misses),
-            age_days=history_age_days(route, context),
-            latency_ms=_milliseconds_since(begun),
+            age_days=history_age_days(route, asked.context),
+            latency_ms=_milliseconds_since(asked.begun),
         )
+        if route.shadows:
+            self.shadows.offer(asked)
+        return Reply(200, content, (JSON_HEADER, *headers_out))
+
+    def _answer_without_model(
+        self,
+        line: str,
+        state: LineState,
+        static: float,
+        headers: HeaderValues,
+        body: bytes,
+        *,
+        is_v2: bool,
+    ) -> Reply:
+        """Every row gets the declared answer: no model is asked, and none has to be loaded."""
+        context = read_context(headers, now=self.now())
+        rows, stated_id = count_rows(body, is_v2=is_v2)
+        _refuse_too_many(rows)
+        request_id = context.request_id or usable_id(stated_id) or new_request_id()
+        commit = state.declared_commit or "none"
+        self.log.append_records(
+            line,
+            static_records(
+                static, rows, line=line, request_id=request_id, context=context, commit=commit
+            ),
+        )
+        self.counts[line].static += 1
+        predictions = [static] * rows
+        content = (
+            encode_static(predictions, line=line, request_id=request_id)
+            if is_v2
+            else encode_invocations(predictions)
+        )
+        headers_out = (("x-request-id", request_id), ("x-variant", "kill_switch"))
         return Reply(200, content, (JSON_HEADER, *headers_out))
 
     def _read(
@@ -175,10 +298,11 @@ class Endpoint:
         except InputError:
             self.counts[line].rejected += 1
             raise
-        if request.rows > MAX_ROWS:
+        try:
+            _refuse_too_many(request.rows)
+        except HttpError:
             self.counts[line].rejected += 1
-            message = f"request: expected at most {MAX_ROWS} rows, found {request.rows}"
-            raise HttpError(413, message)
+            raise
         return context, request
 
     def _labels(self, line: str, _headers: HeaderValues, body: bytes) -> Reply:
@@ -188,8 +312,84 @@ class Endpoint:
         self.counts[line].labels += len(labels)
         return json_reply({"accepted": len(labels)})
 
+    def _rewards(self, line: str, _headers: HeaderValues, body: bytes) -> Reply:
+        self._known_line(line)
+        received = self.now().isoformat()
+        unmatched, repeated, kept = [], 0, []
+        experiment = self._experiment(line)
+        for stated in decode_rewards(body):
+            met = self.bandits.met(line, stated.request_id)
+            if met is None and stated.version is not None and experiment is not None:
+                # Longer ago than is remembered: the client names the version it was told.
+                met = Met(experiment.name, stated.version, 0.0)
+                if stated.version not in experiment.versions:
+                    met = None
+            if met is not None and self.bandits.is_rewarded(
+                line, met.experiment, stated.request_id
+            ):
+                repeated += 1
+                continue
+            if met is None:
+                unmatched.append(stated.request_id)
+            kept.append(
+                Reward(
+                    request_id=stated.request_id,
+                    reward=stated.reward,
+                    experiment=None if met is None else met.experiment,
+                    version=None if met is None else met.version,
+                    propensity=None if met is None else met.propensity or None,
+                    event_time=stated.event_time or received,
+                    received_time=received,
+                )
+            )
+        if kept:
+            self.log.append_rewards(line, kept)
+        for reward in kept:
+            self.bandits.add(line, reward)
+        return json_reply({"accepted": len(kept), "repeated": repeated, "unmatched": unmatched})
+
+    def _experiment(self, line: str) -> Experiment | None:
+        route = self._known_line(line).route
+        return None if route is None else route.declaration.state.experiment
+
+    def _kill_switch(self, line: str, _headers: HeaderValues, body: bytes) -> Reply:
+        state = self._known_line(line)
+        wanted = decode_pull(body)
+        loaded = state.route
+        answer = None
+        if wanted.engaged:
+            try:
+                answer = answer_to_pull(
+                    line,
+                    state.kill_switch,
+                    wanted.answer,
+                    is_probability=None
+                    if loaded is None
+                    else loaded.champion.loaded.signature.output_kind == "probability",
+                )
+            except RefusedError as error:
+                raise HttpError(409, str(error)) from error
+        pulled = Pulled(
+            engaged=wanted.engaged,
+            answer=answer,
+            by=wanted.by,
+            reason=wanted.reason,
+            at=self.now(),
+        )
+        self.switches.pull(line, pulled)
+        _LOG.warning(
+            "kill switch of %s %s by %s: %s",
+            line,
+            "pulled" if pulled.engaged else "released",
+            pulled.by,
+            pulled.reason,
+        )
+        static = self.switches.answer(line, state.kill_switch)
+        declared = state.kill_switch is not None and state.kill_switch.engaged
+        return json_reply({"line": line, "answers": static, "engaged_in_git": declared})
+
     def _metadata(self, line: str) -> Reply:
-        route = self._serving_route(line)
+        route = _serving_route(line, self._known_line(line))
         loaded = route.champion.loaded
         return json_reply(
             model_metadata(loaded.signature, list(route.answering), platform=loaded.model.platform)
@@ -222,22 +422,45 @@ class Endpoint:
             raise HttpError(404, message)
         return lines[line]
 
-    def _serving_route(self, line: str) -> Route:
-        state = self._known_line(line)
-        if state.route is None:
-            reasons = "; ".join(state.problems) or "it is still being loaded"
-            message = f"model {line}: declared, but no version is loaded ({reasons})"
-            raise HttpError(503, message)
-        return state.route
+
+def _refusal(error: Exception, method: str, path: str) -> Reply:
+    if isinstance(error, HttpError):
+        return error.reply()
+    if isinstance(error, InputError):
+        return error_reply(400, str(error))
+    if isinstance(error, UnavailableError):
+        _LOG.warning("%s", error)
+        return error_reply(503, str(error))
+    _LOG.error("%s %s", method, path, exc_info=error)
+    return error_reply(500, "the server failed on this request; its log says why")
 
 
-def _encoded(predictions: list[float], chosen: Answering, request_id: str) -> bytes:
-    return encode_infer(
-        predictions,
-        signature=chosen.loaded.signature,
-        version=chosen.variant.version,
-        request_id=request_id,
-    )
+async def _guarded(reply: Coroutine[Any, Any, Reply], method: str, path: str) -> Reply:
+    try:
+        return await reply
+    # As in `answer`.
+    except Exception as error:  # noqa: BLE001
+        return _refusal(error, method, path)
+
+
+def _serving_route(line: str, state: LineState) -> Route:
+    if state.route is None:
+        reasons = "; ".join(state.problems) or "it is still being loaded"
+        message = f"model {line}: declared, but no version is loaded ({reasons})"
+        raise HttpError(503, message)
+    return state.route
+
+
+def _refuse_too_many(rows: int) -> None:
+    if rows > MAX_ROWS:
+        message = f"request: expected at most {MAX_ROWS} rows, found {rows}"
+        raise HttpError(413, message)
+
+
+def _decisions(predictions: list[float], threshold: float | None) -> list[int] | None:
+    if threshold is None:
+        return None
+    return [int(prediction >= threshold) for prediction in predictions]
 
 
 def _server() -> Reply:

@@ -21,6 +21,12 @@ class LineCounts:
     answered, rejected, failed, unlogged
         Answered with predictions; refused as they were not usable; failed in the model; not
         answered because they could not be logged.
+    static
+        Answered by the kill switch.
+    fallbacks
+        Requests that the champion answered in the place of a version, per version number.
+    shadows_asked, shadows_failed, shadows_dropped
+        Questions to shadows: answered; failed; not asked, because the shadows were too slow.
     rows, labels
         Rows that were predicted, and labels that were taken.
     history_look_ups, history_misses
@@ -38,6 +44,7 @@ class LineCounts:
     rejected: int = 0
     failed: int = 0
     unlogged: int = 0
+    static: int = 0
     rows: int = 0
     labels: int = 0
     history_look_ups: int = 0
@@ -45,6 +52,10 @@ class LineCounts:
     history_age_days: int | None = None
     history_age_largest_days: int | None = None
     by_version: Counter[int] = field(default_factory=Counter)
+    fallbacks: Counter[int] = field(default_factory=Counter)
+    shadows_asked: int = 0
+    shadows_failed: int = 0
+    shadows_dropped: int = 0
     latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW_REQUESTS))
 
     def add_answered(

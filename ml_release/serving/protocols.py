@@ -85,11 +85,7 @@ def decode_infer(body: bytes, signature: Signature) -> PredictionRequest:
     InputError
         If it is malformed or does not fit the signature, naming row and field.
     """
-    try:
-        request = _INFER.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        message = f"request body: expected an inference request of protocol v2, found {error}"
-        raise InputError(message) from error
+    request = _decode_v2(body)
     for output in request.outputs or ():
         if output.name != signature.output:
             message = f"outputs: expected {signature.output!r}, found {output.name!r}"
@@ -123,6 +119,14 @@ def decode_infer(body: bytes, signature: Signature) -> PredictionRequest:
     return PredictionRequest(columns=columns, rows=rows or 0, request_id=request.id)
 
 
+def _decode_v2(body: bytes) -> _InferRequest:
+    try:
+        return _INFER.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        message = f"request body: expected an inference request of protocol v2, found {error}"
+        raise InputError(message) from error
+
+
 def _flat(tensor: _Tensor) -> Values:
     """The values of a tensor of shape [n] or [n, 1], written flat or nested."""
     data: list[Any] = tensor.data
@@ -148,6 +152,12 @@ def decode_invocations(body: bytes, signature: Signature) -> PredictionRequest:
     InputError
         If it is malformed or does not fit the signature, naming row and field.
     """
+    given, rows = _rows_of(body)
+    return PredictionRequest(columns=columns_of(signature, given, rows=rows), rows=rows)
+
+
+def _rows_of(body: bytes) -> tuple[dict[str, Values], int]:
+    """Values per column and number of rows of a request in one of MLflow's formats."""
     document = _strict_json(body)
     found = sorted(document)
     if len(found) != 1 or found[0] not in _FORMATS:
@@ -160,7 +170,7 @@ def decode_invocations(body: bytes, signature: Signature) -> PredictionRequest:
         given, rows = _from_columns(content)
     else:
         given, rows = _from_records(name, content)
-    return PredictionRequest(columns=columns_of(signature, given, rows=rows), rows=rows)
+    return given, rows
 
 
 def decode_any(body: bytes, signature: Signature) -> PredictionRequest:
@@ -178,29 +188,64 @@ def decode_any(body: bytes, signature: Signature) -> PredictionRequest:
 
 
 def encode_infer(
-    predictions: Sequence[float], *, signature: Signature, version: int, request_id: str
+    predictions: Sequence[float],
+    *,
+    signature: Signature,
+    version: int,
+    request_id: str,
+    decisions: Sequence[int] | None = None,
 ) -> bytes:
-    """The answer in the Open Inference Protocol v2."""
+    """The answer in the Open Inference Protocol v2, decisions as a second output."""
+    n = len(predictions)
+    outputs: list[dict[str, object]] = [
+        {"name": signature.output, "datatype": "FP64", "shape": [n], "data": predictions}
+    ]
+    if decisions is not None:
+        outputs.append({"name": "decision", "datatype": "INT64", "shape": [n], "data": decisions})
     return msgspec.json.encode(
         {
             "model_name": signature.line,
             "model_version": str(version),
             "id": request_id,
-            "outputs": [
-                {
-                    "name": signature.output,
-                    "datatype": "FP64",
-                    "shape": [len(predictions)],
-                    "data": predictions,
-                }
-            ],
+            "outputs": outputs,
         }
     )
 
 
-def encode_invocations(predictions: Sequence[float]) -> bytes:
-    """The answer in MLflow's scoring format."""
-    return msgspec.json.encode({"predictions": predictions})
+def encode_static(predictions: Sequence[float], *, line: str, request_id: str) -> bytes:
+    """An answer that no model gave, in the Open Inference Protocol v2."""
+    n = len(predictions)
+    return msgspec.json.encode(
+        {
+            "model_name": line,
+            "model_version": "0",
+            "id": request_id,
+            "outputs": [{"name": "static", "datatype": "FP64", "shape": [n], "data": predictions}],
+        }
+    )
+
+
+def encode_invocations(
+    predictions: Sequence[float], *, decisions: Sequence[int] | None = None
+) -> bytes:
+    """The answer in MLflow's scoring format, decisions beside the predictions."""
+    if decisions is None:
+        return msgspec.json.encode({"predictions": predictions})
+    return msgspec.json.encode({"predictions": predictions, "decisions": decisions})
+
+
+def count_rows(body: bytes, *, is_v2: bool) -> tuple[int, str | None]:
+    """Rows of a request, and the id its body names, without a signature to check it against.
+
+    Raises
+    ------
+    InputError
+        If it is not of the protocol.
+    """
+    if is_v2:
+        request = _decode_v2(body)
+        return (len(_flat(request.inputs[0])) if request.inputs else 0), request.id
+    return _rows_of(body)[1], None
 
 
 def model_metadata(

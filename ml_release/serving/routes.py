@@ -11,6 +11,8 @@ Action = Literal[
     "infer",
     "invocations",
     "labels",
+    "rewards",
+    "kill_switch",
     "metadata",
     "line_ready",
     "live",
@@ -49,6 +51,18 @@ ADDRESSES = (
         path="/models/{line}/labels",
         action="labels",
         description="labels that are known later, by request id",
+    ),
+    Address(
+        method="POST",
+        path="/models/{line}/rewards",
+        action="rewards",
+        description="what an answer of an experiment was worth, by request id",
+    ),
+    Address(
+        method="POST",
+        path="/models/{line}/kill-switch",
+        action="kill_switch",
+        description="answer without a model at once, or let models answer again",
     ),
     Address(
         method="GET",

@@ -12,6 +12,7 @@ import ipaddress
 import signal
 import socket
 import threading
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -24,11 +25,19 @@ from ml_release.adapters.git_deployments import GitDeployments
 from ml_release.adapters.inference_log import InferenceLogFiles
 from ml_release.adapters.model_files import ModelFiles
 from ml_release.adapters.online_files import OnlineFiles
+from ml_release.adapters.reward_segments import RewardSegments
+from ml_release.adapters.switch_files import SwitchFiles
 from ml_release.errors import InputError
 from ml_release.serving.app import EndpointApp
+from ml_release.serving.bandits import Bandits
 from ml_release.serving.endpoint import Endpoint
+from ml_release.serving.kill_switches import KillSwitches
+from ml_release.serving.line_counts import LineCounts
 from ml_release.serving.loaders import serving_loader
-from ml_release.serving.reconciler import Reconciler
+from ml_release.serving.reconciler import RETRY_SECONDS, Reconciler
+from ml_release.serving.shadows import Shadows
+from ml_release.serving.versions import Versions
+from ml_release.serving.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,15 +78,34 @@ def build(settings: Settings, *, environment: str | None = None) -> Parts:
     """Put the parts together over the folders of ``settings``; nothing is loaded yet."""
     chosen = environment or settings.environment
     log = InferenceLogFiles(settings.inference, now=_now)
+    switches = KillSwitches(SwitchFiles(settings.switches), environment=chosen)
+    bandits = Bandits(rewards=RewardSegments(settings.inference).rewards)
+    counts: dict[str, LineCounts] = defaultdict(LineCounts)
+    shadows = Shadows(log=log, counts=counts)
     reconciler = Reconciler(
         deployments=GitDeployments(settings.deployments),
-        models=ModelFiles(settings.models),
-        loader=serving_loader(),
+        versions=Versions(
+            models=ModelFiles(settings.models),
+            loader=serving_loader(),
+            workers=Workers(),
+            retry_seconds=RETRY_SECONDS,
+        ),
         online=OnlineFiles(settings.online),
         environment=chosen,
         now=_now,
+        switches=switches,
+        bandits=bandits,
     )
-    endpoint = Endpoint(environment=chosen, table=lambda: reconciler.table, log=log, now=_now)
+    endpoint = Endpoint(
+        environment=chosen,
+        table=lambda: reconciler.table,
+        log=log,
+        now=_now,
+        switches=switches,
+        bandits=bandits,
+        shadows=shadows,
+        counts=counts,
+    )
     return Parts(endpoint=endpoint, reconciler=reconciler, log=log)
 
 
@@ -114,10 +142,13 @@ def serve(
         parts.reconciler.reconcile()
         listener.listen(_BACKLOG)
         parts.reconciler.start()
+        parts.endpoint.shadows.start()
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(listener, parts.endpoint, on_ready))
     finally:
+        parts.endpoint.shadows.stop()
         parts.reconciler.stop()
+        parts.reconciler.close()
         parts.log.close()
         listener.close()
 

@@ -132,6 +132,8 @@ def promote(
             policy_digest=found.policy_digest,
             feature_version=found.candidate.feature_version,
         ),
+        # The decisions it was judged by are the decisions it gives.
+        threshold=None if line.task == "regression" else line.policies.evaluation.quality.threshold,
     )
     declaration = deployments.declare(
         state,

@@ -68,7 +68,7 @@ def test_what_nothing_refers_to_is_forgotten(reconciler: Reconciler, world: Worl
     """A version that is neither served nor a rollback target is not kept in memory."""
     world.declare(2)
     reconciler.reconcile()
-    assert list(reconciler._loaded) == [(LINE, world.digests[2])]
+    assert list(reconciler._versions._loaded) == [(LINE, world.digests[2], False)]
 
 
 def test_without_a_change_nothing_is_replaced(reconciler: Reconciler) -> None:
@@ -159,7 +159,7 @@ def test_a_restart_beside_a_broken_canary_serves_the_champion(world: World) -> N
     """With nothing to fall back on, the champion answers in the place of what is missing."""
     world.declare(world.variant(2, weight=90), world.variant(9, role="canary", weight=10))
     route = route_of(world.parts().reconciler)
-    assert {route.pick(bucket).variant.version for bucket in (0, 9999)} == {2}
+    assert {route.answering_for(version).variant.version for version in (2, 9)} == {2}
 
 
 def test_a_canary_with_other_inputs_is_refused(

@@ -142,6 +142,7 @@ class World:
         *variants: Variant | int,
         rollback_target: int | None = None,
         reason: str = "for the test",
+        **more: Any,
     ) -> Declaration:
         """Declare variants, or one champion by its number."""
         self._declared += 1
@@ -152,6 +153,7 @@ class World:
             variants=tuple(self.variant(v) if isinstance(v, int) else v for v in variants),
             evidence=Evidence(verdict_digest="v", policy_digest="p", feature_version="f"),
             rollback_target=None if rollback_target is None else self.variant(rollback_target),
+            **more,
         )
         current = self.deployments.read(self.line, "production")
         return self.deployments.declare(
