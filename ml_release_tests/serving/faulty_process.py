@@ -61,5 +61,5 @@ class FaultyLoader:
 
 
 if __name__ == "__main__":
-    variant_process.serving_loader = FaultyLoader  # type: ignore[assignment]
+    variant_process.serving_loader = FaultyLoader  # type: ignore[attr-defined]
     variant_process.main(sys.argv[1:])
