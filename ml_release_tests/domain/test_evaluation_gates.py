@@ -24,8 +24,9 @@ from ml_release.domain.evaluation_gates import (
 from ml_release.domain.fairness import FairnessMeasure
 from ml_release.domain.gates_attribution import AttributionEvidence, AttributionPolicy
 from ml_release.domain.gates_behaviour import Answers
+from ml_release.domain.gates_comparison import Comparison
 from ml_release.domain.gates_fairness import FairnessPolicy, GroupMeasure
-from ml_release.domain.gates_quality import Comparison, QualityEvidence
+from ml_release.domain.gates_quality import QualityEvidence
 from ml_release.domain.gates_robustness import EdgeAnswers, RobustnessEvidence
 from ml_release.domain.gates_servability import Servability, ServabilityEvidence
 from ml_release.domain.gates_slices import SliceEvidence, SlicePolicy
