@@ -81,7 +81,9 @@ def _csv(source: Path | io.BytesIO) -> pd.DataFrame:
     with warnings.catch_warnings():
         # A row with more fields than the header would shift or lose its columns.
         warnings.simplefilter("error", pd.errors.ParserWarning)
-        return pd.read_csv(source, dtype=str, keep_default_na=False, na_values=[""], index_col=False)
+        return pd.read_csv(
+            source, dtype=str, keep_default_na=False, na_values=[""], index_col=False
+        )
 
 
 def _with_digest(path: Path, digest: str) -> bytes:

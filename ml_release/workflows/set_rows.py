@@ -1,7 +1,8 @@
-"""Rows of the sets beside the holdout: days out of the feature tables, cases out of a landed file."""
+"""Rows beside the holdout: days out of the feature tables, cases out of a landed file."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ from ml_release.workflows.feature_building import FEATURES_TABLE, require_curren
 from ml_release.workflows.holdout_answers import Holdout
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
@@ -127,28 +128,35 @@ def _typed(path: str, column: pd.Series, kind: FieldType, *, nullable: bool) -> 
 
     if kind == "number":
         found = pd.to_numeric(column, errors="coerce").astype("float64")
-        good = found.notna() & np.isfinite(found)
+        good = np.isfinite(found.to_numpy())
     elif kind == "timestamp":
-        zoned = isinstance(column.dtype, pd.DatetimeTZDtype)
-        times = column if column.dtype.kind == "M" else column.astype("string")
-        found = (
-            pd.Series(pd.NaT, index=column.index)
-            if zoned
-            else pd.to_datetime(times, errors="coerce", format=None if times is column else _TIME)
-        )
-        good = found.notna()
+        moments = [_local_time(value) for value in column]
+        found = pd.Series(moments, index=column.index, dtype="datetime64[us]")
+        good = found.notna().to_numpy()
     else:
-        found = column.where(column.isna(), column.astype("string").astype(object))
-        good = column.notna()
-    bad = np.flatnonzero((~good & (column.notna() | (not nullable))).to_numpy())
+        found = column.astype("string").astype(object)
+        good = column.notna().to_numpy()
+    bad = np.flatnonzero(~good & ~(column.isna().to_numpy() & nullable))
     if len(bad):
-        what = {"number": "a finite number", "timestamp": "a local time as 2013-04-03T17:40:00"}
         message = (
-            f"{path}: expected {what.get(kind, 'a word')} in {column.name}, found"
-            f" {column.iloc[bad[0]]!r} in row {bad[0] + 1}"
+            f"{path}: expected {_EXPECTED[kind]} in {column.name}, found {column.iloc[bad[0]]!r} in"
+            f" row {bad[0] + 1}"
         )
         raise InputError(message)
     return found
 
 
-_TIME = "ISO8601"
+def _local_time(value: object) -> datetime | None:
+    """A time without a zone, None if it is none."""
+    try:
+        found = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return found if found.tzinfo is None else None
+
+
+_EXPECTED: Mapping[FieldType, str] = {
+    "number": "a finite number",
+    "string": "a word",
+    "timestamp": "a local time as 2013-04-03T17:40:00",
+}
