@@ -139,8 +139,8 @@ def _typed(path: str, column: pd.Series, kind: FieldType, *, nullable: bool) -> 
     bad = np.flatnonzero(~good & ~(column.isna().to_numpy() & nullable))
     if len(bad):
         message = (
-            f"{path}: expected {_EXPECTED[kind]} in {column.name}, found {column.iloc[bad[0]]!r} in"
-            f" row {bad[0] + 1}"
+            f"{path}: expected {_EXPECTED[kind]} in {column.name}, found"
+            f" {column.tolist()[bad[0]]!r} in row {bad[0] + 1}"
         )
         raise InputError(message)
     return found
