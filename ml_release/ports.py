@@ -60,6 +60,14 @@ class Landing(Protocol):
         read as a table.
         """
 
+    def read_file(self, path: str, *, digest: str) -> pd.DataFrame:
+        """The rows of one file, named by its path below the landing zone and known by its digest.
+
+        CSV, whose columns hold words as in `read`, or Parquet, by the end of the path. Raises
+        `NotFoundError` if it has not arrived, `IntegrityError` if its bytes do not have the
+        digest, `InputError` if they cannot be read as a table.
+        """
+
 
 class Tables(Protocol):
     """Immutable rows per line, table and partition, each known by table version and digest."""

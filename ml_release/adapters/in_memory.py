@@ -62,9 +62,10 @@ class InMemoryLanding:
     def __init__(self) -> None:
         self._tables: dict[str, pd.DataFrame] = {}
 
-    def deliver(self, path: str, table: pd.DataFrame) -> None:
-        """Let a table arrive under its path in the landing zone."""
+    def deliver(self, path: str, table: pd.DataFrame) -> str:
+        """Let a table arrive under its path in the landing zone; its digest."""
         self._tables[path] = table.copy()
+        return _digest_of(table)
 
     def partitions(self, source: LandingSource) -> tuple[str, ...]:
         """Partitions that have arrived and that the line declares, in order."""
@@ -92,11 +93,22 @@ class InMemoryLanding:
             tables[name] = self._table(path)
         return tables
 
+    def read_file(self, path: str, *, digest: str) -> pd.DataFrame:
+        """The rows of one file that has a digest."""
+        table = self._table(path)
+        check_digest(f"landing table {path}", expected=digest, found=_digest_of(table))
+        return table
+
     def _table(self, path: str) -> pd.DataFrame:
         if path not in self._tables:
             message = f"landing table {path}: expected it to have arrived, found it missing"
             raise NotFoundError(message)
         return self._tables[path].copy()
+
+
+def _digest_of(table: pd.DataFrame) -> str:
+    """Of its columns and rows as words: no file has given a table its bytes."""
+    return digest_of_bytes(table.to_csv(index=False).encode())
 
 
 class InMemoryTables:

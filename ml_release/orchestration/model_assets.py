@@ -9,6 +9,7 @@ from ml_release.orchestration.evaluation_page import evaluation_metadata
 from ml_release.orchestration.rendering import (
     check_results,
     check_specs,
+    kept_out_table,
     left_out_table,
     number,
     picture,
@@ -81,6 +82,7 @@ def candidate_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
                 "MLflow run": record.run_id,
                 "window": f"{record.window_from} to {record.window_to}",
                 "left out": left_out_table(record.left_out),
+                "kept out of training": kept_out_table(record.kept_out),
                 "holdout from": record.holdout_from,
                 "training rows": record.train_rows,
                 "holdout rows": record.holdout_rows,
@@ -120,6 +122,7 @@ def evaluation_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
                 line,
                 model_digest=_trained_in_this_run(line, wiring, context),
                 environment=wiring.environment,
+                landing=wiring.landing,
                 tables=wiring.tables,
                 evidence=wiring.evidence,
                 models=wiring.models,

@@ -16,6 +16,8 @@ def shown_params(record: CandidateRecord) -> dict[str, object]:
         "window": f"{record.window_from} to {record.window_to}",
         "holdout_from": record.holdout_from,
         "left_out": ", ".join(record.left_out) or "none",
+        "kept_out": ", ".join(f"{span} ({span.rows} rows)" for span in record.kept_out.values())
+        or "none",
     }
     if record.search:
         found |= {

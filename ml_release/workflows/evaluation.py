@@ -24,6 +24,7 @@ from ml_release.workflows.model_probes import (
     behaviour_answers,
     robustness_evidence,
 )
+from ml_release.workflows.old_window_evidence import old_window_evidence
 from ml_release.workflows.quality_evidence import (
     Judged,
     fairness_evidence,
@@ -32,12 +33,15 @@ from ml_release.workflows.quality_evidence import (
     slice_evidence,
 )
 from ml_release.workflows.servability_evidence import servability_evidence
+from ml_release.workflows.set_evidence import sets_evidence
 from ml_release.workflows.training import find_candidate, read_window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ml_release.domain.gates_old_window import OldWindow
     from ml_release.domain.gates_servability import ServabilityEvidence
+    from ml_release.domain.gates_sets import SetsEvidence
     from ml_release.domain.identity import SnapshotId
     from ml_release.domain.provenance import CandidateRecord
     from ml_release.domain.threshold_curve import ThresholdPoint
@@ -47,6 +51,7 @@ if TYPE_CHECKING:
         Deployments,
         EvidenceStore,
         Experiments,
+        Landing,
         ModelLoader,
         ModelRegistry,
         ModelStore,
@@ -91,6 +96,7 @@ def evaluate_candidate(
     *,
     model_digest: str | None = None,
     environment: str,
+    landing: Landing,
     tables: Tables,
     evidence: EvidenceStore,
     models: ModelStore,
@@ -103,6 +109,8 @@ def evaluate_candidate(
     attributor: Attributor,
 ) -> Evaluated:
     """Score, probe, compare, judge and record; the newest candidate for None.
+
+    A declared set that is not at hand is a finding, no error.
 
     Raises
     ------
@@ -129,11 +137,19 @@ def evaluate_candidate(
         deployments=deployments,
         registry=registry,
     )
+    sets, set_digests = sets_evidence(
+        line, candidate, judged, landing=landing, tables=tables, evidence=evidence
+    )
+    old_window, old_digests = old_window_evidence(
+        line, candidate, judged, tables=tables, evidence=evidence
+    )
     use = _use_of_holdout(line, candidate, evidence=evidence)
     found = gather_evidence(
         line,
         judged,
         model_digest=candidate.model_digest,
+        sets=sets,
+        old_window=old_window,
         servability=servability_evidence(
             line,
             candidate,
@@ -155,6 +171,8 @@ def evaluate_candidate(
             "champion_digest": _digest_of(judged.champion),
             "anchor_digest": _digest_of(judged.anchor),
             "holdout": use.holdout,
+            **set_digests,
+            **old_digests,
         },
     )
     policy = line.policies.evaluation
@@ -183,6 +201,8 @@ def gather_evidence(
     judged: Judged,
     *,
     model_digest: str,
+    sets: SetsEvidence,
+    old_window: OldWindow | None,
     servability: ServabilityEvidence,
     coverage: Finding,
     holdout_use: HoldoutUse,
@@ -197,6 +217,8 @@ def gather_evidence(
         line=line.name,
         model_digest=model_digest,
         quality=quality_evidence(line, judged, primary),
+        sets=sets,
+        old_window=old_window,
         slices=slice_evidence(line, judged, primary),
         fairness=fairness_evidence(line, judged),
         behaviour=behaviour_answers(policy.behaviour, candidate, holdout),

@@ -15,7 +15,9 @@ import numpy as np
 from ml_release.domain.artefact import PLAN_FILE, SIGNATURE_FILE, signature_of
 from ml_release.domain.evaluation_gates import judge_evaluation
 from ml_release.domain.features import encode, fit_plan
+from ml_release.domain.gates_old_window import OldWindow
 from ml_release.domain.gates_servability import Servability, ServabilityEvidence
+from ml_release.domain.gates_sets import SetsEvidence
 from ml_release.domain.holdout_use import HoldoutUse
 from ml_release.domain.identity import canonical_json
 from ml_release.domain.quarantine import judge_coverage
@@ -216,13 +218,19 @@ def _trial(
             anchor=None,
         ),
         model_digest=made.name,
+        sets=SetsEvidence(),
+        old_window=None
+        if champion is None
+        else OldWindow(version=1, days="of the scorecard", missing="the scorecard has none"),
         servability=_servability(bench, made, holdout, answers, problem),
         coverage=judge_coverage(("all",), {}, line.policies.quarantine),
         holdout_use=HoldoutUse(holdout="scorecard", candidates=(made.name,)),
         attributor=bench.attributor,
         digests={},
     )
-    verdict = judge_evaluation(evidence, line.policies.evaluation)
+    # The models of the scorecard meet on the holdout alone.
+    policy = line.policies.evaluation.model_copy(update={"sets": None})
+    verdict = judge_evaluation(evidence, policy)
     rules = tuple(dict.fromkeys(finding.rule for finding in verdict.objections))
     return Trial(name=made.name, is_mutant=is_mutant, stopped_by=rules)
 

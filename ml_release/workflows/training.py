@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,10 +14,11 @@ from ml_release.domain.artefact import (
     SIGNATURE_FILE,
     signature_of,
 )
+from ml_release.domain.day_spans import held_by_any
 from ml_release.domain.drift import fit_profile
 from ml_release.domain.features import encode
 from ml_release.domain.identity import canonical_json, check_digest, digest_of_json
-from ml_release.domain.provenance import CandidateRecord, record_from_json
+from ml_release.domain.provenance import CandidateRecord, KeptOut, record_from_json
 from ml_release.errors import InputError, NotFoundError
 from ml_release.workflows.attribution_evidence import require_attributor
 from ml_release.workflows.candidate_run import shown_metrics, shown_params
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from ml_release.domain.day_spans import DaySpan
     from ml_release.domain.features import Columns, FeaturePlan
     from ml_release.domain.identity import SnapshotId
     from ml_release.domain.provenance import FeaturesRecord
@@ -71,17 +73,25 @@ class Window:
         Label or NaN, shape (n,): 1 or 0 for a classifier, a number for a regressor.
     holdout_from
         First day of the holdout.
+    kept_out
+        Days that nothing is fitted on, by name.
     """
 
     features: Columns
     days: npt.NDArray[np.datetime64]
     target: npt.NDArray[np.float64]
     holdout_from: np.datetime64
+    kept_out: Mapping[str, DaySpan] = field(default_factory=dict)
+
+    @property
+    def before(self) -> npt.NDArray[np.bool_]:
+        """Labelled rows before the holdout."""
+        return ~np.isnan(self.target) & (self.days < self.holdout_from)
 
     @property
     def fit(self) -> npt.NDArray[np.bool_]:
-        """Labelled rows before the holdout."""
-        return ~np.isnan(self.target) & (self.days < self.holdout_from)
+        """Those of them that may be fitted on."""
+        return self.before & ~held_by_any(self.kept_out.values(), self.days)
 
     @property
     def holdout(self) -> npt.NDArray[np.bool_]:
@@ -174,6 +184,14 @@ def train_candidate(
         partitions={features.partition: features.digest for features in partitions},
         snapshots={name: digest for r in records for name, digest in r.snapshots.items()},
         left_out=left_out,
+        kept_out={
+            name: KeptOut(
+                first_day=span.first_day,
+                last_day=span.last_day,
+                rows=int((window.before & span.holds(window.days)).sum()),
+            )
+            for name, span in window.kept_out.items()
+        },
         feature_version=chosen.plan.version,
         policy_digest=digest_of_json(line.policies.evaluation.model_dump(mode="json")),
         training_policy_digest=digest_of_json(policy.model_dump(mode="json")),
@@ -261,7 +279,10 @@ def read_window(
     tables: Tables,
     holdout_from: str | None = None,
 ) -> Window:
-    """The rows of feature partitions; the holdout is the policy's last days, or as given."""
+    """The rows of feature partitions, without the policy's kept out days in what is fitted on.
+
+    The holdout is the policy's last days, or as given.
+    """
     import pandas as pd
 
     frame = pd.concat(
@@ -276,6 +297,7 @@ def read_window(
         holdout_from=days.max() - length
         if holdout_from is None
         else np.datetime64(holdout_from, "D"),
+        kept_out=line.policies.evaluation.kept_out,
     )
 
 

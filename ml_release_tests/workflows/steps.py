@@ -86,6 +86,7 @@ def evaluate(house: House, model_digest: str | None = None) -> Evaluated:
         house.line,
         model_digest=model_digest,
         environment=house.environment,
+        landing=house.landing,
         tables=house.tables,
         evidence=house.evidence,
         models=house.models,

@@ -175,16 +175,16 @@ CASES: dict[str, tuple[Callable[[House], Any], type[MlReleaseError], str]] = {
         RefusedError,
         "expected a recorded passing verdict, found none",
     ),
-    "evaluation verdict fails": (_outcome("fail"), RefusedError, "evaluation_gates/2 is fail"),
+    "evaluation verdict fails": (_outcome("fail"), RefusedError, "evaluation_gates/3 is fail"),
     "evaluation verdict is inconclusive": (
         _outcome("inconclusive"),
         RefusedError,
-        "evaluation_gates/2 is inconclusive",
+        "evaluation_gates/3 is inconclusive",
     ),
     "evaluation verdict is an error": (
         _outcome("error"),
         RefusedError,
-        "evaluation_gates/2 is error",
+        "evaluation_gates/3 is error",
     ),
     "evaluation verdict without findings": (
         _without_findings,
