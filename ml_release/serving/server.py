@@ -23,6 +23,7 @@ from granian.server.embed import Server
 from ml_release.adapters.git_deployments import GitDeployments
 from ml_release.adapters.inference_log import InferenceLogFiles
 from ml_release.adapters.model_files import ModelFiles
+from ml_release.adapters.model_signatures import ModelSignatures
 from ml_release.adapters.online_files import OnlineFiles
 from ml_release.errors import InputError
 from ml_release.serving.app import EndpointApp
@@ -71,7 +72,14 @@ def build(settings: Settings, *, environment: str | None = None) -> Parts:
     log = InferenceLogFiles(settings.inference, now=_now)
     reconciler = Reconciler(
         deployments=GitDeployments(settings.deployments),
-        models=ModelFiles(settings.models),
+        models=ModelFiles(
+            settings.models,
+            ModelSignatures(
+                settings.keys,
+                signing_key=settings.signing_key,
+                verify_keys=settings.verify_keys,
+            ),
+        ),
         loader=serving_loader(),
         online=OnlineFiles(settings.online),
         environment=chosen,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ml_release.adapters.in_memory import InMemoryModels
-from ml_release.adapters.model_files import MANIFEST, ModelFiles
+from ml_release.adapters.model_files import MANIFEST, SIGNATURE, ModelFiles
+from ml_release.adapters.model_signatures import ModelSignatures
 from ml_release.domain.identity import digest_hex
 from ml_release.errors import InputError, IntegrityError, NotFoundError
 
@@ -18,12 +19,16 @@ if TYPE_CHECKING:
 
     from ml_release.ports import ModelStore
 
-FILES = {"model.onnx": b"\x00model", "plan.json": b"{}"}
+FILES = {"model.onnx": b"\x08model", "plan.json": b"{}"}
+
+
+def made(root: Path) -> ModelFiles:
+    return ModelFiles(root / "models", ModelSignatures(root / "keys"))
 
 
 @pytest.fixture(params=["in_memory", "files"])
 def models(request: pytest.FixtureRequest, tmp_path: Path) -> ModelStore:
-    return InMemoryModels() if request.param == "in_memory" else ModelFiles(tmp_path)
+    return InMemoryModels() if request.param == "in_memory" else made(tmp_path)
 
 
 def test_an_artefact_is_read_as_it_was_published(models: ModelStore) -> None:
@@ -37,9 +42,9 @@ def test_the_digest_is_that_of_the_content(models: ModelStore) -> None:
     assert models.publish(dict(reversed(FILES.items()))) == digest
     others = [
         {**FILES, "plan.json": b"{ }"},
-        {**FILES, "more.json": b""},
+        {**FILES, "more.json": b"{}"},
         {"model.onnx": FILES["model.onnx"], "plan2.json": b"{}"},
-        {"model.onnx": b"{}", "plan.json": FILES["model.onnx"]},
+        {"model.onnx": b"\x08", "plan.json": b"{}"},
     ]
     assert len({digest, *(models.publish(other) for other in others)}) == 5
 
@@ -72,7 +77,7 @@ def test_what_is_no_plain_file_name_is_refused(
 
 def test_publishing_at_once_gives_one_whole_artefact(models: ModelStore) -> None:
     """Every publisher gets the digest, and the artefact can be read."""
-    files = {f"file{n}": bytes([n]) * 50_000 for n in range(5)}
+    files = {f"file{n}.json": b"{" + bytes([n]) * 50_000 for n in range(5)}
     digests: list[str] = []
     threads = [
         threading.Thread(target=lambda: digests.append(models.publish(files))) for _ in range(6)
@@ -98,9 +103,9 @@ def test_a_file_changed_in_memory_is_noticed() -> None:
 @pytest.mark.parametrize("name", [*FILES, MANIFEST])
 def test_one_changed_byte_is_noticed_by_reader_and_publisher(tmp_path: Path, name: str) -> None:
     """In any file and in the manifest itself; publishing again trusts no folder name."""
-    models = ModelFiles(tmp_path)
+    models = made(tmp_path)
     digest = models.publish(FILES)
-    path = tmp_path / digest_hex(digest) / name
+    path = tmp_path / "models" / digest_hex(digest) / name
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
@@ -112,40 +117,45 @@ def test_one_changed_byte_is_noticed_by_reader_and_publisher(tmp_path: Path, nam
 
 def test_a_missing_file_is_noticed(tmp_path: Path) -> None:
     """The manifest names it."""
-    models = ModelFiles(tmp_path)
+    models = made(tmp_path)
     digest = models.publish(FILES)
-    (tmp_path / digest_hex(digest) / "plan.json").unlink()
+    (tmp_path / "models" / digest_hex(digest) / "plan.json").unlink()
     with pytest.raises(IntegrityError, match=r"names plan\.json, which is missing"):
         models.read(digest)
 
 
-def test_a_file_beside_the_manifest_is_not_part_of_the_artefact(tmp_path: Path) -> None:
-    """What was not published is not read."""
-    models = ModelFiles(tmp_path)
+def test_a_file_that_the_manifest_does_not_list_is_refused(tmp_path: Path) -> None:
+    """By name, by reader and publisher: nobody knows who put it there."""
+    models = made(tmp_path)
     digest = models.publish(FILES)
-    (tmp_path / digest_hex(digest) / "extra").write_bytes(b"x")
-    assert models.read(digest) == FILES
+    (tmp_path / "models" / digest_hex(digest) / "extra").write_bytes(b"x")
+    for act in (lambda: models.read(digest), lambda: models.publish(FILES)):
+        with pytest.raises(
+            IntegrityError, match=r"besides those of the manifest, found \['extra'\]"
+        ):
+            act()
 
 
-def test_the_manifest_is_not_a_file_to_publish(tmp_path: Path) -> None:
-    """It would replace the one the digest is of."""
-    with pytest.raises(InputError, match=MANIFEST):
-        ModelFiles(tmp_path).publish({MANIFEST: b"{}"})
+@pytest.mark.parametrize("name", [MANIFEST, SIGNATURE])
+def test_manifest_and_signature_are_no_files_to_publish(tmp_path: Path, name: str) -> None:
+    """They would replace the ones that guard the others."""
+    with pytest.raises(InputError, match=name):
+        made(tmp_path).publish({name: b"{}"})
 
 
 def test_a_publisher_that_breaks_leaves_no_artefact(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The folder appears whole or not at all, and the draft is removed."""
-    models = ModelFiles(tmp_path)
+    models = made(tmp_path)
 
-    def full(_: int) -> None:
+    def full(*_: object) -> None:
         message = "no space left on device"
         raise OSError(message)
 
     with monkeypatch.context() as patch:
-        patch.setattr("ml_release.adapters.model_files.os.fsync", full)
+        patch.setattr("ml_release.adapters.model_files._write", full)
         with pytest.raises(OSError, match="no space left"):
             models.publish(FILES)
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / "models").iterdir()) == []
     assert models.read(models.publish(FILES)) == FILES
