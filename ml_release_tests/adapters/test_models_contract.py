@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,10 @@ import pytest
 
 from ml_release.adapters.in_memory import InMemoryModels
 from ml_release.adapters.model_files import MANIFEST, SIGNATURE, ModelFiles
-from ml_release.adapters.model_signatures import ModelSignatures
+from ml_release.adapters.model_signatures import PUBLIC_KEY, ModelSignatures
 from ml_release.domain.identity import digest_hex
 from ml_release.errors import InputError, IntegrityError, NotFoundError
+from ml_release_tests.tampering import causes, forge, harmful_pickle, harms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -159,3 +161,101 @@ def test_a_publisher_that_breaks_leaves_no_artefact(
             models.publish(FILES)
     assert list((tmp_path / "models").iterdir()) == []
     assert models.read(models.publish(FILES)) == FILES
+
+
+@pytest.mark.parametrize("store", ["in_memory", "files"])
+@pytest.mark.parametrize("name", ["model.onnx", "plan.json", "model.pkl", "model.joblib"])
+def test_what_could_be_a_pickle_is_not_published(tmp_path: Path, store: str, name: str) -> None:
+    """Neither in the place of a file nor beside it, and nothing is kept."""
+    models = InMemoryModels() if store == "in_memory" else made(tmp_path)
+    with pytest.raises(InputError, match=rf"{name}: expected .* Nothing was kept"):
+        models.publish({**FILES, name: harmful_pickle(tmp_path / "marker")})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("harm", causes(list(FILES)))
+def test_an_artefact_that_was_tampered_with_is_not_read(tmp_path: Path, harm: str) -> None:
+    """The message names the cause."""
+    act, message = harms(list(FILES), of_another=tmp_path / "another")[harm]
+    models = made(tmp_path)
+    digest = models.publish(FILES)
+    act(tmp_path / "models" / digest_hex(digest))
+    with pytest.raises(IntegrityError) as refusal:
+        models.read(digest)
+    assert message in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "plan.json", "model.pkl"])
+def test_a_pickle_is_not_read_although_it_is_signed(tmp_path: Path, name: str) -> None:
+    """A signature says who made a file, not what reading it does."""
+    files = {**FILES, name: harmful_pickle(tmp_path / "marker")}
+    digest = forge(tmp_path / "models", files, ModelSignatures(tmp_path / "keys"))
+    with pytest.raises(IntegrityError, match=rf"{name}: expected .* find out who signed it"):
+        made(tmp_path).read(digest)
+    assert not (tmp_path / "marker").exists()
+
+
+def test_a_whole_artefact_under_the_name_of_another_is_refused(tmp_path: Path) -> None:
+    """Signed and in order, but not what is asked for."""
+    models = made(tmp_path)
+    asked, other = models.publish(FILES), models.publish({**FILES, "plan.json": b"{ }"})
+    folder = tmp_path / "models" / digest_hex(asked)
+    shutil.rmtree(folder)
+    shutil.copytree(tmp_path / "models" / digest_hex(other), folder)
+    with pytest.raises(IntegrityError, match="manifest of model"):
+        models.read(asked)
+
+
+@pytest.mark.parametrize("harm", ["no signature", "an empty signature", "another's signature"])
+def test_published_again_an_artefact_is_signed_again(tmp_path: Path, harm: str) -> None:
+    """Training again gives the same digest: it is the way out, as the message says."""
+    models = made(tmp_path)
+    digest = models.publish(FILES)
+    act, _ = harms(list(FILES), of_another=tmp_path / "another")[harm]
+    act(tmp_path / "models" / digest_hex(digest))
+    with pytest.raises(IntegrityError, match="rain again"):
+        models.read(digest)
+    assert models.publish(FILES) == digest
+    assert models.read(digest) == FILES
+    assert len(list((tmp_path / "models").iterdir())) == 1
+
+
+def test_a_key_that_signs_and_is_not_trusted_publishes_nothing(tmp_path: Path) -> None:
+    """Nobody could load the artefact; said at once, not when it should serve."""
+    made(tmp_path / "other").publish(FILES)
+    trusted = tmp_path / "other" / "keys" / PUBLIC_KEY
+    models = ModelFiles(
+        tmp_path / "models", ModelSignatures(tmp_path / "keys", verify_keys=[trusted])
+    )
+    with pytest.raises(IntegrityError, match="of a trusted key"):
+        models.publish(FILES)
+    assert not (tmp_path / "models").exists()
+
+
+class Exchanging(ModelSignatures):
+    """While a signature is verified, every file in the folder becomes another."""
+
+    folder: Path
+
+    def statement(self, signature: bytes, *, subject: str) -> bytes:
+        for path in self.folder.iterdir():
+            path.write_bytes(b"exchanged")
+        return super().statement(signature, subject=subject)
+
+
+def test_what_was_verified_is_what_is_returned(tmp_path: Path) -> None:
+    """Exchanging the files between the two does nothing."""
+    digest = made(tmp_path).publish(FILES)
+    signatures = Exchanging(tmp_path / "keys")
+    signatures.folder = tmp_path / "models" / digest_hex(digest)
+    assert ModelFiles(tmp_path / "models", signatures).read(digest) == FILES
+    assert {p.read_bytes() for p in signatures.folder.iterdir()} == {b"exchanged"}
+
+
+def test_a_signature_differs_and_the_digest_does_not(tmp_path: Path) -> None:
+    """Two homes with a key each give one artefact one name."""
+    first, second = made(tmp_path / "a"), made(tmp_path / "b")
+    digest = first.publish(FILES)
+    assert second.publish(FILES) == digest
+    sigs = [tmp_path / home / "models" / digest_hex(digest) / SIGNATURE for home in ("a", "b")]
+    assert sigs[0].read_bytes() != sigs[1].read_bytes()
