@@ -27,7 +27,7 @@ def problems(source: str) -> list[str]:
         bad = [n for n in names if any(f"{n}.".startswith(f"{module}.") for module in MODULES)]
         if isinstance(node, ast.Call):
             bad += _bad_call(node)
-        found += [f"line {node.lineno}: {name}" for name in bad]
+        found += [f"line {getattr(node, 'lineno', 0)}: {name}" for name in bad]
     return found
 
 

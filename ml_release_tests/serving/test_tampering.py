@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
+from ml_release.adapters.model_process import ModelProcess
 from ml_release.adapters.model_signatures import PRIVATE_KEY, PUBLIC_KEY, ModelSignatures
 from ml_release.domain.artefact import (
     EXAMPLE_FILE,
@@ -14,8 +17,13 @@ from ml_release.domain.artefact import (
     PLAN_FILE,
     SIGNATURE_FILE,
     SKOPS_FILE,
+    SKOPS_RECORD_FILE,
 )
-from ml_release.domain.identity import digest_hex
+from ml_release.domain.features import plan_from_json
+from ml_release.domain.identity import digest_hex, digest_of_bytes
+from ml_release.domain.skops_record import SkopsRecord
+from ml_release.errors import IntegrityError
+from ml_release.serving.loaders import serving_loader
 from ml_release_tests.serving.world import LINE, World
 from ml_release_tests.tampering import causes, forge, harmful_pickle, harms
 
@@ -98,3 +106,31 @@ def test_a_signed_and_declared_pickle_is_never_read(
     assert f"{place}: expected " in state.problems[0]
     assert "find out who signed it" in state.problems[0]
     assert not marker.exists()
+
+
+@pytest.mark.parametrize("place", [MODEL_FILE, SKOPS_FILE, PLAN_FILE, SIGNATURE_FILE])
+@pytest.mark.parametrize("protocol", [0, 2, 5])
+def test_a_loader_that_is_given_a_pickle_does_not_read_it(
+    artefacts: dict[int, dict[str, bytes]], tmp_path: Path, place: str, protocol: int
+) -> None:
+    """Behind the store's back: the loaders of the server, and the process that measures."""
+    marker = tmp_path / "marker"
+    files = {**artefacts[1], place: harmful_pickle(marker, protocol=protocol)}
+    if place == SKOPS_FILE:
+        del files[MODEL_FILE]
+        record = SkopsRecord(digest=digest_of_bytes(files[place]), types=(), scikit_learn="1")
+        files[SKOPS_RECORD_FILE] = record.to_json()
+    plan = plan_from_json(artefacts[1][PLAN_FILE])
+    values = {feature.name: np.array([1.0]) for feature in plan.features}
+    for read in (serving_loader().load, lambda f: ModelProcess().measure(f, values)):
+        with pytest.raises(IntegrityError):
+            read(files)
+    assert not marker.exists()
+
+
+def test_a_pickle_of_these_tests_would_leave_its_marker(tmp_path: Path) -> None:
+    """Otherwise its absence would say nothing."""
+    for protocol in (0, 2, 5):
+        marker = tmp_path / str(protocol)
+        pickle.loads(harmful_pickle(marker, protocol=protocol))  # noqa: S301 (its own, made here)
+        assert marker.exists()
