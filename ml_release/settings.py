@@ -42,6 +42,12 @@ class Settings:
         ``ML_RELEASE_ENVIRONMENT``: which declared state is served, production by default.
     server_port
         ``ML_RELEASE_PORT``: port of the endpoint server on the loopback interface.
+    signing_key
+        ``ML_RELEASE_SIGNING_KEY``, file of the private key that signs model artefacts; by default
+        None, a key made in the home folder.
+    verify_keys
+        ``ML_RELEASE_VERIFY_KEY``, files of the public keys whose signatures are trusted, separated
+        as in ``PATH``; by default none, which trusts the key that signs.
     """
 
     home: Path
@@ -51,6 +57,8 @@ class Settings:
     dagster_home: Path
     environment: str
     server_port: int
+    signing_key: Path | None
+    verify_keys: tuple[Path, ...]
 
     @property
     def evidence(self) -> Path:
@@ -61,6 +69,11 @@ class Settings:
     def models(self) -> Path:
         """Model artefacts by digest."""
         return self.home / "models"
+
+    @property
+    def keys(self) -> Path:
+        """The key pair for signatures on model artefacts."""
+        return self.home / "keys"
 
     @property
     def deployments(self) -> Path:
@@ -119,6 +132,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         message = "; ".join(problems)
         raise InputError(message)
     home = Path(value("ML_RELEASE_HOME", ".ml_release")).absolute()
+    signing_key = value("ML_RELEASE_SIGNING_KEY", "")
     return Settings(
         home=home,
         data=Path(value("ML_RELEASE_DATA", "data")).absolute(),
@@ -127,6 +141,12 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         dagster_home=Path(value("DAGSTER_HOME", str(home / "dagster"))).absolute(),
         environment=environment,
         server_port=int(port),
+        signing_key=Path(signing_key).absolute() if signing_key else None,
+        verify_keys=tuple(
+            Path(part).absolute()
+            for part in value("ML_RELEASE_VERIFY_KEY", "").split(os.pathsep)
+            if part
+        ),
     )
 
 
@@ -151,6 +171,9 @@ def child_environment(settings: Settings) -> dict[str, str]:
         "ML_RELEASE_PORT": str(settings.server_port),
         "MLFLOW_TRACKING_URI": settings.tracking_uri,
         "DAGSTER_HOME": str(settings.dagster_home),
+        # Empty counts as not set.
+        "ML_RELEASE_SIGNING_KEY": str(settings.signing_key or ""),
+        "ML_RELEASE_VERIFY_KEY": os.pathsep.join(map(str, settings.verify_keys)),
         # The MLflow UI would start a queue with five workers for jobs that nobody sends.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }

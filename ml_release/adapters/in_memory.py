@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from ml_release.domain.artefact_forms import form_problem
 from ml_release.domain.deployment import Declaration, from_yaml, path_of, to_yaml
 from ml_release.domain.gates_servability import Servability
 from ml_release.domain.identity import (
@@ -204,7 +205,7 @@ class InMemoryEvidence:
 
 
 class InMemoryModels:
-    """`ModelStore` in a dictionary.
+    """`ModelStore` in a dictionary; nothing is signed, since nobody else can write there.
 
     Attributes
     ----------
@@ -220,6 +221,9 @@ class InMemoryModels:
         if not files or not all(name and "/" not in name and name != ".." for name in files):
             message = f"model artefact: expected plain file names, found {sorted(files)}"
             raise InputError(message)
+        if problem := form_problem(files):
+            message = f"model artefact: {problem}. Nothing was kept."
+            raise InputError(message)
         digest = _artefact_digest(files)
         if digest in self.artefacts:
             self.read(digest)
@@ -234,6 +238,9 @@ class InMemoryModels:
             raise NotFoundError(message)
         files = self.artefacts[model_digest]
         check_digest("model", expected=model_digest, found=_artefact_digest(files))
+        if problem := form_problem(files):
+            message = f"model {model_digest}: {problem}. Train again."
+            raise IntegrityError(message)
         return dict(files)
 
 

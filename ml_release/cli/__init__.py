@@ -239,6 +239,38 @@ def status(
 
 
 @app.command()
+def verify(
+    line: Line,
+    version: Annotated[int, typer.Argument(metavar="VERSION", help="A registered version.")],
+    as_json: Json = False,
+) -> None:
+    """Read artefact, signature and evidence of a version again, and say what checks out."""
+    from ml_release.cli.console import print_facts, print_json
+    from ml_release.workflows.verification import verify_version
+
+    found, _, wiring = _open(line)
+    seen = verify_version(
+        found,
+        version,
+        evidence=wiring.evidence,
+        models=wiring.models,
+        registry=wiring.registry,
+    )
+    if as_json:
+        print_json({**seen.model_dump(mode="json"), "is_genuine": seen.is_genuine})
+    else:
+        print_facts(
+            [
+                ("model", seen.model_digest),
+                *((c.what, f"{'ok' if c.is_genuine else 'NOT OK'}: {c.said}") for c in seen.checks),
+            ],
+            title=f"{line} version {version}",
+        )
+    if not seen.is_genuine:
+        raise typer.Exit(REFUSED)
+
+
+@app.command()
 def serve(
     port: Annotated[int | None, typer.Option(help="Default: ML_RELEASE_PORT or 8500.")] = None,
     host: Annotated[str, typer.Option(help="A loopback address.")] = "127.0.0.1",

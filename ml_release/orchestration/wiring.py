@@ -14,6 +14,7 @@ from ml_release.adapters.mlflow_registry import MlflowExperiments, MlflowRegistr
 from ml_release.adapters.model_files import ModelFiles
 from ml_release.adapters.model_ladder import LadderCompiler, LadderLoader
 from ml_release.adapters.model_process import ModelProcess
+from ml_release.adapters.model_signatures import ModelSignatures
 from ml_release.adapters.online_files import OnlineFiles
 from ml_release.adapters.onnx_compiler import OnnxCompiler
 from ml_release.adapters.onnx_models import OnnxLoader
@@ -79,7 +80,14 @@ def local_wiring(settings: Settings) -> Wiring:
         landing=LandingFiles(settings.data),
         tables=DeltaTables(settings.lake),
         evidence=EvidenceFiles(settings.evidence),
-        models=ModelFiles(settings.models),
+        models=ModelFiles(
+            settings.models,
+            ModelSignatures(
+                settings.keys,
+                signing_key=settings.signing_key,
+                verify_keys=settings.verify_keys,
+            ),
+        ),
         loader=LadderLoader({MODEL_FILE: OnnxLoader(), SKOPS_FILE: SkopsLoader()}),
         probe=ModelProcess(),
         compiler=LadderCompiler(OnnxCompiler(), SkopsCompiler()),

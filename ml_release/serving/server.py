@@ -24,6 +24,7 @@ from granian.server.embed import Server
 from ml_release.adapters.git_deployments import GitDeployments
 from ml_release.adapters.inference_log import InferenceLogFiles
 from ml_release.adapters.model_files import ModelFiles
+from ml_release.adapters.model_signatures import ModelSignatures
 from ml_release.adapters.online_files import OnlineFiles
 from ml_release.adapters.reward_segments import RewardSegments
 from ml_release.adapters.switch_files import SwitchFiles
@@ -85,7 +86,14 @@ def build(settings: Settings, *, environment: str | None = None) -> Parts:
     reconciler = Reconciler(
         deployments=GitDeployments(settings.deployments),
         versions=Versions(
-            models=ModelFiles(settings.models),
+            models=ModelFiles(
+                settings.models,
+                ModelSignatures(
+                    settings.keys,
+                    signing_key=settings.signing_key,
+                    verify_keys=settings.verify_keys,
+                ),
+            ),
             loader=serving_loader(),
             workers=Workers(),
             retry_seconds=RETRY_SECONDS,

@@ -15,7 +15,6 @@ from ml_release.adapters.exact_shapley import ExactShapley
 from ml_release.adapters.in_memory import InMemoryEvidence, InMemoryExperiments, InMemoryTables
 from ml_release.adapters.inference_tables import InferenceTables
 from ml_release.adapters.landing_files import LandingFiles
-from ml_release.adapters.model_files import ModelFiles
 from ml_release.adapters.online_files import OnlineFiles
 from ml_release.adapters.onnx_compiler import OnnxCompiler
 from ml_release.adapters.random_search import RandomSearch
@@ -72,7 +71,7 @@ class Flights:
     def __init__(self, home: Path) -> None:
         self.world = World.at(home, line=LINE.name)
         self.landing, self.evidence = LandingFiles(DATA), InMemoryEvidence()
-        self.models = ModelFiles(self.world.settings.models)
+        self.models = self.world.models
         tables = InMemoryTables()
         for month in ("2013-01", "2013-02"):
             take_snapshot(

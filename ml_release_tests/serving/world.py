@@ -17,6 +17,7 @@ import numpy as np
 from ml_release.adapters.git_deployments import GitDeployments
 from ml_release.adapters.inference_tables import InferenceTables
 from ml_release.adapters.model_files import ModelFiles
+from ml_release.adapters.model_signatures import ModelSignatures
 from ml_release.adapters.online_files import OnlineFiles
 from ml_release.adapters.onnx_compiler import OnnxCompiler
 from ml_release.domain.artefact import (
@@ -126,8 +127,12 @@ class World:
     def deployments(self) -> GitDeployments:
         return GitDeployments(self.settings.deployments)
 
+    @property
+    def models(self) -> ModelFiles:
+        return ModelFiles(self.settings.models, ModelSignatures(self.settings.keys))
+
     def publish(self, number: int, files: Mapping[str, bytes]) -> str:
-        self.digests[number] = ModelFiles(self.settings.models).publish(files)
+        self.digests[number] = self.models.publish(files)
         return self.digests[number]
 
     def publish_history(self, table: HistoryTable = HISTORY) -> None:

@@ -350,7 +350,7 @@ class AnyModel:
 
     def model_files(self, estimator: object) -> dict[str, bytes]:
         self.models.append(estimator)
-        return {"model.onnx": b"any"}
+        return {"model.onnx": b"\x08any"}
 
     def compile(self, estimator: object) -> bytes:
         return self.model_files(estimator)["model.onnx"]
