@@ -19,6 +19,7 @@ from ml_release.adapters.onnx_compiler import OnnxCompiler
 from ml_release.adapters.onnx_models import OnnxLoader
 from ml_release.adapters.optuna_search import OptunaSearch
 from ml_release.adapters.plots import Plots
+from ml_release.adapters.report_pages import ReportPages
 from ml_release.adapters.skops_compiler import SkopsCompiler
 from ml_release.adapters.skops_models import SkopsLoader
 from ml_release.adapters.system_clock import SystemClock
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         OnlineHistory,
         ParameterSearch,
         Plotter,
+        ReportWriter,
         ServabilityProbe,
         Tables,
     )
@@ -65,6 +67,7 @@ class Wiring:
     online: OnlineHistory
     inference_log: InferenceLog
     plotter: Plotter
+    reports: ReportWriter
 
 
 def local_wiring(settings: Settings) -> Wiring:
@@ -87,4 +90,5 @@ def local_wiring(settings: Settings) -> Wiring:
         online=OnlineFiles(settings.online),
         inference_log=InferenceTables(settings.inference),
         plotter=Plots(),
+        reports=ReportPages(settings.reports),
     )
