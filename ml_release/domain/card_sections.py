@@ -149,7 +149,10 @@ def _training_data(declared: LineNotes, candidate: CandidateRecord) -> CardSecti
             ("Fitted on days before", candidate.holdout_from),
             ("Labelled rows fitted on", str(candidate.train_rows)),
             ("Partitions", ", ".join(sorted(candidate.partitions))),
-            ("Label", f"{declared.target}, known {days:g} days after the event"),
+            (
+                "Label",
+                f"{declared.target}, known {days:g} {'day' if days == 1 else 'days'} after the event",
+            ),
             ("Data digest", candidate.data_digest),
         ),
         points=tuple(

@@ -173,7 +173,7 @@ def plain_sentence(finding: Finding) -> str:
     >>> plain_sentence(
     ...     compare(rule="r", subject="AUC", observed=0.5, limit=0.6, bound="at least", n=12000)
     ... )
-    'AUC is 0.5; at least 0.6 is asked for. 12,000 rows or requests.'
+    'AUC is 0.5; at least 0.6 is asked for. Seen on 12,000 rows.'
     """
     unit = f" ({finding.unit})" if finding.unit else ""
     parts = []
@@ -188,7 +188,7 @@ def plain_sentence(finding: Finding) -> str:
     sentence = "; ".join(parts) + "."
     if finding.detail and finding.detail not in sentence:
         sentence += f" {finding.detail[:1].upper()}{finding.detail[1:]}."
-    return sentence if finding.n is None else f"{sentence} {finding.n:,} rows or requests."
+    return sentence if finding.n is None else f"{sentence} Seen on {finding.n:,} rows."
 
 
 def _group(name: str, findings: tuple[Finding, ...]) -> Group:

@@ -30,12 +30,19 @@ def test_a_waived_finding_lets_a_later_run_register_and_is_shown_red(
     form = {"rule": RULE, "by": "Ada", "reason": "the floor is being revised", "days": 2.0}
     config = {"ops": {OP: {"config": form}}}
     assert run(house, "waive", instance, run_config=config).success
-    registered = run(house, "train", instance, assets=["registered_version"])
+    alone = run(house, "train", instance, assets=["registered_version"])
+    assert "expected a model card, found none. Materialize model_card again" in failure(alone)
+    registered = run(house, "train", instance, assets=["model_card", "registered_version"])
     assert registered.success
-    (row,) = records(registered, "waived")
+    events = {e.asset_key: e for e in registered.get_asset_materialization_events()}
+    (row,) = events[dg_key("registered_version")].materialization.metadata["waived"].value.records
+    card = events[dg_key("model_card")].materialization.metadata["card"].value
+    assert "Does not pass. WAIVED by Ada" in card
     assert row.data["by"] == "Ada"
     assert row.data[""] == "\N{CROSS MARK} not a pass"
     assert RULE in row.data["finding"]
+    (page,) = (text for name, text in house.reports.files.items() if name.endswith(".html"))
+    assert b"Waived(" in page
     (check,) = [c for c in result.get_asset_check_evaluations() if c.check_name == RULE]
     assert not check.passed
 

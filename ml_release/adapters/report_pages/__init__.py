@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from ml_release.domain.evaluation_measures import Measured
     from ml_release.domain.release_report import ReleaseReport
+    from ml_release.domain.verdict import Finding
 
 _TEMPLATE = "report.html.j2"
 _UNKNOWN = "unknown"
@@ -90,6 +91,7 @@ def _template() -> Template:
         "claim": claim_of,
         "sentence": plain_sentence,
         "moment": _moment,
+        "failing": _failing,
     }
     return environment.get_template(_TEMPLATE)
 
@@ -118,6 +120,15 @@ def _data_uri(png: bytes) -> str:
 
 def _names(names: Sequence[str | None]) -> str:
     return ", ".join("missing" if name is None else name for name in names) or "none"
+
+
+def _failing(finding: Finding) -> str:
+    """What to read before the claim of a finding that does not pass."""
+    return {
+        Outcome.FAIL: "Does not hold:",
+        Outcome.ERROR: "Could not be judged:",
+        Outcome.INCONCLUSIVE: "Cannot be told:",
+    }.get(finding.outcome, "")
 
 
 def _moment(iso: str) -> str:
