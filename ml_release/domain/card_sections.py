@@ -142,6 +142,7 @@ def _evaluation_data(candidate: CandidateRecord, measures: EvaluationMeasures) -
 
 def _training_data(declared: LineNotes, candidate: CandidateRecord) -> CardSection:
     days = declared.label_delay.total_seconds() / 86400
+    delay = f"{days:g} {'day' if days == 1 else 'days'}"
     return CardSection(
         title="Training data",
         facts=(
@@ -149,10 +150,7 @@ def _training_data(declared: LineNotes, candidate: CandidateRecord) -> CardSecti
             ("Fitted on days before", candidate.holdout_from),
             ("Labelled rows fitted on", str(candidate.train_rows)),
             ("Partitions", ", ".join(sorted(candidate.partitions))),
-            (
-                "Label",
-                f"{declared.target}, known {days:g} {'day' if days == 1 else 'days'} after the event",
-            ),
+            ("Label", f"{declared.target}, known {delay} after the event"),
             ("Data digest", candidate.data_digest),
         ),
         points=tuple(

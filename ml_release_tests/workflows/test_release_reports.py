@@ -85,7 +85,7 @@ def test_the_real_page_of_a_real_candidate(evaluated: House, tmp_path: Path) -> 
     pages = ReportPages(tmp_path)
     page = pages.page(content(evaluated))
     assert page == pages.page(content(evaluated))
-    assert b">Pass<" in page.replace(b" Pass", b"Pass").replace(b"</span>Pass", b">Pass")
+    assert b"</span> Pass</h1>" in page
 
 
 def test_a_waiver_shows_until_it_ends(evaluated: House) -> None:

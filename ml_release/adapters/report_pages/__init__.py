@@ -57,7 +57,7 @@ class ReportPages:
         InputError
             If ``name`` is not the plain name of a file.
         """
-        if Path(name).name != name or name.startswith("."):
+        if not name or Path(name).name != name or name.startswith("."):
             message = f"report of {line}: expected a plain file name, found {name!r}"
             raise InputError(message)
         folder = self._root / check_line_name(line)
