@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ml_release.domain.identity import ModelVersion, SnapshotId
     from ml_release.domain.kill_switch import Pulled
     from ml_release.domain.label_maturity import Maturity
+    from ml_release.domain.release_report import ReleaseReport
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.search import Scalar, Trial
     from ml_release.domain.slice_scores import SliceTable
@@ -176,6 +177,10 @@ class ExperimentRun(Protocol):
     @property
     def run_id(self) -> str:
         """Its identifier."""
+
+    @property
+    def address(self) -> str | None:
+        """Where a browser shows it; None if that is not known."""
 
     def log(self, *, params: Mapping[str, object], metrics: Mapping[str, float]) -> None:
         """Record parameters and metrics; metrics that are not finite are left out."""
@@ -378,3 +383,13 @@ class Plotter(Protocol):
 
     def search_history(self, trials: Sequence[Trial], *, objective: str) -> bytes:
         """PNG of the value of every trial in their order, and of the best one so far."""
+
+
+class ReportWriter(Protocol):
+    """Makes pages for people, and keeps them where they can be opened."""
+
+    def page(self, report: ReleaseReport) -> bytes:
+        """One HTML page that needs nothing else; the same report gives the same bytes."""
+
+    def keep(self, line: str, name: str, content: bytes) -> str:
+        """Keep a file in one step, in the place of one of that name; return where it is."""

@@ -96,6 +96,11 @@ class Settings:
         return self.home / "online"
 
     @property
+    def reports(self) -> Path:
+        """Pages of evaluated candidates and their model cards."""
+        return self.home / "reports"
+
+    @property
     def mlflow_artifacts(self) -> Path:
         """Artefacts of MLflow runs."""
         return self.home / "mlartifacts"

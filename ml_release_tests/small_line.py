@@ -25,6 +25,7 @@ from ml_release.adapters.in_memory import (
     InMemoryModels,
     InMemoryOnlineHistory,
     InMemoryRegistry,
+    InMemoryReports,
     InMemoryTables,
     SameProcessProbe,
 )
@@ -288,6 +289,7 @@ class House:
     experiments: InMemoryExperiments = field(default_factory=InMemoryExperiments)
     deployments: InMemoryDeployments = field(default_factory=InMemoryDeployments)
     online: InMemoryOnlineHistory = field(default_factory=InMemoryOnlineHistory)
+    reports: InMemoryReports = field(default_factory=InMemoryReports)
     plotter: NoPictures = field(default_factory=NoPictures)
     attributor: Attributor = field(default_factory=ExactShapley)
     probe: ServabilityProbe = field(default_factory=lambda: SameProcessProbe(OnnxLoader()))

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ml_release.domain.deployment import DeclaredState
     from ml_release.domain.features import Columns
     from ml_release.domain.history_table import HistoryTable
+    from ml_release.domain.release_report import ReleaseReport
     from ml_release.domain.search import Trial
     from ml_release.ports import ModelLoader
     from ml_release.spec.landing_source import LandingSource
@@ -270,6 +271,11 @@ class InMemoryRun:
         """Its identifier."""
         return self._run_id
 
+    @property
+    def address(self) -> str | None:
+        """None: no browser shows it."""
+        return None
+
     def log(self, *, params: Mapping[str, object], metrics: Mapping[str, float]) -> None:
         """Record parameters and metrics; metrics that are not finite are left out."""
         self.params |= {name: str(value) for name, value in params.items()}
@@ -455,3 +461,20 @@ class SameProcessProbe:
             p99_ms=ordered[len(times) * 99 // 100],
             memory_mb=sum(map(len, files.values())) / 1e6,
         )
+
+
+class InMemoryReports:
+    """`ReportWriter` that keeps files in a dictionary; a page is the text of its report."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+
+    def page(self, report: ReleaseReport) -> bytes:
+        """The representation of the content."""
+        return repr(report).encode()
+
+    def keep(self, line: str, name: str, content: bytes) -> str:
+        """Remember a file; its place is its name."""
+        place = f"{check_line_name(line)}/{name}"
+        self.files[place] = content
+        return place

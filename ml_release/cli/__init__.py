@@ -76,12 +76,13 @@ def train(
     _tell(
         f"{line} version {version['version']} registered: AUC {evaluation['AUC']:.4f} on the test"
         f" window, {run.checks} checks passed. Next: ml-release promote {line}"
-        f" {version['version']} --reason WHY",
+        f" {version['version']} --reason WHY. Report: {evaluation['report']}",
         {
             "line": line,
             "version": version["version"],
             "model_digest": version["model digest"],
             "verdict_digest": version["verdict digest"],
+            "report": evaluation["report"],
             "auc_score": evaluation["AUC"],
             "checks_passed": run.checks,
             "run_id": run.run_id,

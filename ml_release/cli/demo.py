@@ -101,6 +101,7 @@ def _summary(
         ("AUC of what was served", f"{performance['AUC']}"),
         ("drift", f"{drift['outcome']}; drifted: {drift.get('drifted', 'none')}"),
         ("", ""),
+        ("report for reviewers", str(evaluation["report"])),
         ("look", "make up, then"),
         (
             "  lineage and checks",

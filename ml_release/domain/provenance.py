@@ -78,6 +78,8 @@ class CandidateRecord(_Record):
     policy_digest, training_policy_digest
         Of the evaluation policy at the time, and of the training policy as it was applied: another
         budget than the declared one is another digest.
+    algorithm
+        Package and class of the estimator; None in a record of before this was kept.
     parameters
         What the estimator was fitted with: the declared ones, or the best of the search.
     search, calibration
@@ -100,6 +102,7 @@ class CandidateRecord(_Record):
     policy_digest: str
     training_policy_digest: str | None = None
     seed: int
+    algorithm: str | None = None
     parameters: Mapping[str, int | float | str | bool | None]
     search: SearchRecord | None = None
     calibration: CalibrationRecord | None = None

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from ml_release.domain import evaluation_gates
-from ml_release.orchestration.evaluation_page import evaluation_metadata
+from ml_release.orchestration.evaluation_page import evaluation_metadata, report_metadata
 from ml_release.orchestration.rendering import (
     check_results,
     check_specs,
@@ -22,6 +22,7 @@ from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
 from ml_release.workflows.evaluation import evaluate_candidate
 from ml_release.workflows.registration import register_version
+from ml_release.workflows.release_reports import write_report
 from ml_release.workflows.training import train_candidate
 
 _OF_RUN = "candidate_of_run"
@@ -120,7 +121,7 @@ def evaluation_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
         with reported():
             found = evaluate_candidate(
                 line,
-                model_digest=_trained_in_this_run(line, wiring, context),
+                model_digest=trained_in_this_run(line, wiring, context),
                 environment=wiring.environment,
                 landing=wiring.landing,
                 tables=wiring.tables,
@@ -133,9 +134,19 @@ def evaluation_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
                 experiments=wiring.experiments,
                 plotter=wiring.plotter,
                 attributor=wiring.attributor,
+                now=wiring.clock.now(),
+            )
+            report = write_report(
+                line,
+                model_digest=found.candidate.model_digest,
+                tables=wiring.tables,
+                evidence=wiring.evidence,
+                experiments=wiring.experiments,
+                reports=wiring.reports,
+                now=wiring.clock.now(),
             )
         return dg.MaterializeResult(
-            metadata=evaluation_metadata(found),
+            metadata={**evaluation_metadata(found), **report_metadata(report)},
             check_results=check_results(
                 key,
                 policy.judged,
@@ -162,6 +173,7 @@ def registered_version_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefi
         deps=[
             dg.AssetKey([line.name, "candidate"]),
             dg.AssetKey([line.name, "evaluation"]),
+            dg.AssetKey([line.name, "model_card"]),
         ],
         group_name=line.name,
         kinds={"mlflow"},
@@ -171,7 +183,7 @@ def registered_version_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefi
         with reported():
             version, found = register_version(
                 line,
-                model_digest=_trained_in_this_run(line, wiring, context),
+                model_digest=trained_in_this_run(line, wiring, context),
                 evidence=wiring.evidence,
                 models=wiring.models,
                 registry=wiring.registry,
@@ -192,7 +204,7 @@ def registered_version_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefi
     return registered_version
 
 
-def _trained_in_this_run(
+def trained_in_this_run(
     line: ReleaseLine, wiring: Wiring, context: dg.AssetExecutionContext
 ) -> str | None:
     """The candidate this very run has trained; None, for the newest one, if it has trained none.

@@ -20,6 +20,7 @@ from ml_release.adapters.onnx_compiler import OnnxCompiler
 from ml_release.adapters.onnx_models import OnnxLoader
 from ml_release.adapters.optuna_search import OptunaSearch
 from ml_release.adapters.plots import Plots
+from ml_release.adapters.report_pages import ReportPages
 from ml_release.adapters.shap_values import ShapValues
 from ml_release.adapters.skops_compiler import SkopsCompiler
 from ml_release.adapters.skops_models import SkopsLoader
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
         OnlineHistory,
         ParameterSearch,
         Plotter,
+        ReportWriter,
         ServabilityProbe,
         Tables,
     )
@@ -69,6 +71,7 @@ class Wiring:
     inference_log: InferenceLog
     plotter: Plotter
     attributor: Attributor
+    reports: ReportWriter
 
 
 def local_wiring(settings: Settings) -> Wiring:
@@ -99,4 +102,5 @@ def local_wiring(settings: Settings) -> Wiring:
         inference_log=InferenceTables(settings.inference),
         plotter=Plots(),
         attributor=ShapValues(),
+        reports=ReportPages(settings.reports),
     )

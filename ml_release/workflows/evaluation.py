@@ -9,7 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ml_release.domain.evaluation_gates import EvaluationEvidence, judge_evaluation
+from ml_release.domain.evaluation_measures import measures_of
 from ml_release.domain.holdout_use import HoldoutUse, holdout_use_from_json
 from ml_release.domain.identity import digest_of_json
 from ml_release.domain.performance import Performance, realised_performance
@@ -18,6 +21,10 @@ from ml_release.domain.quarantine import judge_coverage
 from ml_release.errors import RefusedError
 from ml_release.workflows.attribution_evidence import attribution_evidence, require_attributor
 from ml_release.workflows.evaluation_pictures import cheapest_of, pictures_of
+from ml_release.workflows.evaluation_records import EVALUATION_MEASURES
+from ml_release.workflows.evaluation_records import (
+    EVALUATION_VERDICT as EVALUATION_VERDICT,  # noqa: PLC0414 (passed on)
+)
 from ml_release.workflows.feature_building import FEATURES_TABLE, require_current_features
 from ml_release.workflows.holdout_answers import ask, ask_anchor, ask_champion, holdout_of
 from ml_release.workflows.model_probes import (
@@ -32,12 +39,14 @@ from ml_release.workflows.quality_evidence import (
     quality_evidence,
     slice_evidence,
 )
+from ml_release.workflows.recorded_pictures import EVALUATION_PICTURES, record_pictures
 from ml_release.workflows.servability_evidence import servability_evidence
 from ml_release.workflows.set_evidence import sets_evidence
 from ml_release.workflows.training import find_candidate, read_window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from ml_release.domain.gates_old_window import OldWindow
     from ml_release.domain.gates_servability import ServabilityEvidence
@@ -62,7 +71,6 @@ if TYPE_CHECKING:
     from ml_release.spec.release_line import ReleaseLine
     from ml_release.workflows.holdout_answers import Answered, Holdout
 
-EVALUATION_VERDICT = "evaluation_verdict"
 HOLDOUT_USE = "holdout_use"
 VERDICT_TAG = "ml_release.verdict_digest"
 
@@ -107,6 +115,7 @@ def evaluate_candidate(
     experiments: Experiments,
     plotter: Plotter,
     attributor: Attributor,
+    now: datetime,
 ) -> Evaluated:
     """Score, probe, compare, judge and record; the newest candidate for None.
 
@@ -178,6 +187,18 @@ def evaluate_candidate(
     policy = line.policies.evaluation
     verdict = judge_evaluation(found, policy)
     plots = pictures_of(line, plotter, judged, found)
+    cheapest = cheapest_of(line, judged.candidate, holdout)
+    measures = measures_of(
+        found,
+        verdict,
+        candidate_digest=candidate.digest,
+        primary=policy.quality.primary,
+        label_mean=float(np.mean(holdout.target)) if holdout.n else float("nan"),
+        cheapest=cheapest,
+        at=now,
+    )
+    evidence.record(line.name, EVALUATION_MEASURES, candidate.model_digest, measures.to_json())
+    record_pictures(line, EVALUATION_PICTURES, candidate.model_digest, plots, evidence=evidence)
     evidence.record(line.name, EVALUATION_VERDICT, candidate.model_digest, verdict.to_json())
     run = experiments.resume(candidate.run_id)
     run.log(params={}, metrics=_metrics(found))
@@ -191,7 +212,7 @@ def evaluate_candidate(
         performance=_performance(line, judged.candidate, holdout),
         champion_version=None if judged.champion is None else judged.champion.version,
         champion=_performance(line, judged.champion, holdout),
-        cheapest=cheapest_of(line, judged.candidate, holdout),
+        cheapest=cheapest,
         plots=plots,
     )
 

@@ -24,8 +24,9 @@ from ml_release.workflows.attribution_evidence import require_attributor
 from ml_release.workflows.candidate_run import shown_metrics, shown_params
 from ml_release.workflows.columns import columns_of, days_of, floats_of, values_of
 from ml_release.workflows.feature_building import FEATURES_TABLE, require_current_features
-from ml_release.workflows.fitting import answers_of, output_kind_of, require_labels
+from ml_release.workflows.fitting import algorithm_of, answers_of, output_kind_of, require_labels
 from ml_release.workflows.model_choice import choose_model
+from ml_release.workflows.recorded_pictures import TRAINING_PICTURES, record_pictures
 from ml_release.workflows.snapshots import SNAPSHOT_TABLE
 from ml_release.workflows.training_partitions import partitions_of_window
 
@@ -196,6 +197,7 @@ def train_candidate(
         policy_digest=digest_of_json(line.policies.evaluation.model_dump(mode="json")),
         training_policy_digest=digest_of_json(policy.model_dump(mode="json")),
         seed=line.seed,
+        algorithm=algorithm_of(chosen.model),
         parameters=dict(chosen.parameters),
         search=chosen.search,
         calibration=chosen.calibration,
@@ -212,6 +214,7 @@ def train_candidate(
         model_digest,
         canonical_json(_answers(line, chosen, window).tolist()),
     )
+    record_pictures(line, TRAINING_PICTURES, model_digest, chosen.plots, evidence=evidence)
     evidence.record(line.name, CANDIDATE, model_digest, record.to_json())
     run.log(params=shown_params(record), metrics=shown_metrics(record))
     run.tag(

@@ -217,7 +217,10 @@ def test_the_budget_of_a_search_is_passed_on(
         digests = {"version": 3, "model digest": "sha256:m", "verdict digest": "sha256:v"}
         return JobRun(
             run_id="run",
-            metadata={"registered_version": digests, "evaluation": {"AUC": 0.7}},
+            metadata={
+                "registered_version": digests,
+                "evaluation": {"AUC": 0.7, "report": "r.html"},
+            },
             checks=20,
         )
 

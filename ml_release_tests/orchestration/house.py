@@ -50,6 +50,7 @@ def wiring_of(house: House) -> Wiring:
         inference_log=house.inference_log,
         plotter=house.plotter,
         attributor=house.attributor,
+        reports=house.reports,
     )
 
 
