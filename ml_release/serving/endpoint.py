@@ -124,6 +124,10 @@ class Endpoint:
         # units meet the next one.
         bucket = bucket_of(context.unit or request_id, route.declaration.state.release)
         chosen = route.pick(bucket)
+        counts = self.counts[line]
+        of_variant = counts.variant(chosen.variant.role, chosen.variant.version)
+        if route.is_fallback(bucket):
+            of_variant.fallbacks += 1
         answer = predict(chosen, route, request)
         records = records_of(
             answer,
@@ -135,24 +139,43 @@ class Endpoint:
             bucket=None if context.unit is None else bucket,
             latency_ms=_milliseconds_since(begun),
         )
-        counts = self.counts[line]
         try:
             self.log.append_records(line, records)
         except UnavailableError:
             counts.unlogged += 1
+            of_variant.add_error("unlogged", at=begun)
             raise
         headers_out = (("x-request-id", request_id), *chosen.headers)
         if answer.error is not None:
             counts.failed += 1
+            of_variant.add_error("failed", at=begun)
             message = (
                 f"{line} version {chosen.variant.version}, request {request_id}: {answer.error}"
             )
-            _LOG.error("%s", message)
+            # Without its words, which may quote the request: they are in the inference log.
+            _LOG.error(
+                "the model failed; its record in the inference log says how",
+                extra={
+                    "line": line,
+                    "version": chosen.variant.version,
+                    "variant": chosen.variant.role,
+                    "request_id": request_id,
+                },
+            )
             return error_reply(500, message, headers_out)
         content = (
             _encoded(answer.predictions, chosen, request_id)
             if is_v2
             else encode_invocations(answer.predictions)
+        )
+        latency_ms = _milliseconds_since(begun)
+        of_variant.add_answered(
+            at=begun,
+            features=answer.features,
+            probabilities=(
+                answer.predictions if chosen.loaded.signature.output_kind == "probability" else ()
+            ),
+            latency_ms=latency_ms,
         )
         counts.add_answered(
             version=chosen.variant.version,
@@ -160,7 +183,7 @@ class Endpoint:
             look_ups=request.rows * len(chosen.loaded.model.plan.history_features),
             misses=sum(answer.misses),
             age_days=history_age_days(route, context),
-            latency_ms=_milliseconds_since(begun),
+            latency_ms=latency_ms,
         )
         return Reply(200, content, (JSON_HEADER, *headers_out))
 

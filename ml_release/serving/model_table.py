@@ -166,6 +166,13 @@ class Route:
         variant = assign(self.declaration.state.variants, bucket)
         return self.answering.get(variant.version) or self.champion
 
+    def is_fallback(self, bucket: int) -> bool:
+        """Whether the champion answers a bucket in place of a variant that is not loaded."""
+        variants = self.declaration.state.variants
+        if len(self.answering) == len(variants):
+            return False
+        return assign(variants, bucket).version not in self.answering
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineState:
