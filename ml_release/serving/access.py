@@ -38,10 +38,15 @@ NEEDS: Mapping[Action, Need] = {
     "page": "any",
     "metrics": "any",
 }
-OpenPages = Literal["metrics", "status"]
 _OPENED: Mapping[str, tuple[Action, ...]] = {"metrics": ("metrics",), "status": ("status", "page")}
+OPEN_PAGES = tuple(_OPENED)
 _MAX_CHARACTERS = 512
 _REALM = 'Bearer realm="ml_release"'
+
+
+def need_of(action: Action) -> Need:
+    """What a token has to allow for a route."""
+    return NEEDS.get(action, "operate")
 
 
 class Access:
@@ -89,7 +94,7 @@ class Access:
         HttpError
             401 without a valid token, 403 if it does not allow this, 503 if tokens cannot be read.
         """
-        need = "nothing" if address.action in self._open else NEEDS.get(address.action, "operate")
+        need = "nothing" if address.action in self._open else need_of(address.action)
         if need == "nothing":
             return None
         # A browser sends no bearer tokens; it asks its user for a password on these pages.

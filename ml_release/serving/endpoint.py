@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from ml_release.domain.assignment import bucket_of
 from ml_release.errors import InputError, UnavailableError
 from ml_release.serving.line_counts import LineCounts
+from ml_release.serving.metrics import metrics_reply
 from ml_release.serving.predictions import history_age_days, predict, records_of
 from ml_release.serving.protocols import (
     PredictionRequest,
@@ -37,10 +38,12 @@ from ml_release.serving.routes import find_address
 from ml_release.serving.stated_labels import decode_labels
 from ml_release.serving.status import status_document
 from ml_release.serving.status_page import status_page
+from ml_release.serving.vitals import Vitals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+    from pathlib import Path
 
     from ml_release.adapters.inference_log import InferenceLogFiles
     from ml_release.serving.model_table import Answering, LineState, ModelTable, Route
@@ -65,12 +68,16 @@ class Endpoint:
         Gives the current table; asked once per request.
     log
         Where records and labels go before a client hears of them.
+    inference
+        The folder of that log, whose size is a metric.
     """
 
     environment: str
     table: Callable[[], ModelTable]
     log: InferenceLogFiles
     now: Callable[[], datetime]
+    inference: Path
+    vitals: Vitals = field(default_factory=Vitals)
     counts: dict[str, LineCounts] = field(default_factory=lambda: defaultdict(LineCounts))
     _started_at: str = ""
     _actions: dict[Action, Callable[[str, HeaderValues, bytes], Reply]] = field(
@@ -90,6 +97,9 @@ class Endpoint:
             "server": lambda _line, _headers, _body: _server(),
             "status": lambda _line, _headers, _body: json_reply(self._status()),
             "page": lambda _line, _headers, _body: self._page(),
+            "metrics": lambda _line, _headers, _body: metrics_reply(
+                self.table(), self.counts, self.vitals, inference=self.inference
+            ),
         }
 
     def handle(self, method: str, path: str, headers: HeaderValues, body: bytes) -> Reply:
@@ -223,7 +233,7 @@ class Endpoint:
         return json_reply({"name": line, "ready": is_ready}, status=200 if is_ready else 503)
 
     def _ready(self) -> Reply:
-        is_ready = self.table().is_ready
+        is_ready = self.table().is_ready and not self.vitals.is_draining
         return json_reply({"ready": is_ready}, status=200 if is_ready else 503)
 
     def _status(self) -> dict[str, object]:

@@ -22,6 +22,7 @@ from ml_release.serving.model_table import (
     answering,
     load_version,
 )
+from ml_release.serving.vitals import Vitals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +50,8 @@ class Reconciler:
         Whose declared state is served.
     now
         The clock, for the time a switch happened.
+    vitals
+        Where switches and passes are counted.
     retry_seconds
         How long to wait before something that failed is tried again.
     """
@@ -62,6 +65,7 @@ class Reconciler:
         online: OnlineFiles,
         environment: str,
         now: Callable[[], datetime],
+        vitals: Vitals | None = None,
         retry_seconds: float = RETRY_SECONDS,
     ) -> None:
         self._deployments = deployments
@@ -69,6 +73,7 @@ class Reconciler:
         self._loader = loader
         self._environment = environment
         self._now = now
+        self._vitals = vitals or Vitals()
         self._retry_seconds = retry_seconds
         self._table = ModelTable()
         self._loaded: dict[tuple[str, str], LoadedVersion] = {}
@@ -104,6 +109,8 @@ class Reconciler:
         try:
             self._refresh_histories()
             self._refresh_routes()
+            if not self._table.problems:
+                self._vitals.reconciled_at = time.monotonic()
         # The thread must outlive whatever a repository or a file system can raise: dead, it would
         # freeze what is served without anybody noticing.
         except Exception as error:  # noqa: BLE001
@@ -196,6 +203,7 @@ class Reconciler:
             or current.answering.keys() != fit.keys()
         )
         if is_new:
+            self._vitals.swaps[declaration.state.line] += 1
             _LOG.info(
                 "%s: %s by commit %s",
                 declaration.state.line,

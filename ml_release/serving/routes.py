@@ -18,6 +18,7 @@ Action = Literal[
     "server",
     "status",
     "page",
+    "metrics",
 ]
 
 
@@ -75,6 +76,12 @@ ADDRESSES = (
         description="whether every declared line is answered",
     ),
     Address(method="GET", path="/v2", action="server", description="name of the server"),
+    Address(
+        method="GET",
+        path="/metrics",
+        action="metrics",
+        description="counts and latencies for Prometheus",
+    ),
     Address(method="GET", path="/status", action="status", description="this page as JSON"),
     Address(method="GET", path="/", action="page", description="this page"),
 )

@@ -83,7 +83,7 @@ def start_logging(chosen: LogFormat | None, *, stream: TextIO | None = None) -> 
     is_text = stream.isatty() if chosen is None else chosen == "text"
     handler = logging.StreamHandler(stream)
     handler.setFormatter(TextFormatter() if is_text else JsonFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
