@@ -95,7 +95,7 @@ class Settings:
     dagster_home: Path
     environment: str
     server_port: int
-    endpoint: EndpointSettings
+    endpoint: EndpointSettings = EndpointSettings()
 
     @property
     def evidence(self) -> Path:

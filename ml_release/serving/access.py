@@ -15,7 +15,7 @@ from ml_release.serving.replies import HttpError
 from ml_release.serving.tokens import TokenScope, holder_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Set
+    from collections.abc import Callable, Collection, Mapping
     from datetime import datetime
 
     from ml_release.serving.replies import Headers
@@ -69,7 +69,7 @@ class Access:
         tokens: TokenFile,
         *,
         now: Callable[[], datetime],
-        open_pages: Set[str] = frozenset(),
+        open_pages: Collection[str] = (),
     ) -> None:
         self._tokens = tokens
         self._now = now

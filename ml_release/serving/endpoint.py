@@ -238,7 +238,15 @@ class Endpoint:
 
     def _status(self) -> dict[str, object]:
         return status_document(
-            self.table(), self.counts, environment=self.environment, started_at=self._started_at
+            self.table(),
+            self.counts,
+            environment=self.environment,
+            started_at=self._started_at,
+            seconds=time.perf_counter(),
+            more_problems=[
+                *(f"tokens file: {problem}" for problem in self.vitals.access_problems()),
+                *(["stopping: requests are still answered"] if self.vitals.is_draining else []),
+            ],
         )
 
     def _page(self) -> Reply:

@@ -8,9 +8,7 @@ import socket
 from ml_release.errors import InputError
 
 
-def host_to_listen_on(
-    host: str, *, has_tokens: bool, has_tls: bool, is_behind_proxy: bool
-) -> str:
+def host_to_listen_on(host: str, *, has_tokens: bool, has_tls: bool, is_behind_proxy: bool) -> str:
     """The address, if nobody can ask over it who may not.
 
     Parameters
@@ -29,7 +27,9 @@ def host_to_listen_on(
     try:
         is_loopback = ipaddress.ip_address(name).is_loopback
     except ValueError as error:
-        message = f"host {host!r}: expected an IP address, such as a loopback address like 127.0.0.1"
+        message = (
+            f"host {host!r}: expected an IP address, such as a loopback address like 127.0.0.1"
+        )
         raise InputError(message) from error
     if is_loopback:
         return name

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +22,12 @@ class LogSize:
 
 
 def log_size(folder: Path) -> LogSize:
-    """Look at the files in a line's folder and in those below it; one that is not there is empty."""
+    """Look at the files in a line's folder and in those below; one that is not there is empty."""
     size, newest = 0, None
     for root, _, names in os.walk(folder):
         for name in names:
             try:
-                stat = os.stat(os.path.join(root, name))  # noqa: PTH116, PTH118 (a scrape: no Path per file)
+                stat = Path(root, name).stat()
             # Compacted or expired since it was listed.
             except FileNotFoundError:
                 continue

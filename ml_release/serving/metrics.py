@@ -61,7 +61,7 @@ def metrics_reply(
     families = _Families(table, counts, vitals, inference)
     return Reply(
         200,
-        generate_latest(families),  # type: ignore[arg-type] # asks only for `collect`
+        generate_latest(families),
         (("content-type", CONTENT_TYPE_PLAIN_0_0_4), ("cache-control", "no-store")),
     )
 

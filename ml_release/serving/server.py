@@ -203,7 +203,7 @@ async def _serve(
     def drain() -> None:
         vitals = endpoint.vitals
         if vitals.is_draining:
-            server.stop()
+            server.stop()  # type: ignore[no-untyped-call]
             return
         vitals.is_draining = True
         _LOG.info("draining for %g s", chosen.drain_seconds)
@@ -226,9 +226,7 @@ class _EmbeddedServer(Server):
     first instead of failing.
     """
 
-    def __init__(
-        self, app: EndpointApp, listener: socket.socket, chosen: EndpointSettings
-    ) -> None:
+    def __init__(self, app: EndpointApp, listener: socket.socket, chosen: EndpointSettings) -> None:
         host, port = listener.getsockname()[:2]
         super().__init__(
             app,

@@ -36,7 +36,9 @@ def check_tls(certificate: Path, key: Path, *, now: datetime) -> None:
     try:
         leaf, *_ = x509.load_pem_x509_certificates(certificate.read_bytes())
     except ValueError as error:
-        message = f"ML_RELEASE_TLS_CERT: expected certificates in PEM, found others in {certificate}"
+        message = (
+            f"ML_RELEASE_TLS_CERT: expected certificates in PEM, found others in {certificate}"
+        )
         raise InputError(message) from error
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:

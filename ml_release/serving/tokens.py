@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from ml_release.domain.identity import check_line_name
-from ml_release.errors import MlReleaseError
+from ml_release.errors import InputError, MlReleaseError
 from ml_release.serving.request_headers import is_usable_id, utc_time
 
 if TYPE_CHECKING:
@@ -93,17 +93,22 @@ def _problem(token: Token, before: dict[str, Token]) -> str | None:
         return f"sha256 of {token.name}: expected 64 hexadecimal digits in lower case"
     if not token.scopes:
         return f"scopes of {token.name}: expected one or more of {list(SCOPES)}, found none"
-    if token.lines is not None and not token.lines:
-        return f"lines of {token.name}: expected line names or no such key, found none"
-    for line in token.lines or ():
-        check_line_name(line)
-    if token.expires is not None:
-        utc_time(f"expires of {token.name}", token.expires)
+    _check_lines_and_end(token)
     if token.name in before:
         return f"name: expected each once, found {token.name} again"
     if any(token.sha256 == other.sha256 for other in before.values()):
         return f"sha256 of {token.name}: expected a token of its own, found that of another entry"
     return None
+
+
+def _check_lines_and_end(token: Token) -> None:
+    if token.lines is not None and not token.lines:
+        message = f"lines of {token.name}: expected line names or no such key, found none"
+        raise InputError(message)
+    for line in token.lines or ():
+        check_line_name(line)
+    if token.expires is not None:
+        utc_time(f"expires of {token.name}", token.expires)
 
 
 def holder_of(presented: str, tokens: Sequence[Token]) -> Token | None:
