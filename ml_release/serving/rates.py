@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_SECONDS = 300
+LONGEST = 300
+_SECONDS = LONGEST + 1
 _NEVER = -_SECONDS
 
 
@@ -68,7 +69,7 @@ class Rates:
             self._requests[self._slot] = self._errors[self._slot] = 0
 
     def over(self, seconds: int, *, now: float) -> Rate:
-        """The last ``seconds`` whole seconds, up to 299; fewer if counting began after them."""
+        """The last ``seconds`` whole seconds, up to `LONGEST`; fewer if counting began after them."""
         last = int(now)
         slots = [i for i, second in enumerate(self._second) if last - seconds <= second < last]
         requests = sum(self._requests[i] for i in slots)

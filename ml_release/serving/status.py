@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ml_release.serving.model_table import LineState, ModelTable, Route
     from ml_release.serving.variant_counts import VariantCounts
 
-MINUTE, FIVE_MINUTES = 60, 299
+MINUTE, FIVE_MINUTES = 60, 300
 
 
 def status_document(
