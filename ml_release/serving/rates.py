@@ -69,7 +69,7 @@ class Rates:
             self._requests[self._slot] = self._errors[self._slot] = 0
 
     def over(self, seconds: int, *, now: float) -> Rate:
-        """The last ``seconds`` whole seconds, up to `LONGEST`; fewer if counting began after them."""
+        """The last ``seconds`` whole seconds, up to `LONGEST`; fewer if counting began later."""
         last = int(now)
         slots = [i for i, second in enumerate(self._second) if last - seconds <= second < last]
         requests = sum(self._requests[i] for i in slots)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from typer.testing import CliRunner
@@ -61,9 +61,9 @@ def test_what_cannot_be_used_makes_no_token(
     tmp_path: Path, change: dict[str, object], message: str
 ) -> None:
     """One message, and no file."""
-    given = {"name": "shop", "scopes": ["predict"], "lines": [], "days": None}
+    given: dict[str, Any] = {"name": "shop", "scopes": ["predict"], "lines": [], "days": None}
     given |= {"file": tmp_path / "tokens.jsonl", **change}
     with pytest.raises(InputError) as refused:
-        make_token(**given, settings=read_settings({"ML_RELEASE_HOME": str(tmp_path)}))  # type: ignore[arg-type]
+        make_token(**given, settings=read_settings({"ML_RELEASE_HOME": str(tmp_path)}))
     assert message in str(refused.value)
     assert list(tmp_path.iterdir()) == []

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import http.client
 import json
-import ssl
 import subprocess
 import threading
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
 
 from ml_release.adapters.http_endpoint import HttpEndpoint, trusting
 from ml_release.serving.token_file import add_token
@@ -21,14 +22,34 @@ from ml_release_tests.serving.load import Load
 from ml_release_tests.serving.world import LINE, ROOT, ROW, START_SECONDS, World, v2_body
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 INFER = f"/v2/models/{LINE}/infer"
 READY = "/v2/health/ready"
 
 
-def test_with_tokens_and_tls_only_their_holders_are_answered(world: World, tmp_path: Path) -> None:
-    """On every interface, over TLS alone; the log names the token and never shows it."""
+@dataclass
+class Guarded:
+    """A server with tokens and TLS, and the token of one client."""
+
+    base: str
+    token: str
+    certificate: Path
+    process: subprocess.Popen[str]
+
+    @property
+    def bearer(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.token}"}
+
+    def client(self) -> httpx.Client:
+        trust = trusting(self.certificate)
+        return httpx.Client(base_url=self.base, verify=trust, trust_env=False)
+
+
+@pytest.fixture
+def guarded(world: World, tmp_path: Path) -> Iterator[Guarded]:
+    """On every interface."""
     certificate, key = make_certificate(tmp_path / "tls", datetime.now(tz=UTC))
     tokens = tmp_path / "tokens.jsonl"
     token = add_token(tokens, name="shop", scopes=["predict"])
@@ -39,46 +60,29 @@ def test_with_tokens_and_tls_only_their_holders_are_answered(world: World, tmp_p
         "ML_RELEASE_ACCESS_LOG": "true",
     }
     with world.server("--host", "0.0.0.0", **settings) as (url, process):  # noqa: S104
-        port = urlsplit(url).port
-        base = f"https://127.0.0.1:{port}"
-        bearer = {"authorization": f"Bearer {token}"}
-        with httpx.Client(base_url=base, verify=trusting(certificate), trust_env=False) as client:
-            assert client.get(READY).status_code == 200
-            asked = client.post(INFER, json=v2_body([ROW]))
-            assert (asked.status_code, asked.headers["www-authenticate"][:6]) == (401, "Bearer")
-            answered = client.post(INFER, json=v2_body([ROW]), headers=bearer)
-            assert answered.status_code == 200
-            label = {"labels": [{"request_id": "mine", "label": 1}]}
-            told = client.post(f"/models/{LINE}/labels", json=label, headers=bearer)
-            assert told.status_code == 403
-            assert client.get("/status").status_code == 401
-            shown = client.get("/", auth=httpx.BasicAuth("me", token))
-            assert shown.status_code == 200
-            scraped = client.get("/metrics", headers=bearer).text
-        assert 'ml_release_token_refusals_total{reason="missing"} 2.0' in scraped
-        rejected = f'{{line="{LINE}",reason="not_allowed",route="labels"}} 1.0'
-        assert f"ml_release_rejected_total{rejected}" in scraped
-        endpoint = HttpEndpoint(base, token=token, certificate=certificate)
-        body = json.dumps({"dataframe_records": [ROW]}).encode()
-        now = datetime.now(tz=UTC).isoformat()
-        assert endpoint.invoke(LINE, body, request_id="cli", event_time=now)[0] == 200
-        endpoint.close()
-        plain = http.client.HTTPConnection("127.0.0.1", port or 0, timeout=5)
-        try:
-            plain.request("GET", READY)
-            assert plain.getresponse().status != 200
-        except (http.client.HTTPException, OSError):
-            pass
-        finally:
-            plain.close()
-        try:
-            httpx.get(base + READY, trust_env=False)
-        except httpx.ConnectError as error:
-            assert "certificate" in str(error).lower() or isinstance(error, ssl.SSLError)
-        else:
-            raise AssertionError
-        process.terminate()
-        _, log = process.communicate(timeout=START_SECONDS)
+        base = f"https://127.0.0.1:{urlsplit(url).port}"
+        yield Guarded(base=base, token=token, certificate=certificate, process=process)
+
+
+def test_with_tokens_only_their_holders_are_answered(guarded: Guarded) -> None:
+    """Health is open; the log names the token, and shows neither it nor a feature."""
+    with guarded.client() as client:
+        assert client.get(READY).status_code == 200
+        asked = client.post(INFER, json=v2_body([ROW]))
+        assert (asked.status_code, asked.headers["www-authenticate"][:6]) == (401, "Bearer")
+        answered = client.post(INFER, json=v2_body([ROW]), headers=guarded.bearer)
+        assert answered.status_code == 200
+        label = {"labels": [{"request_id": "mine", "label": 1}]}
+        told = client.post(f"/models/{LINE}/labels", json=label, headers=guarded.bearer)
+        assert told.status_code == 403
+        assert client.get("/status").status_code == 401
+        assert client.get("/", auth=httpx.BasicAuth("me", guarded.token)).status_code == 200
+        scraped = client.get("/metrics", headers=guarded.bearer).text
+    assert 'ml_release_token_refusals_total{reason="missing"} 2.0' in scraped
+    rejected = f'{{line="{LINE}",reason="not_allowed",route="labels"}} 1.0'
+    assert f"ml_release_rejected_total{rejected}" in scraped
+    guarded.process.terminate()
+    _, log = guarded.process.communicate(timeout=START_SECONDS)
     lines = [json.loads(line) for line in log.splitlines()]
     seen = [line for line in lines if line["message"] == "request" and line.get("status") == 200]
     first = next(line for line in seen if line["path"] == "/v2/models/{line}/infer")
@@ -86,8 +90,29 @@ def test_with_tokens_and_tls_only_their_holders_are_answered(world: World, tmp_p
     assert (first["line"], first["version"], first["variant"]) == (LINE, "1", "champion")
     assert first["request_id"] == answered.headers["x-request-id"]
     assert first["latency_ms"] > 0
-    assert token not in log
+    assert guarded.token not in log
     assert "UA" not in log
+
+
+def test_our_own_commands_bring_their_token_and_trust_the_certificate(guarded: Guarded) -> None:
+    """As replay and demo do; without the certificate nobody trusts the server."""
+    endpoint = HttpEndpoint(guarded.base, token=guarded.token, certificate=guarded.certificate)
+    body = json.dumps({"dataframe_records": [ROW]}).encode()
+    now = datetime.now(tz=UTC).isoformat()
+    status, _ = endpoint.invoke(LINE, body, request_id="cli", event_time=now)
+    endpoint.close()
+    assert status == 200
+    with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+        httpx.get(guarded.base + READY, trust_env=False)
+
+
+def test_with_tls_nothing_is_said_in_the_clear(guarded: Guarded) -> None:
+    """A request without TLS gets no HTTP answer."""
+    plain = http.client.HTTPConnection(urlsplit(guarded.base).netloc, timeout=5)
+    plain.request("GET", READY)
+    with pytest.raises((http.client.HTTPException, OSError)):
+        plain.getresponse()
+    plain.close()
 
 
 def test_a_server_that_drains_says_so_and_fails_nobody(world: World) -> None:

@@ -78,5 +78,5 @@ def test_a_stream_that_is_no_terminal_gets_json(monkeypatch: pytest.MonkeyPatch)
         logging, "basicConfig", lambda **given: seen.append(given["handlers"][0].formatter)
     )
     for chosen in (None, "json", "text"):
-        structured_logs.start_logging(chosen, stream=io.StringIO())  # type: ignore[arg-type]
+        structured_logs.start_logging(chosen, stream=io.StringIO())
     assert [type(one) for one in seen] == [JsonFormatter, JsonFormatter, TextFormatter]
