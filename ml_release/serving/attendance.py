@@ -73,7 +73,7 @@ class Attendance:
     def arrive(self, headers: HeaderValues) -> Visit:
         """A request came in."""
         span = None if self.tracing is None else self.tracing.begin(headers)
-        return Visit(begun=perf_counter(), span=span)
+        return Visit(perf_counter(), span=span)
 
     def admit(self, visit: Visit, address: Address, line: str, headers: HeaderValues) -> None:
         """Let it go on to its route, or not.
@@ -100,8 +100,8 @@ class Attendance:
             trace_id = self.tracing.end(
                 visit.span, reply, method=known, route=path, line=line, token=visit.token
             )
-        is_act = visit.address is not None and need_of(visit.address.action) == "operate"
-        if self.has_access_log or is_act or reply.status == _FORBIDDEN:
+        # Most requests are answered and leave no line.
+        if self.has_access_log or reply.status == _FORBIDDEN or _is_act(visit):
             self._log(visit, reply, line=line, trace_id=trace_id)
         if self.vitals.is_draining:
             # A client that keeps its connection would meet a closed one with its next request.
@@ -128,3 +128,7 @@ class Attendance:
                 "trace_id": trace_id,
             },
         )
+
+
+def _is_act(visit: Visit) -> bool:
+    return visit.address is not None and need_of(visit.address.action) == "operate"
