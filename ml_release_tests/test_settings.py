@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ml_release.errors import InputError
-from ml_release.settings import Settings, child_environment, read_settings
+from ml_release.settings import EndpointSettings, Settings, child_environment, read_settings
 
 
 def test_without_variables_everything_is_below_the_working_folder(
@@ -134,3 +134,56 @@ def test_a_child_process_has_the_same_settings() -> None:
     for keys in ({}, {"ML_RELEASE_SIGNING_KEY": "/s.pem", "ML_RELEASE_VERIFY_KEY": "/v.pem"}):
         settings = read_settings({"ML_RELEASE_HOME": "/h", **keys})
         assert read_settings(child_environment(settings)) == settings
+
+
+def test_the_endpoint_server_is_operated_by_variables() -> None:
+    """Each has its own; TLS changes the scheme of its address."""
+    settings = read_settings(
+        {
+            "ML_RELEASE_HOME": "/h",
+            "ML_RELEASE_TOKENS": "/t",
+            "ML_RELEASE_TOKEN": "mlr_secret",
+            "ML_RELEASE_OPEN_PAGES": "metrics, status",
+            "ML_RELEASE_TLS_CERT": "/c",
+            "ML_RELEASE_TLS_KEY": "/k",
+            "ML_RELEASE_DRAIN_SECONDS": "2.5",
+            "ML_RELEASE_LOG_FORMAT": "json",
+            "ML_RELEASE_ACCESS_LOG": "true",
+            "ML_RELEASE_OTEL": "http://127.0.0.1:4318",
+        }
+    )
+    assert settings.endpoint == EndpointSettings(
+        tokens=Path("/t"),
+        token="mlr_secret",
+        open_pages=frozenset({"metrics", "status"}),
+        tls_certificate=Path("/c"),
+        tls_key=Path("/k"),
+        drain_seconds=2.5,
+        log_format="json",
+        has_access_log=True,
+        otel="http://127.0.0.1:4318",
+    )
+    assert settings.server_url == "https://127.0.0.1:8500"
+    assert "mlr_secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ML_RELEASE_OPEN_PAGES", "everything"),
+        ("ML_RELEASE_TLS_CERT", "/c"),
+        ("ML_RELEASE_TLS_KEY", "/k"),
+        ("ML_RELEASE_DRAIN_SECONDS", "-1"),
+        ("ML_RELEASE_DRAIN_SECONDS", "nan"),
+        ("ML_RELEASE_DRAIN_SECONDS", "soon"),
+        ("ML_RELEASE_LOG_FORMAT", "xml"),
+        ("ML_RELEASE_ACCESS_LOG", "yes"),
+        ("ML_RELEASE_OTEL", "127.0.0.1:4318"),
+    ],
+)
+def test_a_variable_of_the_endpoint_server_that_cannot_be_used_is_named(
+    name: str, value: str
+) -> None:
+    """No word falls silently to a default."""
+    with pytest.raises(InputError, match=name):
+        read_settings({name: value})

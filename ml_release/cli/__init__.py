@@ -9,6 +9,7 @@ from __future__ import annotations
 import getpass
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -274,8 +275,17 @@ def verify(
 @app.command()
 def serve(
     port: Annotated[int | None, typer.Option(help="Default: ML_RELEASE_PORT or 8500.")] = None,
-    host: Annotated[str, typer.Option(help="A loopback address.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="An IP address; other than loopback needs tokens and TLS.")
+    ] = "127.0.0.1",
     environment: Annotated[str | None, typer.Option(help="Which declared state.")] = None,
+    insecure_behind_proxy: Annotated[
+        bool,
+        typer.Option(
+            "--insecure-behind-proxy",
+            help="Let other hosts in without TLS: a proxy in front ends it.",
+        ),
+    ] = False,
 ) -> None:
     """Run the endpoint server until Ctrl-C."""
     from ml_release.serving.__main__ import main
@@ -283,7 +293,37 @@ def serve(
     options = ["--host", host]
     options += [] if port is None else ["--port", str(port)]
     options += [] if environment is None else ["--environment", environment]
+    options += ["--insecure-behind-proxy"] if insecure_behind_proxy else []
     raise typer.Exit(main(options))
+
+
+@app.command()
+def token(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Who gets it; goes to the logs.")],
+    scope: Annotated[
+        list[str], typer.Option(help="predict, label or operate; give it again for more.")
+    ],
+    line: Annotated[
+        list[str] | None, typer.Option(help="Good for this line alone; again for more.")
+    ] = None,
+    days: Annotated[float | None, typer.Option(help="How long it is valid.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="The tokens file; default: ML_RELEASE_TOKENS.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make an access token for the endpoint server, show it once and keep its hash."""
+    from ml_release.cli.access_tokens import make_token
+
+    made = make_token(
+        name, scopes=scope, lines=line or (), days=days, file=file, settings=_settings()
+    )
+    _tell(
+        f"{made.token}\nShown this once; {made.file} keeps its hash. Clients send it as"
+        f" `authorization: Bearer {made.token[:8]}...`",
+        {"name": name, "token": made.token, "expires": made.expires, "file": str(made.file)},
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -303,7 +343,7 @@ def up(
 
     settings = _settings()
     services = [
-        endpoint_service(settings.server_port),
+        endpoint_service(settings.server_port, certificate=settings.endpoint.tls_certificate),
         mlflow_service(mlflow_port, settings),
         dagster_service(dagster_port, workspace=prepare_workspace(settings)),
     ]

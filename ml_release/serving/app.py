@@ -13,6 +13,7 @@ from ml_release.serving.routes import find_address
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
 
+    from ml_release.serving.attendance import Attendance, Visit
     from ml_release.serving.endpoint import Endpoint
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
@@ -65,18 +66,23 @@ class Connection(Protocol):
 class EndpointApp:
     """RSGI application over an `Endpoint`."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, attendance: Attendance) -> None:
         self._endpoint = endpoint
+        self._attendance = attendance
 
     async def __rsgi__(self, scope: Scope, connection: Connection) -> None:
         """Answer one request."""
-        reply = await self._reply(scope, connection)
+        visit = self._attendance.arrive(_Readable(scope.headers))
+        reply = await self._reply(scope, connection, visit)
+        reply = self._attendance.leave(visit, scope.method, reply)
         connection.response_bytes(reply.status, list(reply.headers), reply.body)
 
-    async def _reply(self, scope: Scope, connection: Connection) -> Reply:
+    async def _reply(self, scope: Scope, connection: Connection, visit: Visit) -> Reply:
         method, path, headers = scope.method, scope.path, scope.headers
         try:
-            address, _ = find_address(method, path)
+            address, line = find_address(method, path)
+            # Before the body is read: nobody without a token makes the server keep anything.
+            self._attendance.admit(visit, address, line, _Readable(headers))
             body = await _body(headers, connection) if address.method == "POST" else b""
         except HttpError as error:
             return error.reply()

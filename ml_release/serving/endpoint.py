@@ -20,6 +20,7 @@ from ml_release.domain.kill_switch import Pulled, answer_to_pull
 from ml_release.errors import InputError, RefusedError, UnavailableError
 from ml_release.serving.bandits import Met
 from ml_release.serving.line_counts import LineCounts
+from ml_release.serving.metrics import metrics_reply
 from ml_release.serving.predictions import (
     Asked,
     history_age_days,
@@ -52,11 +53,13 @@ from ml_release.serving.stated_pull import decode_pull
 from ml_release.serving.stated_rewards import decode_rewards
 from ml_release.serving.status import status_document
 from ml_release.serving.status_page import status_page
+from ml_release.serving.vitals import Vitals
 from ml_release.serving.workers import IsolatedModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from datetime import datetime
+    from pathlib import Path
 
     from ml_release.adapters.inference_log import InferenceLogFiles
     from ml_release.domain.experiment import Experiment
@@ -88,6 +91,8 @@ class Endpoint:
         Gives the current table; asked once per request.
     log
         Where records and labels go before a client hears of them.
+    inference
+        The folder of that log, whose size is a metric.
     """
 
     environment: str
@@ -97,6 +102,8 @@ class Endpoint:
     switches: KillSwitches
     bandits: Bandits
     shadows: Shadows
+    inference: Path
+    vitals: Vitals = field(default_factory=Vitals)
     counts: dict[str, LineCounts] = field(default_factory=lambda: defaultdict(LineCounts))
     _started_at: str = ""
     _last_failure: dict[str, str] = field(default_factory=dict)
@@ -119,6 +126,9 @@ class Endpoint:
             "server": lambda _line, _headers, _body: _server(),
             "status": lambda _line, _headers, _body: json_reply(self._status()),
             "page": lambda _line, _headers, _body: self._page(),
+            "metrics": lambda _line, _headers, _body: metrics_reply(
+                self.table(), self.counts, self.vitals, inference=self.inference
+            ),
         }
 
     def handle(self, method: str, path: str, headers: HeaderValues, body: bytes) -> Reply:
@@ -199,6 +209,9 @@ class Endpoint:
     ) -> Reply:
         """Write the log, count, and answer; ``failure`` says why another than the assigned did."""
         line, route, request, assigned = asked.line, asked.route, asked.request, asked.assigned
+        counts = self.counts[line]
+        of_variant = counts.variant(chosen.variant.role, chosen.variant.version)
+        of_variant.fallbacks += failure is not None
         records = records_of(
             answer,
             asked,
@@ -206,11 +219,11 @@ class Endpoint:
             failure=failure,
             latency_ms=_milliseconds_since(asked.begun),
         )
-        counts = self.counts[line]
         try:
             self.log.append_records(line, records)
         except UnavailableError:
             counts.unlogged += 1
+            of_variant.add_error("unlogged", at=asked.begun)
             raise
         counts.fallbacks[assigned.version] += failure is not None
         headers_out: tuple[tuple[str, str], ...] = (
@@ -219,11 +232,21 @@ class Endpoint:
         )
         if answer.error is not None:
             counts.failed += 1
+            of_variant.add_error("failed", at=asked.begun)
             message = (
                 f"{line} version {chosen.variant.version}, request {asked.request_id}:"
                 f" {answer.error}"
             )
-            _LOG.error("%s", message)
+            # Without its words, which may quote the request: they are in the inference log.
+            _LOG.error(
+                "the model failed; its record in the inference log says how",
+                extra={
+                    "line": line,
+                    "version": chosen.variant.version,
+                    "variant": chosen.variant.role,
+                    "request_id": asked.request_id,
+                },
+            )
             return error_reply(500, message, headers_out)
         if assigned.experiment is not None:
             headers_out = (*headers_out, ("x-experiment", assigned.experiment))
@@ -243,13 +266,22 @@ class Endpoint:
             if asked.is_v2
             else encode_invocations(answer.predictions, decisions=decisions)
         )
+        latency_ms = _milliseconds_since(asked.begun)
+        of_variant.add_answered(
+            at=asked.begun,
+            features=answer.features,
+            probabilities=(
+                answer.predictions if chosen.loaded.signature.output_kind == "probability" else ()
+            ),
+            latency_ms=latency_ms,
+        )
         counts.add_answered(
             version=chosen.variant.version,
             rows=request.rows,
             look_ups=request.rows * len(chosen.loaded.model.plan.history_features),
             misses=sum(answer.misses),
             age_days=history_age_days(route, asked.context),
-            latency_ms=_milliseconds_since(asked.begun),
+            latency_ms=latency_ms,
         )
         if route.shadows:
             self.shadows.offer(asked)
@@ -400,12 +432,20 @@ class Endpoint:
         return json_reply({"name": line, "ready": is_ready}, status=200 if is_ready else 503)
 
     def _ready(self) -> Reply:
-        is_ready = self.table().is_ready
+        is_ready = self.table().is_ready and not self.vitals.is_draining
         return json_reply({"ready": is_ready}, status=200 if is_ready else 503)
 
     def _status(self) -> dict[str, object]:
         return status_document(
-            self.table(), self.counts, environment=self.environment, started_at=self._started_at
+            self.table(),
+            self.counts,
+            environment=self.environment,
+            started_at=self._started_at,
+            seconds=time.perf_counter(),
+            more_problems=[
+                *(f"tokens file: {problem}" for problem in self.vitals.access_problems()),
+                *(["stopping: requests are still answered"] if self.vitals.is_draining else []),
+            ],
         )
 
     def _page(self) -> Reply:

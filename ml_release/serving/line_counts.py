@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
+from ml_release.serving.variant_counts import VariantCounts, nearest_rank
+
 WINDOW_REQUESTS = 4096
 
 
@@ -38,6 +40,9 @@ class LineCounts:
         Answered requests per version number.
     latencies_ms
         Of the last `WINDOW_REQUESTS` answered requests, the write to the log included.
+    by_variant
+        The same in more detail, by role and version number: one entry per version that was ever
+        chosen in that role.
     """
 
     answered: int = 0
@@ -57,6 +62,14 @@ class LineCounts:
     shadows_failed: int = 0
     shadows_dropped: int = 0
     latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW_REQUESTS))
+    by_variant: dict[tuple[str, int], VariantCounts] = field(default_factory=dict)
+
+    def variant(self, role: str, version: int) -> VariantCounts:
+        """The counts of a version in a role."""
+        counts = self.by_variant.get((role, version))
+        if counts is None:
+            counts = self.by_variant[role, version] = VariantCounts()
+        return counts
 
     def add_answered(
         self,
@@ -92,8 +105,4 @@ class LineCounts:
         >>> counts.latency_quantile_ms(0.5), counts.latency_quantile_ms(0.99)
         (2.0, 4.0)
         """
-        ordered = sorted(self.latencies_ms)
-        if not ordered:
-            return None
-        rank = -int(-share * len(ordered) // 1)
-        return ordered[max(rank, 1) - 1]
+        return nearest_rank(self.latencies_ms, share)

@@ -23,6 +23,7 @@ from ml_release.serving.model_table import (
     answering,
 )
 from ml_release.serving.versions import gone_of
+from ml_release.serving.vitals import Vitals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +54,8 @@ class Reconciler:
         The clock, for the time a switch happened.
     switches, bandits
         Brought up to date with every pass.
+    vitals
+        Where switches and passes are counted.
     retry_seconds
         How long to wait before something that failed is tried again.
     """
@@ -67,12 +70,14 @@ class Reconciler:
         now: Callable[[], datetime],
         switches: KillSwitches,
         bandits: Bandits,
+        vitals: Vitals | None = None,
         retry_seconds: float = RETRY_SECONDS,
     ) -> None:
         self._deployments = deployments
         self._versions = versions
         self._environment = environment
         self._now = now
+        self._vitals = vitals or Vitals()
         self._retry_seconds = retry_seconds
         self._table = ModelTable()
         self._histories = Histories(online)
@@ -123,6 +128,8 @@ class Reconciler:
             for name, line in self._table.lines.items():
                 if line.route is not None:
                     self._bandits.refresh(name, line.route.declaration.state.experiment)
+            if not self._table.problems:
+                self._vitals.reconciled_at = time.monotonic()
         # The thread must outlive whatever a repository or a file system can raise: dead, it would
         # freeze what is served without anybody noticing.
         except Exception as error:  # noqa: BLE001
@@ -229,6 +236,7 @@ class Reconciler:
             or {*current.answering, *(s.shadow.version for s in current.shadows)} != fit.keys()
         )
         if is_new:
+            self._vitals.swaps[declaration.state.line] += 1
             _LOG.info(
                 "%s: %s by commit %s",
                 declaration.state.line,

@@ -20,6 +20,7 @@ Action = Literal[
     "server",
     "status",
     "page",
+    "metrics",
 ]
 
 
@@ -89,6 +90,12 @@ ADDRESSES = (
         description="whether every declared line is answered",
     ),
     Address(method="GET", path="/v2", action="server", description="name of the server"),
+    Address(
+        method="GET",
+        path="/metrics",
+        action="metrics",
+        description="counts and latencies for Prometheus",
+    ),
     Address(method="GET", path="/status", action="status", description="this page as JSON"),
     Address(method="GET", path="/", action="page", description="this page"),
 )

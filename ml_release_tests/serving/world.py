@@ -191,11 +191,13 @@ class World:
         }
 
     @contextmanager
-    def server(self) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    def server(
+        self, *arguments: str, **variables: str
+    ) -> Iterator[tuple[str, subprocess.Popen[str]]]:
         """A server process on a free port, with its address."""
         process = subprocess.Popen(
-            self.command("--port", "0"),
-            env=self.environ(),
+            self.command("--port", "0", *arguments),
+            env={**self.environ(), **variables},
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -204,7 +206,7 @@ class World:
         try:
             assert process.stdout is not None
             announced = process.stdout.readline()
-            assert " at http://" in announced, process.communicate(timeout=START_SECONDS)[1]
+            assert " at http" in announced, process.communicate(timeout=START_SECONDS)[1]
             yield announced.split(" at ")[1].split(": ")[0], process
         finally:
             process.terminate()
