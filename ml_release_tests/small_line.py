@@ -25,6 +25,7 @@ from ml_release.adapters.in_memory import (
     InMemoryOnlineHistory,
     InMemoryRegistry,
     InMemoryTables,
+    InMemoryWorkplace,
     SameProcessProbe,
 )
 from ml_release.adapters.inference_log import InferenceLogFiles
@@ -283,6 +284,7 @@ class House:
     deployments: InMemoryDeployments = field(default_factory=InMemoryDeployments)
     online: InMemoryOnlineHistory = field(default_factory=InMemoryOnlineHistory)
     plotter: NoPictures = field(default_factory=NoPictures)
+    workplace: InMemoryWorkplace = field(default_factory=InMemoryWorkplace)
     probe: ServabilityProbe = field(default_factory=lambda: SameProcessProbe(OnnxLoader()))
     registry: InMemoryRegistry = field(init=False)
 

@@ -17,6 +17,8 @@ from ml_release.errors import DeclarationError, InputError, MlReleaseError, Refu
 from ml_release.settings import read_settings, refuse_telemetry
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ml_release.cli.running import JobRun
     from ml_release.orchestration.wiring import Wiring
     from ml_release.settings import Settings
@@ -212,6 +214,7 @@ def status(
             evidence=wiring.evidence,
             registry=wiring.registry,
             deployments=wiring.deployments,
+            workplace=wiring.workplace,
         )
         for one in (LINES if line is None else (find_line(line),))
     ]
@@ -233,6 +236,7 @@ def status(
             ("drift", f"{one.drift or 'not judged'} on {one.window_rows or 0} rows"),
             *(("", objection) for objection in one.drift_objections),
             ("labels", str(one.labels or 0)),
+            ("environment drift", _drift_in_words(one.environment_drift)),
             ("waits for", one.waits_for or "nothing"),
         ]
         print_facts(facts, title=f"{one.line} ({one.environment})")
@@ -315,6 +319,14 @@ def _open(name: str) -> tuple[ReleaseLine, Settings, Wiring]:
 
     settings = _settings()
     return find_line(name), settings, local_wiring(settings)
+
+
+def _drift_in_words(drift: Sequence[str] | None) -> str:
+    if drift is None:
+        return "unknown: nothing serves, or its record cannot be read"
+    if not drift:
+        return "none since the serving version was trained"
+    return "; ".join(drift[:3]) + (f"; {len(drift) - 3} more (--json)" if drift[3:] else "")
 
 
 def _tell(text: str, document: dict[str, Any], *, as_json: bool) -> None:

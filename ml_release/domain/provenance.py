@@ -10,6 +10,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ml_release.domain.build_record import BuildRecord
 from ml_release.domain.calibrated_margin import CalibrationRecord
 from ml_release.domain.identity import canonical_json, digest_of_json
 from ml_release.domain.search import SearchRecord
@@ -71,6 +72,8 @@ class CandidateRecord(_Record):
         budget than the declared one is another digest.
     parameters
         What the estimator was fitted with: the declared ones, or the best of the search.
+    build
+        Code and environment of the process that trained it.
     search, calibration
         None if there was none.
     window_from, holdout_from, window_to
@@ -91,6 +94,7 @@ class CandidateRecord(_Record):
     training_policy_digest: str | None = None
     seed: int
     parameters: Mapping[str, int | float | str | bool | None]
+    build: BuildRecord
     search: SearchRecord | None = None
     calibration: CalibrationRecord | None = None
     window_from: str

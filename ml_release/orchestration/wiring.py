@@ -22,6 +22,7 @@ from ml_release.adapters.plots import Plots
 from ml_release.adapters.skops_compiler import SkopsCompiler
 from ml_release.adapters.skops_models import SkopsLoader
 from ml_release.adapters.system_clock import SystemClock
+from ml_release.adapters.workplace import LocalWorkplace
 from ml_release.domain.artefact import MODEL_FILE, SKOPS_FILE
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
         Plotter,
         ServabilityProbe,
         Tables,
+        Workplace,
     )
     from ml_release.settings import Settings
 
@@ -65,6 +67,7 @@ class Wiring:
     online: OnlineHistory
     inference_log: InferenceLog
     plotter: Plotter
+    workplace: Workplace
 
 
 def local_wiring(settings: Settings) -> Wiring:
@@ -87,4 +90,5 @@ def local_wiring(settings: Settings) -> Wiring:
         online=OnlineFiles(settings.online),
         inference_log=InferenceTables(settings.inference),
         plotter=Plots(),
+        workplace=LocalWorkplace(),
     )

@@ -49,6 +49,7 @@ def wiring_of(house: House) -> Wiring:
         online=house.online,
         inference_log=house.inference_log,
         plotter=house.plotter,
+        workplace=house.workplace,
     )
 
 

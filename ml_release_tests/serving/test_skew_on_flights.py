@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from ml_release.adapters.in_memory import InMemoryEvidence, InMemoryExperiments, InMemoryTables
+from ml_release.adapters.in_memory import (
+    InMemoryEvidence,
+    InMemoryExperiments,
+    InMemoryTables,
+    InMemoryWorkplace,
+)
 from ml_release.adapters.inference_tables import InferenceTables
 from ml_release.adapters.landing_files import LandingFiles
 from ml_release.adapters.model_files import ModelFiles
@@ -96,6 +101,7 @@ class Flights:
             compiler=OnnxCompiler(),
             search=RandomSearch(),
             plotter=NoPictures(),
+            workplace=InMemoryWorkplace(),
             run=InMemoryExperiments().start(),
             now=NOW,
         )

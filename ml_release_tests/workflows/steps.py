@@ -75,6 +75,7 @@ def train(
         compiler=house.compiler,
         search=house.search,
         plotter=house.plotter,
+        workplace=house.workplace,
         run=house.experiments.start(),
         now=house.clock.now(),
     ).record

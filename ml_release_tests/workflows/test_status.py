@@ -25,6 +25,7 @@ def status(house: House) -> LineStatus:
         evidence=house.evidence,
         registry=house.registry,
         deployments=house.deployments,
+        workplace=house.workplace,
     )
 
 
