@@ -126,7 +126,6 @@ def _commit_of(package: Path, sources: dict[str, bytes]) -> tuple[str | None, bo
         committed = {
             f"{package.name}/{entry.path.decode()}": entry.sha.decode()
             for entry in iter_tree_contents(repository.object_store, tree)
-            if entry.path is not None and entry.sha is not None
         }
     # Hidden files are no sources; they are told apart by their names alone here.
     expected = {

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ml_release.domain.rebuild import TOLERANCE
 from ml_release.errors import DeclarationError, InputError, MlReleaseError, RefusedError
 from ml_release.settings import read_settings, refuse_telemetry
 
@@ -240,6 +241,27 @@ def status(
             ("waits for", one.waits_for or "nothing"),
         ]
         print_facts(facts, title=f"{one.line} ({one.environment})")
+
+
+@app.command()
+def reproduce(
+    line: Line,
+    version: Annotated[int, typer.Argument(metavar="VERSION", help="A registered version.")],
+    *,
+    tolerance: Annotated[
+        float, typer.Option(min=0.0, help="Largest difference of two equal predictions.")
+    ] = TOLERANCE,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep what was built, and say where.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Rebuild a version from its record, compare, and name the input that diverged."""
+    from ml_release.cli.rebuilding import rebuild, show
+
+    answer, folder = rebuild(line, version, tolerance=tolerance, settings=_settings(), keep=keep)
+    show(answer, folder, as_json=as_json)
+    raise typer.Exit(0 if answer.is_same else REFUSED)
 
 
 @app.command()

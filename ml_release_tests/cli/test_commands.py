@@ -203,7 +203,7 @@ def test_help_lists_every_command(
     """Each with what it does."""
     assert ml_release(monkeypatch, "--help") == 0
     printed = capsys.readouterr().out
-    for command in ("train", "promote", "rollback", "status", "serve", "up", "demo"):
+    for command in ("train", "promote", "rollback", "status", "reproduce", "serve", "up", "demo"):
         assert command in printed
 
 
