@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
+    from ml_release.domain.build_record import BuildRecord
     from ml_release.domain.column_profile import ColumnShares
     from ml_release.domain.deployment import Declaration, DeclaredState
     from ml_release.domain.features import Columns
@@ -44,6 +45,17 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """The present moment, with a time zone."""
+
+
+class Workplace(Protocol):
+    """Where this process runs: its sources, its interpreter, its packages."""
+
+    def build(self, modules: Sequence[str]) -> BuildRecord:
+        """What is here at this moment.
+
+        ``modules`` are those that declare a line. Where they stand outside of the package, the
+        files beside them count as sources too.
+        """
 
 
 class Landing(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ml_release.adapters.in_memory import InMemoryWorkplace
 from ml_release.domain.evaluation_measures import (
     EvaluationMeasures,
     FairnessOfColumn,
@@ -48,6 +49,7 @@ CANDIDATE = CandidateRecord(
     feature_version="features-1",
     policy_digest=DIGEST,
     seed=7,
+    build=InMemoryWorkplace().build(()),
     algorithm="sklearn.ensemble.HistGradientBoostingClassifier",
     parameters={"max_iter": 12},
     window_from="2013-01-01",

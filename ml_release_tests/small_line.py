@@ -27,6 +27,7 @@ from ml_release.adapters.in_memory import (
     InMemoryRegistry,
     InMemoryReports,
     InMemoryTables,
+    InMemoryWorkplace,
     SameProcessProbe,
 )
 from ml_release.adapters.inference_log import InferenceLogFiles
@@ -292,6 +293,7 @@ class House:
     reports: InMemoryReports = field(default_factory=InMemoryReports)
     plotter: NoPictures = field(default_factory=NoPictures)
     attributor: Attributor = field(default_factory=ExactShapley)
+    workplace: InMemoryWorkplace = field(default_factory=InMemoryWorkplace)
     probe: ServabilityProbe = field(default_factory=lambda: SameProcessProbe(OnnxLoader()))
     registry: InMemoryRegistry = field(init=False)
 

@@ -15,6 +15,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from ml_release.domain.artefact_forms import form_problem
+from ml_release.domain.build_record import BuildRecord
 from ml_release.domain.deployment import Declaration, from_yaml, path_of, to_yaml
 from ml_release.domain.gates_servability import Servability
 from ml_release.domain.identity import (
@@ -30,7 +31,7 @@ from ml_release.domain.identity import (
 from ml_release.errors import InputError, IntegrityError, NotFoundError, StaleWriteError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
@@ -56,6 +57,40 @@ class InMemoryClock:
     def move(self, by: timedelta) -> None:
         """Let time pass."""
         self._now += by
+
+
+class InMemoryWorkplace:
+    """`Workplace` of given sources, in a checkout without changes until it is moved elsewhere.
+
+    Parameters
+    ----------
+    sources
+        Content per path.
+    """
+
+    def __init__(self, sources: Mapping[str, bytes] | None = None) -> None:
+        content = {"ml_release/__init__.py": b""} if sources is None else sources
+        files = {path: digest_of_bytes(text) for path, text in content.items()}
+        self._build = BuildRecord(
+            code_commit="0" * 40,
+            code_dirty=False,
+            code_digest=digest_of_json(files),
+            code_files=files,
+            lock_digest=digest_of_bytes(b"numpy==2.4.6"),
+            python="3.11.7",
+            implementation="CPython",
+            platform="Linux glibc2.36",
+            machine="x86_64",
+            packages={"numpy": "2.4.6"},
+        )
+
+    def build(self, modules: Sequence[str]) -> BuildRecord:  # noqa: ARG002 (all sources are given)
+        """What is here at this moment."""
+        return self._build
+
+    def move(self, **changes: object) -> None:
+        """Let fields of the record be others from now on."""
+        self._build = BuildRecord.model_validate({**self._build.model_dump(), **changes})
 
 
 class InMemoryLanding:

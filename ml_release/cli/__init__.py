@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ml_release.domain.rebuild import TOLERANCE
 from ml_release.errors import DeclarationError, InputError, MlReleaseError, RefusedError
 from ml_release.settings import read_settings, refuse_telemetry
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ml_release.cli.running import JobRun
     from ml_release.orchestration.wiring import Wiring
     from ml_release.settings import Settings
@@ -214,6 +217,7 @@ def status(
             evidence=wiring.evidence,
             registry=wiring.registry,
             deployments=wiring.deployments,
+            workplace=wiring.workplace,
         )
         for one in (LINES if line is None else (find_line(line),))
     ]
@@ -235,6 +239,7 @@ def status(
             ("drift", f"{one.drift or 'not judged'} on {one.window_rows or 0} rows"),
             *(("", objection) for objection in one.drift_objections),
             ("labels", str(one.labels or 0)),
+            ("environment drift", _drift_in_words(one.environment_drift)),
             ("waits for", one.waits_for or "nothing"),
         ]
         print_facts(facts, title=f"{one.line} ({one.environment})")
@@ -270,6 +275,27 @@ def verify(
         )
     if not seen.is_genuine:
         raise typer.Exit(REFUSED)
+
+
+@app.command()
+def reproduce(
+    line: Line,
+    version: Annotated[int, typer.Argument(metavar="VERSION", help="A registered version.")],
+    *,
+    tolerance: Annotated[
+        float, typer.Option(min=0.0, help="Largest difference of two equal predictions.")
+    ] = TOLERANCE,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep what was built, and say where.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Rebuild a version from its record, compare, and name the input that diverged."""
+    from ml_release.cli.rebuilding import rebuild, show
+
+    answer, folder = rebuild(line, version, tolerance=tolerance, settings=_settings(), keep=keep)
+    show(answer, folder, as_json=as_json)
+    raise typer.Exit(0 if answer.is_same else REFUSED)
 
 
 @app.command()
@@ -388,6 +414,14 @@ def _open(name: str) -> tuple[ReleaseLine, Settings, Wiring]:
 
     settings = _settings()
     return find_line(name), settings, local_wiring(settings)
+
+
+def _drift_in_words(drift: Sequence[str] | None) -> str:
+    if drift is None:
+        return "unknown: nothing serves, or its record cannot be read"
+    if not drift:
+        return "none since the serving version was trained"
+    return "; ".join(drift[:3]) + (f"; {len(drift) - 3} more (--json)" if drift[3:] else "")
 
 
 def _tell(text: str, document: dict[str, Any], *, as_json: bool) -> None:

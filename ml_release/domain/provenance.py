@@ -10,6 +10,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ml_release.domain.build_record import BuildRecord
 from ml_release.domain.calibrated_margin import CalibrationRecord
 from ml_release.domain.day_spans import DaySpan
 from ml_release.domain.identity import canonical_json, digest_of_json
@@ -82,6 +83,8 @@ class CandidateRecord(_Record):
         Package and class of the estimator; None in a record of before this was kept.
     parameters
         What the estimator was fitted with: the declared ones, or the best of the search.
+    build
+        Code and environment of the process that trained it.
     search, calibration
         None if there was none.
     window_from, holdout_from, window_to
@@ -104,6 +107,7 @@ class CandidateRecord(_Record):
     seed: int
     algorithm: str | None = None
     parameters: Mapping[str, int | float | str | bool | None]
+    build: BuildRecord
     search: SearchRecord | None = None
     calibration: CalibrationRecord | None = None
     window_from: str

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from ml_release.domain import evaluation_gates
+from ml_release.orchestration.build_page import build_metadata, environment_drift_metadata
 from ml_release.orchestration.evaluation_page import evaluation_metadata, report_metadata
 from ml_release.orchestration.rendering import (
     check_results,
@@ -20,6 +21,7 @@ from ml_release.orchestration.rendering import (
 from ml_release.orchestration.resources import TRACKING
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
+from ml_release.workflows.environment_drift import environment_drift
 from ml_release.workflows.evaluation import evaluate_candidate
 from ml_release.workflows.registration import register_version
 from ml_release.workflows.release_reports import write_report
@@ -71,6 +73,7 @@ def candidate_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
                 search=wiring.search,
                 plotter=wiring.plotter,
                 attributor=wiring.attributor,
+                workplace=wiring.workplace,
                 run=run,
                 now=wiring.clock.now(),
                 progress=progress,
@@ -89,6 +92,7 @@ def candidate_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
                 "holdout rows": record.holdout_rows,
                 "data digest": record.data_digest,
                 "feature version": record.feature_version,
+                **build_metadata(record.build),
                 "features": dg.JsonMetadataValue(dict(record.partitions)),
                 "parameters": dg.JsonMetadataValue(dict(record.parameters)),
                 "search": search_table(record.search),
@@ -198,6 +202,14 @@ def registered_version_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefi
                 "model digest": version.model_digest,
                 "verdict digest": found.verdict.digest,
                 "MLflow run": found.candidate.run_id,
+                **environment_drift_metadata(
+                    environment_drift(
+                        line,
+                        version.model_digest,
+                        evidence=wiring.evidence,
+                        workplace=wiring.workplace,
+                    )
+                ),
             }
         )
 

@@ -25,6 +25,7 @@ from ml_release.adapters.shap_values import ShapValues
 from ml_release.adapters.skops_compiler import SkopsCompiler
 from ml_release.adapters.skops_models import SkopsLoader
 from ml_release.adapters.system_clock import SystemClock
+from ml_release.adapters.workplace import LocalWorkplace
 from ml_release.domain.artefact import MODEL_FILE, SKOPS_FILE
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
         ReportWriter,
         ServabilityProbe,
         Tables,
+        Workplace,
     )
     from ml_release.settings import Settings
 
@@ -72,6 +74,7 @@ class Wiring:
     plotter: Plotter
     attributor: Attributor
     reports: ReportWriter
+    workplace: Workplace
 
 
 def local_wiring(settings: Settings) -> Wiring:
@@ -103,4 +106,5 @@ def local_wiring(settings: Settings) -> Wiring:
         plotter=Plots(),
         attributor=ShapValues(),
         reports=ReportPages(settings.reports),
+        workplace=LocalWorkplace(),
     )

@@ -159,6 +159,14 @@ def _pictures(
     )
 
 
-def _build_of(candidate: CandidateRecord) -> tuple[tuple[str, str], ...]:  # noqa: ARG001 (see below)
-    """What the candidate was built with, as name and text. Its record does not say so yet."""
-    return ()
+def _build_of(candidate: CandidateRecord) -> tuple[tuple[str, str], ...]:
+    """What the candidate was built with, as name and text."""
+    build = candidate.build
+    commit = build.code_commit or "no checkout"
+    return (
+        ("code commit", commit + (", with uncommitted changes" if build.code_dirty else "")),
+        ("code digest", build.code_digest),
+        ("lock digest", build.lock_digest or "no lock"),
+        ("Python", f"{build.implementation} {build.python} on {build.platform}, {build.machine}"),
+        ("packages", f"{len(build.packages)}, named in the candidate's record"),
+    )

@@ -7,24 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml_release.domain.artefact import (
-    EXAMPLE_FILE,
-    PLAN_FILE,
-    REFERENCE_FILE,
-    SIGNATURE_FILE,
-    signature_of,
-)
 from ml_release.domain.day_spans import held_by_any
-from ml_release.domain.drift import fit_profile
 from ml_release.domain.features import encode
 from ml_release.domain.identity import canonical_json, check_digest, digest_of_json
 from ml_release.domain.provenance import CandidateRecord, KeptOut, record_from_json
 from ml_release.errors import InputError, NotFoundError
 from ml_release.workflows.attribution_evidence import require_attributor
-from ml_release.workflows.candidate_run import shown_metrics, shown_params
-from ml_release.workflows.columns import columns_of, days_of, floats_of, values_of
+from ml_release.workflows.candidate_run import shown_metrics, shown_params, shown_tags
+from ml_release.workflows.columns import days_of, floats_of, values_of
 from ml_release.workflows.feature_building import FEATURES_TABLE, require_current_features
-from ml_release.workflows.fitting import algorithm_of, answers_of, output_kind_of, require_labels
+from ml_release.workflows.fitting import algorithm_of, answers_of, require_labels
+from ml_release.workflows.model_artefact import artefact_files
 from ml_release.workflows.model_choice import choose_model
 from ml_release.workflows.recorded_pictures import TRAINING_PICTURES, record_pictures
 from ml_release.workflows.snapshots import SNAPSHOT_TABLE
@@ -37,7 +30,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ml_release.domain.day_spans import DaySpan
-    from ml_release.domain.features import Columns, FeaturePlan
+    from ml_release.domain.features import Columns
     from ml_release.domain.identity import SnapshotId
     from ml_release.domain.provenance import FeaturesRecord
     from ml_release.domain.training_plan import TrainingPolicy
@@ -50,6 +43,7 @@ if TYPE_CHECKING:
         ParameterSearch,
         Plotter,
         Tables,
+        Workplace,
     )
     from ml_release.spec.release_line import ReleaseLine
     from ml_release.workflows.model_choice import Chosen
@@ -122,6 +116,7 @@ def train_candidate(
     search: ParameterSearch,
     plotter: Plotter,
     attributor: Attributor,
+    workplace: Workplace,
     run: ExperimentRun,
     now: datetime,
     progress: Progress = lambda _done, _total, _best: None,
@@ -168,15 +163,14 @@ def train_candidate(
     chosen = choose_model(
         line, window, policy, search=search, plotter=plotter, run=run, progress=progress
     )
-    files = {
-        **compiler.model_files(chosen.model),
-        PLAN_FILE: canonical_json(chosen.plan.model_dump(mode="json")),
-        SIGNATURE_FILE: signature_of(
-            line.name, chosen.plan, output=line.output, output_kind=output_kind_of(line)
-        ).to_json(),
-        REFERENCE_FILE: fit_profile(window.features, window.days).model_dump_json().encode(),
-        EXAMPLE_FILE: _example(line, chosen.plan, records[-1], tables=tables),
-    }
+    files = artefact_files(
+        line,
+        chosen,
+        window,
+        _snapshot_below(line, records[-1], tables=tables),
+        compiler=compiler,
+        tables=tables,
+    )
     model_digest = models.publish(files)
     record = CandidateRecord(
         line=line.name,
@@ -199,6 +193,7 @@ def train_candidate(
         seed=line.seed,
         algorithm=algorithm_of(chosen.model),
         parameters=dict(chosen.parameters),
+        build=workplace.build(modules_of(line)),
         search=chosen.search,
         calibration=chosen.calibration,
         window_from=str(window.days.min()),
@@ -223,6 +218,7 @@ def train_candidate(
             "ml_release.model_digest": model_digest,
             "ml_release.data_digest": record.data_digest,
             "ml_release.feature_version": record.feature_version,
+            **shown_tags(record),
             # An act compares this tag with the recorded candidate.
             CANDIDATE_TAG: record.digest,
         }
@@ -244,6 +240,13 @@ def _applied_policy(
         )
         raise InputError(message)
     return policy
+
+
+def modules_of(line: ReleaseLine) -> tuple[str, ...]:
+    """Modules of the functions a line declares, by name."""
+    declared = (line.assemble, line.schema_of, line.build_estimator)
+    found = {getattr(function, "__module__", None) for function in declared}
+    return tuple(sorted(name for name in found if name))
 
 
 def find_candidate(
@@ -304,35 +307,17 @@ def read_window(
     )
 
 
-def _answers(line: ReleaseLine, chosen: Chosen, window: Window) -> npt.NDArray[np.float64]:
-    """The model's own answers on the holdout: what the artefact is compared with later."""
-    rows = {name: column[window.holdout] for name, column in window.features.items()}
-    return answers_of(line, chosen.model, encode(chosen.plan, rows))
-
-
-def _example(
-    line: ReleaseLine, plan: FeaturePlan, record: FeaturesRecord, *, tables: Tables
-) -> bytes:
-    """One real request, in the form of MLflow's scoring protocol."""
+def _snapshot_below(line: ReleaseLine, record: FeaturesRecord, *, tables: Tables) -> SnapshotId:
+    """The snapshot of a partition that its features were built from."""
     (snapshot,) = (
         s
         for s in tables.current(line.name, SNAPSHOT_TABLE)
         if s.partition == record.partition and s.digest == record.snapshots[record.partition]
     )
-    row = tables.read(snapshot, SNAPSHOT_TABLE).head(1)
-    columns = columns_of(row, plan.request_fields(), subject=line.name)
-    return canonical_json({"dataframe_records": plain_records(columns)})
+    return snapshot
 
 
-def plain_records(columns: Columns) -> list[dict[str, str | float | None]]:
-    """Raw columns as JSON records, one per row."""
-    listed = [[_plain(value) for value in column] for column in columns.values()]
-    return [dict(zip(columns, row, strict=True)) for row in zip(*listed, strict=True)]
-
-
-def _plain(value: object) -> str | float | None:
-    if isinstance(value, np.datetime64):
-        return None if np.isnat(value) else str(value.astype("datetime64[s]"))
-    if isinstance(value, float | np.floating):
-        return None if np.isnan(value) else float(value)
-    return None if value is None else str(value)
+def _answers(line: ReleaseLine, chosen: Chosen, window: Window) -> npt.NDArray[np.float64]:
+    """The model's own answers on the holdout: what the artefact is compared with later."""
+    rows = {name: column[window.holdout] for name, column in window.features.items()}
+    return answers_of(line, chosen.model, encode(chosen.plan, rows))

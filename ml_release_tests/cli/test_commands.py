@@ -237,7 +237,7 @@ def test_help_lists_every_command(
     """Each with what it does."""
     assert ml_release(monkeypatch, "--help") == 0
     printed = capsys.readouterr().out
-    for command in ("train", "promote", "rollback", "status", "verify", "serve", "up", "demo"):
+    for command in ("train", "promote", "rollback", "status", "verify", "reproduce", "serve", "up"):
         assert command in printed
 
 

@@ -51,6 +51,7 @@ def wiring_of(house: House) -> Wiring:
         plotter=house.plotter,
         attributor=house.attributor,
         reports=house.reports,
+        workplace=house.workplace,
     )
 
 

@@ -12,7 +12,12 @@ import numpy as np
 import pytest
 
 from ml_release.adapters.exact_shapley import ExactShapley
-from ml_release.adapters.in_memory import InMemoryEvidence, InMemoryExperiments, InMemoryTables
+from ml_release.adapters.in_memory import (
+    InMemoryEvidence,
+    InMemoryExperiments,
+    InMemoryTables,
+    InMemoryWorkplace,
+)
 from ml_release.adapters.inference_tables import InferenceTables
 from ml_release.adapters.landing_files import LandingFiles
 from ml_release.adapters.online_files import OnlineFiles
@@ -97,6 +102,7 @@ class Flights:
             search=RandomSearch(),
             plotter=NoPictures(),
             attributor=ExactShapley(),
+            workplace=InMemoryWorkplace(),
             run=InMemoryExperiments().start(),
             now=NOW,
         )

@@ -78,6 +78,7 @@ def train(
         search=house.search,
         plotter=house.plotter,
         attributor=house.attributor,
+        workplace=house.workplace,
         run=house.experiments.start(),
         now=house.clock.now(),
     ).record
