@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from ml_release.domain.inference import InferenceRecord, Label, SegmentKind
+    from ml_release.domain.inference import InferenceRecord, Label, Reward, SegmentKind
 
 SEGMENT_BYTES = 64 * 1024 * 1024
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
@@ -73,6 +73,10 @@ class InferenceLogFiles:
     def append_labels(self, line: str, labels: Sequence[Label]) -> None:
         """Keep labels of one line, all or none, as `append_records` does."""
         self._append(line, "labels", self._encoder.encode_lines(labels))
+
+    def append_rewards(self, line: str, rewards: Sequence[Reward]) -> None:
+        """Keep rewards of one line, all or none, as `append_records` does."""
+        self._append(line, "rewards", self._encoder.encode_lines(rewards))
 
     def close(self) -> None:
         """Close the open segments. The next record begins another one."""

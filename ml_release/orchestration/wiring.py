@@ -14,18 +14,23 @@ from ml_release.adapters.mlflow_registry import MlflowExperiments, MlflowRegistr
 from ml_release.adapters.model_files import ModelFiles
 from ml_release.adapters.model_ladder import LadderCompiler, LadderLoader
 from ml_release.adapters.model_process import ModelProcess
+from ml_release.adapters.model_signatures import ModelSignatures
 from ml_release.adapters.online_files import OnlineFiles
 from ml_release.adapters.onnx_compiler import OnnxCompiler
 from ml_release.adapters.onnx_models import OnnxLoader
 from ml_release.adapters.optuna_search import OptunaSearch
 from ml_release.adapters.plots import Plots
+from ml_release.adapters.report_pages import ReportPages
+from ml_release.adapters.shap_values import ShapValues
 from ml_release.adapters.skops_compiler import SkopsCompiler
 from ml_release.adapters.skops_models import SkopsLoader
 from ml_release.adapters.system_clock import SystemClock
+from ml_release.adapters.workplace import LocalWorkplace
 from ml_release.domain.artefact import MODEL_FILE, SKOPS_FILE
 
 if TYPE_CHECKING:
     from ml_release.ports import (
+        Attributor,
         Clock,
         Deployments,
         EvidenceStore,
@@ -39,8 +44,10 @@ if TYPE_CHECKING:
         OnlineHistory,
         ParameterSearch,
         Plotter,
+        ReportWriter,
         ServabilityProbe,
         Tables,
+        Workplace,
     )
     from ml_release.settings import Settings
 
@@ -65,6 +72,9 @@ class Wiring:
     online: OnlineHistory
     inference_log: InferenceLog
     plotter: Plotter
+    attributor: Attributor
+    reports: ReportWriter
+    workplace: Workplace
 
 
 def local_wiring(settings: Settings) -> Wiring:
@@ -76,7 +86,14 @@ def local_wiring(settings: Settings) -> Wiring:
         landing=LandingFiles(settings.data),
         tables=DeltaTables(settings.lake),
         evidence=EvidenceFiles(settings.evidence),
-        models=ModelFiles(settings.models),
+        models=ModelFiles(
+            settings.models,
+            ModelSignatures(
+                settings.keys,
+                signing_key=settings.signing_key,
+                verify_keys=settings.verify_keys,
+            ),
+        ),
         loader=LadderLoader({MODEL_FILE: OnnxLoader(), SKOPS_FILE: SkopsLoader()}),
         probe=ModelProcess(),
         compiler=LadderCompiler(OnnxCompiler(), SkopsCompiler()),
@@ -87,4 +104,7 @@ def local_wiring(settings: Settings) -> Wiring:
         online=OnlineFiles(settings.online),
         inference_log=InferenceTables(settings.inference),
         plotter=Plots(),
+        attributor=ShapValues(),
+        reports=ReportPages(settings.reports),
+        workplace=LocalWorkplace(),
     )

@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from ml_release.serving.content_coding import require_known_coding, without_coding
-from ml_release.serving.replies import HttpError, error_reply
+from ml_release.serving.replies import HttpError, Reply, error_reply
 from ml_release.serving.routes import find_address
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
 
+    from ml_release.serving.attendance import Attendance, Visit
     from ml_release.serving.endpoint import Endpoint
-    from ml_release.serving.replies import Reply
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
 _DRAINED_BYTES = 4 * MAX_BODY_BYTES
@@ -67,18 +67,24 @@ class Connection(Protocol):
 class EndpointApp:
     """RSGI application over an `Endpoint`."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, attendance: Attendance) -> None:
         self._endpoint = endpoint
+        self._attendance = attendance
 
     async def __rsgi__(self, scope: Scope, connection: Connection) -> None:
         """Answer one request."""
-        reply = await self._reply(scope, connection)
+        visit = self._attendance.arrive(_Readable(scope.headers))
+        reply = await self._reply(scope, connection, visit)
+        reply = self._attendance.leave(visit, scope.method, reply)
         connection.response_bytes(reply.status, list(reply.headers), reply.body)
 
-    async def _reply(self, scope: Scope, connection: Connection) -> Reply:
+    async def _reply(self, scope: Scope, connection: Connection, visit: Visit) -> Reply:
         method, path, headers = scope.method, scope.path, scope.headers
         try:
-            address = find_address(method, path).address
+            address, line, _ = find_address(method, path)
+            # Before the body is read: nobody without a token makes the server keep anything.
+            line = line or self._endpoint.line_meant_by(address)
+            self._attendance.admit(visit, address, line, _Readable(headers))
             body = b""
             if address.method == "POST":
                 body = await _body(headers, connection, address.content_types)
@@ -87,7 +93,8 @@ class EndpointApp:
         # The connection broke or its framing is wrong: there may be nobody left to tell.
         except (RuntimeError, OSError) as error:
             return error_reply(400, f"request body: it cannot be read ({error})")
-        return self._endpoint.handle(method, path, _Readable(headers), body)
+        reply = self._endpoint.answer(method, path, _Readable(headers), body)
+        return reply if isinstance(reply, Reply) else await reply
 
 
 class _Readable:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from ml_release.domain.features import Columns
     from ml_release.serving.binary_tensors import BinaryWish
 
+DECISION = "decision"
+"""Output that stands beside the prediction where a threshold is declared."""
+
 _FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
 _Scalar = int | float | str | bool | None
@@ -48,12 +51,15 @@ class PredictionRequest:
         As the body names it; None if it does not.
     binary
         Which outputs go back as binary data; None for none.
+    outputs
+        Those the client names; empty if it names none, and gets all.
     """
 
     columns: Columns
     rows: int
     request_id: str | None = None
     binary: BinaryWish | None = None
+    outputs: tuple[str, ...] = ()
 
 
 class _Tensor(msgspec.Struct):
@@ -96,11 +102,7 @@ def decode_infer(body: bytes, signature: Signature, *, binary: bytes = b"") -> P
     InputError
         If it is malformed or does not fit the signature, naming row and field.
     """
-    try:
-        request = _INFER.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        message = f"request body: expected an inference request of protocol v2, found {error}"
-        raise InputError(message) from error
+    request = _decode_v2(body)
     wish = _wish(request, signature)
     types = {field.name: field.type for field in signature.inputs}
     given: dict[str, Values] = {}
@@ -133,7 +135,21 @@ def decode_infer(body: bytes, signature: Signature, *, binary: bytes = b"") -> P
     if binary:
         data.require_all_taken()
     columns = columns_of(signature, given, rows=rows or 0, whole=frozenset(whole))
-    return PredictionRequest(columns=columns, rows=rows or 0, request_id=request.id, binary=wish)
+    return PredictionRequest(
+        columns=columns,
+        rows=rows or 0,
+        request_id=request.id,
+        binary=wish,
+        outputs=tuple(output.name for output in request.outputs or ()),
+    )
+
+
+def _decode_v2(body: bytes) -> _InferRequest:
+    try:
+        return _INFER.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        message = f"request body: expected an inference request of protocol v2, found {error}"
+        raise InputError(message) from error
 
 
 def _wish(request: _InferRequest, signature: Signature) -> BinaryWish | None:
@@ -143,7 +159,7 @@ def _wish(request: _InferRequest, signature: Signature) -> BinaryWish | None:
     require_supported("request", request.parameters)
     outputs = request.outputs or ()
     for output in outputs:
-        if output.name != signature.output:
+        if output.name not in {signature.output, DECISION}:
             message = f"outputs: expected {signature.output!r}, found {output.name!r}"
             raise InputError(message)
         require_supported(f"output {output.name!r}", output.parameters)
@@ -206,6 +222,12 @@ def decode_invocations(body: bytes, signature: Signature) -> PredictionRequest:
     InputError
         If it is malformed or does not fit the signature, naming row and field.
     """
+    given, rows = _rows_of(body)
+    return PredictionRequest(columns=columns_of(signature, given, rows=rows), rows=rows)
+
+
+def _rows_of(body: bytes) -> tuple[dict[str, Values], int]:
+    """Values per column and number of rows of a request in one of MLflow's formats in JSON."""
     document = _strict_json(body)
     if (params := document.get("params")) not in (None, {}):
         message = f"params: expected none, found {str(params)[:80]!a}; a model takes rows only"
@@ -221,7 +243,7 @@ def decode_invocations(body: bytes, signature: Signature) -> PredictionRequest:
         given, rows = _from_columns(content)
     else:
         given, rows = _from_records(name, content)
-    return PredictionRequest(columns=columns_of(signature, given, rows=rows), rows=rows)
+    return given, rows
 
 
 def decode_any(body: bytes, signature: Signature) -> PredictionRequest:
@@ -239,29 +261,74 @@ def decode_any(body: bytes, signature: Signature) -> PredictionRequest:
 
 
 def encode_infer(
-    predictions: Sequence[float], *, signature: Signature, version: int, request_id: str
+    predictions: Sequence[float],
+    *,
+    signature: Signature,
+    version: int,
+    request_id: str,
+    decisions: Sequence[int] | None = None,
 ) -> bytes:
-    """The answer in the Open Inference Protocol v2."""
+    """The answer in the Open Inference Protocol v2, decisions as a second output."""
+    n = len(predictions)
+    outputs: list[dict[str, object]] = [
+        {"name": signature.output, "datatype": "FP64", "shape": [n], "data": predictions}
+    ]
+    if decisions is not None:
+        outputs.append({"name": DECISION, "datatype": "INT64", "shape": [n], "data": decisions})
     return msgspec.json.encode(
         {
             "model_name": signature.line,
             "model_version": str(version),
             "id": request_id,
-            "outputs": [
-                {
-                    "name": signature.output,
-                    "datatype": "FP64",
-                    "shape": [len(predictions)],
-                    "data": predictions,
-                }
-            ],
+            "outputs": outputs,
         }
     )
 
 
-def encode_invocations(predictions: Sequence[float]) -> bytes:
-    """The answer in MLflow's scoring format."""
-    return msgspec.json.encode({"predictions": predictions})
+def encode_static(
+    predictions: Sequence[float], *, line: str, output: str, request_id: str
+) -> bytes:
+    """An answer that no model gave, in the Open Inference Protocol v2."""
+    n = len(predictions)
+    return msgspec.json.encode(
+        {
+            "model_name": line,
+            "model_version": "0",
+            "id": request_id,
+            "outputs": [{"name": output, "datatype": "FP64", "shape": [n], "data": predictions}],
+        }
+    )
+
+
+def encode_invocations(
+    predictions: Sequence[float], *, decisions: Sequence[int] | None = None
+) -> bytes:
+    """The answer in MLflow's scoring format, decisions beside the predictions."""
+    if decisions is None:
+        return msgspec.json.encode({"predictions": predictions})
+    return msgspec.json.encode({"predictions": predictions, "decisions": decisions})
+
+
+def count_rows(body: bytes) -> tuple[int, str | None]:
+    """Rows of a request of protocol v2, and the id it names, without a signature to check it.
+
+    Raises
+    ------
+    InputError
+        If it is not of the protocol.
+    """
+    request = _decode_v2(body)
+    if not request.inputs:
+        return 0, request.id
+    first = request.inputs[0]
+    # The values of a binary tensor stand elsewhere: its shape says how many there are.
+    rows = len(_flat(first)) if first.data is not None else (first.shape or [0])[0]
+    return max(rows, 0), request.id
+
+
+def count_invocations(body: bytes) -> int:
+    """Rows of a request in one of MLflow's formats in JSON; `InputError` if it is none."""
+    return _rows_of(body)[1]
 
 
 def model_metadata(

@@ -16,6 +16,8 @@ Action = Literal[
     "infer_version",
     "invocations",
     "labels",
+    "rewards",
+    "kill_switch",
     "metadata",
     "metadata_version",
     "line_ready",
@@ -30,7 +32,12 @@ Action = Literal[
     "server",
     "status",
     "page",
+    "metrics",
 ]
+
+
+ONLY_LINE: frozenset[Action] = frozenset({"only_invocations", "only_ping"})
+"""MLflow's addresses, which name no line: they mean the only one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +93,18 @@ ADDRESSES = (
         path="/models/{line}/labels",
         action="labels",
         description="labels that are known later, by request id",
+    ),
+    Address(
+        method="POST",
+        path="/models/{line}/rewards",
+        action="rewards",
+        description="what an answer of an experiment was worth, by request id",
+    ),
+    Address(
+        method="POST",
+        path="/models/{line}/kill-switch",
+        action="kill_switch",
+        description="answer without a model at once, or let models answer again",
     ),
     Address(
         method="GET",
@@ -158,6 +177,12 @@ ADDRESSES = (
         description="whether every declared line is answered",
     ),
     Address(method="GET", path="/v2", action="server", description="name of the server"),
+    Address(
+        method="GET",
+        path="/metrics",
+        action="metrics",
+        description="counts and latencies for Prometheus",
+    ),
     Address(method="GET", path="/status", action="status", description="this page as JSON"),
     Address(method="GET", path="/", action="page", description="this page"),
 )

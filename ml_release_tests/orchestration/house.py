@@ -49,6 +49,9 @@ def wiring_of(house: House) -> Wiring:
         online=house.online,
         inference_log=house.inference_log,
         plotter=house.plotter,
+        attributor=house.attributor,
+        reports=house.reports,
+        workplace=house.workplace,
     )
 
 

@@ -96,11 +96,10 @@ def test_a_header_that_is_no_text_is_as_good_as_absent(client: httpx.Client) -> 
     assert len(answered.headers["x-request-id"]) == 36
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org", ""])  # noqa: S104
-def test_an_address_that_others_can_reach_is_refused(world: World, host: str) -> None:
-    """There are no tokens yet; the message says so."""
+def test_an_address_that_others_can_reach_is_refused(world: World) -> None:
+    """Before anything is loaded or listened on."""
     with pytest.raises(InputError, match="expected a loopback address"):
-        serve(world.settings, host=host, port=0)
+        serve(world.settings, host="0.0.0.0", port=0)  # noqa: S104
 
 
 def test_a_taken_port_is_one_clear_error(world: World) -> None:
