@@ -16,7 +16,7 @@ from ml_release.serving.loaders import serving_loader
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FAULT = os.environ["FAULT"]
+FAULT = os.environ.get("FAULT", "none")
 """raise, nan, hang, slow, memory, crash or exit: when asked; crash-loading: when loaded."""
 
 
