@@ -31,10 +31,11 @@ READY = "/v2/health/ready"
 
 @dataclass
 class Guarded:
-    """A server with tokens and TLS, and the token of one client."""
+    """A server with tokens and TLS, the token of one client and that of another line's."""
 
     base: str
     token: str
+    far: str
     certificate: Path
     process: subprocess.Popen[str]
 
@@ -49,19 +50,20 @@ class Guarded:
 
 @pytest.fixture
 def guarded(world: World, tmp_path: Path) -> Iterator[Guarded]:
-    """On every interface."""
+    """One token for every line, one for another line."""
     certificate, key = make_certificate(tmp_path / "tls", datetime.now(tz=UTC))
     tokens = tmp_path / "tokens.jsonl"
     token = add_token(tokens, name="shop", scopes=["predict"])
+    far = add_token(tokens, name="far", scopes=["predict"], lines=["far_line"])
     settings = {
         "ML_RELEASE_TOKENS": str(tokens),
         "ML_RELEASE_TLS_CERT": str(certificate),
         "ML_RELEASE_TLS_KEY": str(key),
         "ML_RELEASE_ACCESS_LOG": "true",
     }
-    with world.server("--host", "0.0.0.0", **settings) as (url, process):  # noqa: S104
+    with world.server(**settings) as (url, process):
         base = f"https://127.0.0.1:{urlsplit(url).port}"
-        yield Guarded(base=base, token=token, certificate=certificate, process=process)
+        yield Guarded(base=base, token=token, far=far, certificate=certificate, process=process)
 
 
 def test_with_tokens_only_their_holders_are_answered(guarded: Guarded) -> None:
@@ -104,6 +106,16 @@ def test_our_own_commands_bring_their_token_and_trust_the_certificate(guarded: G
     assert status == 200
     with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
         httpx.get(guarded.base + READY, trust_env=False)
+
+
+def test_an_address_that_names_no_line_is_that_of_the_line_it_means(guarded: Guarded) -> None:
+    """A token for another line opens MLflow's short address no more than the long one."""
+    rows = {"dataframe_records": [ROW]}
+    with guarded.client() as client:
+        for path in ("/invocations", f"/models/{LINE}/invocations"):
+            far = {"authorization": f"Bearer {guarded.far}"}
+            assert client.post(path, json=rows, headers=far).status_code == 403
+            assert client.post(path, json=rows, headers=guarded.bearer).status_code == 200
 
 
 def test_with_tls_nothing_is_said_in_the_clear(guarded: Guarded) -> None:

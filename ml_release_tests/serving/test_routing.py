@@ -257,3 +257,54 @@ def test_a_switch_file_that_cannot_be_read_releases_nothing(world: World) -> Non
     path.write_text(json.dumps({"engaged": "?"}), encoding="utf-8")
     parts.reconciler.reconcile()
     assert client.post(INVOCATIONS, {"dataframe_records": [ROW]}).json == {"predictions": [0.25]}
+
+
+def test_a_decision_can_be_asked_for_by_name_where_there_is_one(world: World) -> None:
+    """Named outputs are those that come back; without a threshold there is no such output."""
+    body = v2_body([ROW], outputs=[{"name": "probability_late"}])
+    both = v2_body([ROW], outputs=[{"name": "probability_late"}, {"name": "decision"}])
+    world.declare(1, threshold=0.5)
+    client = Client(world.parts())
+    assert [o["name"] for o in client.post(INFER, body).json["outputs"]] == ["probability_late"]
+    assert len(client.post(INFER, both).json["outputs"]) == 2
+    world.declare(1)
+    refused = Client(world.parts()).post(INFER, both)
+    assert (refused.status, "decision" in refused.json["error"]) == (400, True)
+
+
+def test_a_binary_request_is_answered_without_a_model_too(world: World) -> None:
+    """Its rows are told by the shape; their values are nobody's concern then."""
+    client = Client(world.parts())
+    client.post(SWITCH, PULL)
+    values = b"\0" * 24
+    head = {
+        "inputs": [
+            {
+                "name": "distance",
+                "shape": [3],
+                "datatype": "FP64",
+                "parameters": {"binary_data_size": len(values)},
+            }
+        ]
+    }
+    encoded = json.dumps(head).encode()
+    found = client.send(
+        "POST", INFER, encoded + values, {"inference-header-content-length": str(len(encoded))}
+    )
+    assert found.json["outputs"] == [
+        {"name": "probability_late", "datatype": "FP64", "shape": [3], "data": [0.25] * 3}
+    ]
+
+
+def test_who_names_the_champion_is_pinned_and_takes_no_part(tried: World) -> None:
+    """No experiment, no propensity, no bucket: it was met by no chance."""
+    client = Client(tried.parts())
+    unit = next(f"u{i}" for i in range(99) if takes_part(an_experiment(), f"u{i}"))
+    answered = client.post(
+        f"/v2/models/{LINE}/versions/1/infer", v2_body([ROW]), x_unit_id=unit, x_request_id="r"
+    )
+    assert answered.headers.get("x-experiment") is None
+    record = tried.logged().iloc[0]
+    assert (record["variant"], record["version"]) == ("pinned", 1)
+    assert record[["experiment", "bucket"]].isna().all()
+    assert record["propensity"] != record["propensity"]
