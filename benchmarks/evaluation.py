@@ -25,11 +25,13 @@ from rich.table import Table
 
 from ml_release.adapters.onnx_compiler import OnnxCompiler
 from ml_release.adapters.onnx_models import OnnxLoader
+from ml_release.adapters.shap_values import ShapValues
 from ml_release.definitions import find_line
 from ml_release.domain.artefact import MODEL_FILE, PLAN_FILE, SIGNATURE_FILE, signature_of
 from ml_release.domain.features import encode, fit_plan
 from ml_release.domain.identity import canonical_json
 from ml_release.workflows import model_probes, quality_evidence
+from ml_release.workflows.attribution_evidence import attribution_evidence
 from ml_release.workflows.holdout_answers import Answered, Holdout
 
 if TYPE_CHECKING:
@@ -175,7 +177,7 @@ def _ours(holdout: Holdout, candidate: Answered, champion: Answered) -> dict[str
     with _timed(seconds, "robustness"):
         model_probes.robustness_evidence(_LINE, candidate, holdout)
     with _timed(seconds, "attribution"):
-        model_probes.attribution_evidence(_LINE, candidate, champion, holdout)
+        attribution_evidence(_LINE, candidate, champion, holdout, attributor=ShapValues())
     return seconds
 
 

@@ -21,6 +21,7 @@ from ml_release.adapters.landing_files import LandingFiles
 from ml_release.adapters.model_process import ModelProcess
 from ml_release.adapters.onnx_compiler import OnnxCompiler
 from ml_release.adapters.onnx_models import OnnxLoader
+from ml_release.adapters.shap_values import ShapValues
 from ml_release.definitions import find_line
 from ml_release.workflows.feature_building import build_features
 from ml_release.workflows.gate_scorecard import Bench, run_scorecard
@@ -52,7 +53,13 @@ def main() -> None:
         )
         build_features(line, month, tables=tables, evidence=evidence)
         _say(f"features of {month}")
-    bench = Bench(line=line, compiler=OnnxCompiler(), loader=OnnxLoader(), probe=ModelProcess())
+    bench = Bench(
+        line=line,
+        compiler=OnnxCompiler(),
+        loader=OnnxLoader(),
+        probe=ModelProcess(),
+        attributor=ShapValues(),
+    )
     card = run_scorecard(bench, tables=tables, seeds=1 if quick else None, on_trial=_tell)
     _print(card)
     policy = line.policies.scorecard

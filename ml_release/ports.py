@@ -13,21 +13,25 @@ from ml_release.domain.answering import LoadedModel as LoadedModel  # noqa: PLC0
 from ml_release.domain.answering import ModelLoader as ModelLoader  # noqa: PLC0414 (passed on)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
 
+    from ml_release.domain.build_record import BuildRecord
     from ml_release.domain.column_profile import ColumnShares
     from ml_release.domain.deployment import Declaration, DeclaredState
     from ml_release.domain.features import Columns
+    from ml_release.domain.gates_attribution import AttributionMethod
     from ml_release.domain.gates_servability import Servability
     from ml_release.domain.history_table import HistoryTable
     from ml_release.domain.identity import ModelVersion, SnapshotId
+    from ml_release.domain.kill_switch import Pulled
     from ml_release.domain.label_maturity import Maturity
     from ml_release.domain.log_archive import Archived, Deleted
+    from ml_release.domain.release_report import ReleaseReport
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.search import Scalar, Trial
     from ml_release.domain.slice_scores import SliceTable
@@ -44,6 +48,17 @@ class Clock(Protocol):
         """The present moment, with a time zone."""
 
 
+class Workplace(Protocol):
+    """Where this process runs: its sources, its interpreter, its packages."""
+
+    def build(self, modules: Sequence[str]) -> BuildRecord:
+        """What is here at this moment.
+
+        ``modules`` are those that declare a line. Where they stand outside of the package, the
+        files beside them count as sources too.
+        """
+
+
 class Landing(Protocol):
     """Where raw data arrives."""
 
@@ -57,6 +72,14 @@ class Landing(Protocol):
 
         Raises `NotFoundError` if the partition has not arrived, `InputError` if a file cannot be
         read as a table.
+        """
+
+    def read_file(self, path: str, *, digest: str) -> pd.DataFrame:
+        """The rows of one file, named by its path below the landing zone and known by its digest.
+
+        CSV, whose columns hold words as in `read`, or Parquet, by the end of the path. Raises
+        `NotFoundError` if it has not arrived, `IntegrityError` if its bytes do not have the
+        digest, `InputError` if they cannot be read as a table.
         """
 
 
@@ -168,6 +191,10 @@ class ExperimentRun(Protocol):
     def run_id(self) -> str:
         """Its identifier."""
 
+    @property
+    def address(self) -> str | None:
+        """Where a browser shows it; None if that is not known."""
+
     def log(self, *, params: Mapping[str, object], metrics: Mapping[str, float]) -> None:
         """Record parameters and metrics; metrics that are not finite are left out."""
 
@@ -239,6 +266,22 @@ class Deployments(Protocol):
         """Every declaration, oldest first."""
 
 
+class Switches(Protocol):
+    """Kill switches that were pulled at the endpoint and are not in Git yet."""
+
+    def pull(self, line: str, environment: str, pulled: Pulled) -> None:
+        """Keep what was done; raises `UnavailableError` if it cannot be."""
+
+    def lines(self, environment: str) -> tuple[str, ...]:
+        """Lines of which something is kept."""
+
+    def read(self, line: str, environment: str) -> Pulled | None:
+        """What was done last; None if there is nothing."""
+
+    def clear(self, line: str, environment: str, pulled: Pulled) -> bool:
+        """Forget exactly this; False if something else was done since."""
+
+
 class OnlineHistory(Protocol):
     """The history features the endpoint server looks up."""
 
@@ -301,6 +344,37 @@ class EndpointClient(Protocol):
         """
 
 
+class Attributor(Protocol):
+    """Says how far each feature moves each answer of a model that is only asked."""
+
+    def require_installed(self) -> None:
+        """Raise `DeclarationError` if something has to be installed first."""
+
+    def shapley_values(
+        self,
+        ask: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]],
+        rows: npt.NDArray[np.float64],
+        background: npt.NDArray[np.float64],
+        *,
+        seed: int,
+    ) -> npt.NDArray[np.float64]:
+        """Shapley value of every feature in every row, shape (rows, features).
+
+        They add up to the answer of the row less the mean answer of the background, and are in the
+        unit of the answer. The same arguments give the same values.
+
+        Parameters
+        ----------
+        ask
+            A matrix of shape (n, features) to answers of shape (n,).
+        rows, background
+            What is explained, and what stands for a feature that is not known; codes as of
+            `ml_release.domain.value_codes`, so that different values differ by at least 1.
+
+        Raises `DeclarationError` if something has to be installed first.
+        """
+
+
 class Plotter(Protocol):
     """Draws the pictures that go into reports and asset metadata."""
 
@@ -322,9 +396,13 @@ class Plotter(Protocol):
         """PNG of precision, recall and cost per row by threshold, the declared one marked."""
 
     def importances(
-        self, candidate: Mapping[str, float], champion: Mapping[str, float] | None
+        self,
+        candidate: Mapping[str, float],
+        champion: Mapping[str, float] | None,
+        *,
+        method: AttributionMethod,
     ) -> bytes:
-        """PNG of what permuting each feature costs, beside the champion's."""
+        """PNG of how much each feature matters, beside the champion's; the method is named."""
 
     def maturity(self, maturity: Maturity) -> bytes:
         """PNG of the share of requests whose label is known, by days since the event."""
@@ -334,3 +412,13 @@ class Plotter(Protocol):
 
     def search_history(self, trials: Sequence[Trial], *, objective: str) -> bytes:
         """PNG of the value of every trial in their order, and of the best one so far."""
+
+
+class ReportWriter(Protocol):
+    """Makes pages for people, and keeps them where they can be opened."""
+
+    def page(self, report: ReleaseReport) -> bytes:
+        """One HTML page that needs nothing else; the same report gives the same bytes."""
+
+    def keep(self, line: str, name: str, content: bytes) -> str:
+        """Keep a file in one step, in the place of one of that name; return where it is."""

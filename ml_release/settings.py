@@ -6,8 +6,9 @@ elsewhere by its own variable.
 
 from __future__ import annotations
 
+import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
@@ -24,6 +25,47 @@ _LAST_PORT = 65_535
 _GIBIBYTE = 2**30
 _LOG_MAX_BYTES = 64 * _GIBIBYTE
 _LOG_MIN_FREE_BYTES = _GIBIBYTE // 4
+_LONGEST_DRAIN = 600
+_OPEN_PAGES = {"metrics", "status"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointSettings:
+    """How the endpoint server is operated, and what its clients on this machine say to it.
+
+    Attributes
+    ----------
+    tokens
+        ``ML_RELEASE_TOKENS``: file with the hashes of access tokens; None without. Without it the
+        server answers on the loopback interface alone.
+    token
+        ``ML_RELEASE_TOKEN``: the access token that our own commands send; None without.
+    open_pages
+        ``ML_RELEASE_OPEN_PAGES``: which of ``metrics`` and ``status`` need no token, separated by
+        commas; none by default.
+    tls_certificate, tls_key
+        ``ML_RELEASE_TLS_CERT`` and ``ML_RELEASE_TLS_KEY``: PEM files, both or neither.
+    drain_seconds
+        ``ML_RELEASE_DRAIN_SECONDS``: how long the server still answers after SIGTERM while it says
+        that it is not ready, 0 to 600, by default 0.
+    log_format
+        ``ML_RELEASE_LOG_FORMAT``: ``text`` or ``json``; None takes text for a terminal.
+    has_access_log
+        ``ML_RELEASE_ACCESS_LOG``: ``true`` logs every request; false by default.
+    otel
+        ``ML_RELEASE_OTEL``: address of an OpenTelemetry collector for OTLP over HTTP, as
+        ``http://127.0.0.1:4318``; None without.
+    """
+
+    tokens: Path | None = None
+    token: str | None = field(default=None, repr=False)
+    open_pages: frozenset[str] = frozenset()
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    drain_seconds: float = 0.0
+    log_format: Literal["text", "json"] | None = None
+    has_access_log: bool = False
+    otel: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +99,14 @@ class Settings:
     log_when_full
         ``ML_RELEASE_LOG_WHEN_FULL``: whether a request that cannot be logged is to ``refuse``
         (default) or to ``answer_unlogged``.
+    signing_key
+        ``ML_RELEASE_SIGNING_KEY``, file of the private key that signs model artefacts; by default
+        None, a key made in the home folder.
+    verify_keys
+        ``ML_RELEASE_VERIFY_KEY``, files of the public keys whose signatures are trusted, separated
+        as in ``PATH``; by default none, which trusts the key that signs.
+    endpoint
+        How the endpoint server is operated.
     """
 
     home: Path
@@ -66,10 +116,13 @@ class Settings:
     dagster_home: Path
     environment: str
     server_port: int
+    signing_key: Path | None
+    verify_keys: tuple[Path, ...]
     log_durability: LogDurability = "process"
     log_max_bytes: int = _LOG_MAX_BYTES
     log_min_free_bytes: int = _LOG_MIN_FREE_BYTES
     log_when_full: LogWhenFull = "refuse"
+    endpoint: EndpointSettings = EndpointSettings()
 
     @property
     def evidence(self) -> Path:
@@ -82,6 +135,11 @@ class Settings:
         return self.home / "models"
 
     @property
+    def keys(self) -> Path:
+        """The key pair for signatures on model artefacts."""
+        return self.home / "keys"
+
+    @property
     def deployments(self) -> Path:
         """The bare Git repository of declared state."""
         return self.home / "deployments"
@@ -92,14 +150,19 @@ class Settings:
         return self.home / "inference"
 
     @property
-    def keys(self) -> Path:
-        """Keys that no log and no model may hold."""
-        return self.home / "keys"
+    def switches(self) -> Path:
+        """Kill switches that were pulled at the server and are not in Git yet."""
+        return self.home / "switches"
 
     @property
     def online(self) -> Path:
         """History tables the endpoint server looks up."""
         return self.home / "online"
+
+    @property
+    def reports(self) -> Path:
+        """Pages of evaluated candidates and their model cards."""
+        return self.home / "reports"
 
     @property
     def mlflow_artifacts(self) -> Path:
@@ -109,7 +172,8 @@ class Settings:
     @property
     def server_url(self) -> str:
         """Where the local endpoint server answers."""
-        return f"http://127.0.0.1:{self.server_port}"
+        scheme = "http" if self.endpoint.tls_certificate is None else "https"
+        return f"{scheme}://127.0.0.1:{self.server_port}"
 
 
 def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -142,10 +206,12 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     )
     max_bytes = _bytes(value, "ML_RELEASE_LOG_MAX_BYTES", _LOG_MAX_BYTES, problems)
     min_free_bytes = _bytes(value, "ML_RELEASE_LOG_MIN_FREE_BYTES", _LOG_MIN_FREE_BYTES, problems)
+    endpoint = _endpoint_settings(variables, problems)
     if problems:
         message = "; ".join(problems)
         raise InputError(message)
     home = Path(value("ML_RELEASE_HOME", ".ml_release")).absolute()
+    signing_key = value("ML_RELEASE_SIGNING_KEY", "")
     return Settings(
         home=home,
         data=Path(value("ML_RELEASE_DATA", "data")).absolute(),
@@ -158,6 +224,64 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         log_max_bytes=max_bytes,
         log_min_free_bytes=min_free_bytes,
         log_when_full=when_full,
+        signing_key=Path(signing_key).absolute() if signing_key else None,
+        verify_keys=tuple(
+            Path(part).absolute()
+            for part in value("ML_RELEASE_VERIFY_KEY", "").split(os.pathsep)
+            if part
+        ),
+        endpoint=endpoint,
+    )
+
+
+def _endpoint_settings(variables: Mapping[str, str], problems: list[str]) -> EndpointSettings:
+    def path(name: str) -> Path | None:
+        return Path(variables[name]).absolute() if variables.get(name) else None
+
+    def one_of(name: str, words: tuple[str, ...], default: str) -> str:
+        word = variables.get(name) or default
+        if word not in (*words, default):
+            problems.append(f"{name}: expected {' or '.join(words)}, found {word!r}")
+        return word
+
+    drain = variables.get("ML_RELEASE_DRAIN_SECONDS") or "0"
+    try:
+        drain_seconds = float(drain)
+    except ValueError:
+        drain_seconds = math.nan
+    if not 0 <= drain_seconds <= _LONGEST_DRAIN:
+        problems.append(
+            f"ML_RELEASE_DRAIN_SECONDS: expected 0 to {_LONGEST_DRAIN}, found {drain!r}"
+        )
+    opened = variables.get("ML_RELEASE_OPEN_PAGES") or ""
+    open_pages = frozenset(word.strip() for word in opened.split(",") if word.strip())
+    if open_pages - _OPEN_PAGES:
+        problems.append(
+            f"ML_RELEASE_OPEN_PAGES: expected {' and '.join(sorted(_OPEN_PAGES))}, separated by"
+            f" commas, found {opened!r}"
+        )
+    certificate, key = path("ML_RELEASE_TLS_CERT"), path("ML_RELEASE_TLS_KEY")
+    if (certificate is None) != (key is None):
+        problems.append(
+            "ML_RELEASE_TLS_CERT, ML_RELEASE_TLS_KEY: expected both or neither, found one"
+        )
+    otel = variables.get("ML_RELEASE_OTEL") or None
+    if otel is not None and not otel.startswith(("http://", "https://")):
+        problems.append(
+            f"ML_RELEASE_OTEL: expected the address of a collector like http://127.0.0.1:4318,"
+            f" found {otel!r}"
+        )
+    log_format = one_of("ML_RELEASE_LOG_FORMAT", ("text", "json"), "")
+    return EndpointSettings(
+        tokens=path("ML_RELEASE_TOKENS"),
+        token=variables.get("ML_RELEASE_TOKEN") or None,
+        open_pages=open_pages,
+        tls_certificate=certificate,
+        tls_key=key,
+        drain_seconds=drain_seconds,
+        log_format="text" if log_format == "text" else "json" if log_format == "json" else None,
+        has_access_log=one_of("ML_RELEASE_ACCESS_LOG", ("true", "false"), "false") == "true",
+        otel=otel,
     )
 
 
@@ -206,6 +330,9 @@ def child_environment(settings: Settings) -> dict[str, str]:
         "ML_RELEASE_LOG_WHEN_FULL": settings.log_when_full,
         "MLFLOW_TRACKING_URI": settings.tracking_uri,
         "DAGSTER_HOME": str(settings.dagster_home),
+        # Empty counts as not set.
+        "ML_RELEASE_SIGNING_KEY": str(settings.signing_key or ""),
+        "ML_RELEASE_VERIFY_KEY": os.pathsep.join(map(str, settings.verify_keys)),
         # The MLflow UI would start a queue with five workers for jobs that nobody sends.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }

@@ -88,6 +88,9 @@ class Landed:
             self.fault.landed(frames)
         return frames
 
+    def read_file(self, path: str, *, digest: str) -> pd.DataFrame:
+        return LandingFiles(DATA).read_file(path, digest=digest)
+
 
 @cache
 def _real_frames(partition: str) -> Frames:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ml_release.adapters.exact_shapley import ExactShapley
 from ml_release.adapters.in_memory import (
     InMemoryClock,
     InMemoryDeployments,
@@ -24,7 +25,9 @@ from ml_release.adapters.in_memory import (
     InMemoryModels,
     InMemoryOnlineHistory,
     InMemoryRegistry,
+    InMemoryReports,
     InMemoryTables,
+    InMemoryWorkplace,
     SameProcessProbe,
 )
 from ml_release.adapters.inference_log import InferenceLogFiles
@@ -59,13 +62,14 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ml_release.domain.column_profile import ColumnShares
+    from ml_release.domain.gates_attribution import AttributionMethod
     from ml_release.domain.label_maturity import Maturity
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.search import Trial
     from ml_release.domain.slice_scores import SliceTable
     from ml_release.domain.threshold_curve import ThresholdPoint
     from ml_release.domain.verdict import Verdict
-    from ml_release.ports import ServabilityProbe
+    from ml_release.ports import Attributor, ServabilityProbe
 
 MONTHS = ("2013-01", "2013-02", "2013-03", "2013-04")
 ROWS_PER_MONTH = 600
@@ -238,9 +242,13 @@ class NoPictures:
         return self._draw(f"costs of {len(curve)} thresholds beside {threshold}")
 
     def importances(
-        self, candidate: Mapping[str, float], champion: Mapping[str, float] | None
+        self,
+        candidate: Mapping[str, float],
+        champion: Mapping[str, float] | None,
+        *,
+        method: AttributionMethod,
     ) -> bytes:
-        return self._draw("importances of " + ", ".join(candidate))
+        return self._draw(f"importances by {method} of " + ", ".join(candidate))
 
     def maturity(self, maturity: Maturity) -> bytes:
         return self._draw(f"maturity of {maturity.known} labels")
@@ -282,7 +290,10 @@ class House:
     experiments: InMemoryExperiments = field(default_factory=InMemoryExperiments)
     deployments: InMemoryDeployments = field(default_factory=InMemoryDeployments)
     online: InMemoryOnlineHistory = field(default_factory=InMemoryOnlineHistory)
+    reports: InMemoryReports = field(default_factory=InMemoryReports)
     plotter: NoPictures = field(default_factory=NoPictures)
+    attributor: Attributor = field(default_factory=ExactShapley)
+    workplace: InMemoryWorkplace = field(default_factory=InMemoryWorkplace)
     probe: ServabilityProbe = field(default_factory=lambda: SameProcessProbe(OnnxLoader()))
     registry: InMemoryRegistry = field(init=False)
 

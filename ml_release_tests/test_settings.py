@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from ml_release.errors import InputError
-from ml_release.settings import Settings, child_environment, read_settings
+from ml_release.settings import EndpointSettings, Settings, child_environment, read_settings
 
 
 def test_without_variables_everything_is_below_the_working_folder(
@@ -25,6 +26,8 @@ def test_without_variables_everything_is_below_the_working_folder(
         dagster_home=home / "dagster",
         environment="production",
         server_port=8500,
+        signing_key=None,
+        verify_keys=(),
     )
     assert settings.server_url == "http://127.0.0.1:8500"
     assert list(tmp_path.iterdir()) == []
@@ -41,6 +44,8 @@ def test_every_part_can_point_elsewhere() -> None:
             "DAGSTER_HOME": "/dagster",
             "ML_RELEASE_ENVIRONMENT": "staging",
             "ML_RELEASE_PORT": "9000",
+            "ML_RELEASE_SIGNING_KEY": "/s.pem",
+            "ML_RELEASE_VERIFY_KEY": os.pathsep.join(["/v.pem", "", "/w.pem"]),
         }
     )
     assert settings == Settings(
@@ -51,6 +56,8 @@ def test_every_part_can_point_elsewhere() -> None:
         dagster_home=Path("/dagster"),
         environment="staging",
         server_port=9000,
+        signing_key=Path("/s.pem"),
+        verify_keys=(Path("/v.pem"), Path("/w.pem")),
     )
 
 
@@ -81,13 +88,14 @@ def test_the_home_moves_everything_generated() -> None:
         Path(settings.lake),
         settings.evidence,
         settings.models,
+        settings.keys,
         settings.deployments,
         settings.inference,
         settings.online,
         settings.mlflow_artifacts,
         settings.dagster_home,
     ]
-    assert len(set(parts)) == 8
+    assert len(set(parts)) == 9
     assert {part.parent for part in parts} == {Path("/h")}
     assert settings.tracking_uri == "sqlite:////h/mlflow.db"
 
@@ -108,6 +116,8 @@ def test_a_variable_that_is_empty_counts_as_not_set() -> None:
         "DAGSTER_HOME",
         "ML_RELEASE_ENVIRONMENT",
         "ML_RELEASE_PORT",
+        "ML_RELEASE_SIGNING_KEY",
+        "ML_RELEASE_VERIFY_KEY",
     ]
     assert read_settings(dict.fromkeys(names, "")) == read_settings({})
 
@@ -137,3 +147,63 @@ def test_all_variables_that_cannot_be_used_are_named_together() -> None:
         read_settings({"ML_RELEASE_PORT": "x", "ML_RELEASE_ENVIRONMENT": "prod"})
     assert "ML_RELEASE_PORT" in str(refused.value)
     assert "expected staging or production, found 'prod'" in str(refused.value)
+
+
+def test_a_child_process_has_the_same_settings() -> None:
+    """Keys among them, and those that are not set stay so."""
+    for keys in ({}, {"ML_RELEASE_SIGNING_KEY": "/s.pem", "ML_RELEASE_VERIFY_KEY": "/v.pem"}):
+        settings = read_settings({"ML_RELEASE_HOME": "/h", **keys})
+        assert read_settings(child_environment(settings)) == settings
+
+
+def test_the_endpoint_server_is_operated_by_variables() -> None:
+    """Each has its own; TLS changes the scheme of its address."""
+    settings = read_settings(
+        {
+            "ML_RELEASE_HOME": "/h",
+            "ML_RELEASE_TOKENS": "/t",
+            "ML_RELEASE_TOKEN": "mlr_secret",
+            "ML_RELEASE_OPEN_PAGES": "metrics, status",
+            "ML_RELEASE_TLS_CERT": "/c",
+            "ML_RELEASE_TLS_KEY": "/k",
+            "ML_RELEASE_DRAIN_SECONDS": "2.5",
+            "ML_RELEASE_LOG_FORMAT": "json",
+            "ML_RELEASE_ACCESS_LOG": "true",
+            "ML_RELEASE_OTEL": "http://127.0.0.1:4318",
+        }
+    )
+    assert settings.endpoint == EndpointSettings(
+        tokens=Path("/t"),
+        token="mlr_secret",
+        open_pages=frozenset({"metrics", "status"}),
+        tls_certificate=Path("/c"),
+        tls_key=Path("/k"),
+        drain_seconds=2.5,
+        log_format="json",
+        has_access_log=True,
+        otel="http://127.0.0.1:4318",
+    )
+    assert settings.server_url == "https://127.0.0.1:8500"
+    assert "mlr_secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ML_RELEASE_OPEN_PAGES", "everything"),
+        ("ML_RELEASE_TLS_CERT", "/c"),
+        ("ML_RELEASE_TLS_KEY", "/k"),
+        ("ML_RELEASE_DRAIN_SECONDS", "-1"),
+        ("ML_RELEASE_DRAIN_SECONDS", "nan"),
+        ("ML_RELEASE_DRAIN_SECONDS", "soon"),
+        ("ML_RELEASE_LOG_FORMAT", "xml"),
+        ("ML_RELEASE_ACCESS_LOG", "yes"),
+        ("ML_RELEASE_OTEL", "127.0.0.1:4318"),
+    ],
+)
+def test_a_variable_of_the_endpoint_server_that_cannot_be_used_is_named(
+    name: str, value: str
+) -> None:
+    """No word falls silently to a default."""
+    with pytest.raises(InputError, match=name):
+        read_settings({name: value})

@@ -14,6 +14,8 @@ from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from ml_release.domain.artefact_forms import form_problem
+from ml_release.domain.build_record import BuildRecord
 from ml_release.domain.deployment import Declaration, from_yaml, path_of, to_yaml
 from ml_release.domain.gates_servability import Servability
 from ml_release.domain.identity import (
@@ -29,13 +31,14 @@ from ml_release.domain.identity import (
 from ml_release.errors import InputError, IntegrityError, NotFoundError, StaleWriteError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
     from ml_release.domain.deployment import DeclaredState
     from ml_release.domain.features import Columns
     from ml_release.domain.history_table import HistoryTable
+    from ml_release.domain.release_report import ReleaseReport
     from ml_release.domain.search import Trial
     from ml_release.ports import ModelLoader
     from ml_release.spec.landing_source import LandingSource
@@ -56,15 +59,50 @@ class InMemoryClock:
         self._now += by
 
 
+class InMemoryWorkplace:
+    """`Workplace` of given sources, in a checkout without changes until it is moved elsewhere.
+
+    Parameters
+    ----------
+    sources
+        Content per path.
+    """
+
+    def __init__(self, sources: Mapping[str, bytes] | None = None) -> None:
+        content = {"ml_release/__init__.py": b""} if sources is None else sources
+        files = {path: digest_of_bytes(text) for path, text in content.items()}
+        self._build = BuildRecord(
+            code_commit="0" * 40,
+            code_dirty=False,
+            code_digest=digest_of_json(files),
+            code_files=files,
+            lock_digest=digest_of_bytes(b"numpy==2.4.6"),
+            python="3.11.7",
+            implementation="CPython",
+            platform="Linux glibc2.36",
+            machine="x86_64",
+            packages={"numpy": "2.4.6"},
+        )
+
+    def build(self, modules: Sequence[str]) -> BuildRecord:  # noqa: ARG002 (all sources are given)
+        """What is here at this moment."""
+        return self._build
+
+    def move(self, **changes: object) -> None:
+        """Let fields of the record be others from now on."""
+        self._build = BuildRecord.model_validate({**self._build.model_dump(), **changes})
+
+
 class InMemoryLanding:
     """`Landing` of tables that a test delivers."""
 
     def __init__(self) -> None:
         self._tables: dict[str, pd.DataFrame] = {}
 
-    def deliver(self, path: str, table: pd.DataFrame) -> None:
-        """Let a table arrive under its path in the landing zone."""
+    def deliver(self, path: str, table: pd.DataFrame) -> str:
+        """Let a table arrive under its path in the landing zone; its digest."""
         self._tables[path] = table.copy()
+        return _digest_of(table)
 
     def partitions(self, source: LandingSource) -> tuple[str, ...]:
         """Partitions that have arrived and that the line declares, in order."""
@@ -92,11 +130,22 @@ class InMemoryLanding:
             tables[name] = self._table(path)
         return tables
 
+    def read_file(self, path: str, *, digest: str) -> pd.DataFrame:
+        """The rows of one file that has a digest."""
+        table = self._table(path)
+        check_digest(f"landing table {path}", expected=digest, found=_digest_of(table))
+        return table
+
     def _table(self, path: str) -> pd.DataFrame:
         if path not in self._tables:
             message = f"landing table {path}: expected it to have arrived, found it missing"
             raise NotFoundError(message)
         return self._tables[path].copy()
+
+
+def _digest_of(table: pd.DataFrame) -> str:
+    """Of its columns and rows as words: no file has given a table its bytes."""
+    return digest_of_bytes(table.to_csv(index=False).encode())
 
 
 class InMemoryTables:
@@ -192,7 +241,7 @@ class InMemoryEvidence:
 
 
 class InMemoryModels:
-    """`ModelStore` in a dictionary.
+    """`ModelStore` in a dictionary; nothing is signed, since nobody else can write there.
 
     Attributes
     ----------
@@ -208,6 +257,9 @@ class InMemoryModels:
         if not files or not all(name and "/" not in name and name != ".." for name in files):
             message = f"model artefact: expected plain file names, found {sorted(files)}"
             raise InputError(message)
+        if problem := form_problem(files):
+            message = f"model artefact: {problem}. Nothing was kept."
+            raise InputError(message)
         digest = _artefact_digest(files)
         if digest in self.artefacts:
             self.read(digest)
@@ -222,6 +274,9 @@ class InMemoryModels:
             raise NotFoundError(message)
         files = self.artefacts[model_digest]
         check_digest("model", expected=model_digest, found=_artefact_digest(files))
+        if problem := form_problem(files):
+            message = f"model {model_digest}: {problem}. Train again."
+            raise IntegrityError(message)
         return dict(files)
 
 
@@ -250,6 +305,11 @@ class InMemoryRun:
     def run_id(self) -> str:
         """Its identifier."""
         return self._run_id
+
+    @property
+    def address(self) -> str | None:
+        """None: no browser shows it."""
+        return None
 
     def log(self, *, params: Mapping[str, object], metrics: Mapping[str, float]) -> None:
         """Record parameters and metrics; metrics that are not finite are left out."""
@@ -436,3 +496,20 @@ class SameProcessProbe:
             p99_ms=ordered[len(times) * 99 // 100],
             memory_mb=sum(map(len, files.values())) / 1e6,
         )
+
+
+class InMemoryReports:
+    """`ReportWriter` that keeps files in a dictionary; a page is the text of its report."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+
+    def page(self, report: ReleaseReport) -> bytes:
+        """The representation of the content."""
+        return repr(report).encode()
+
+    def keep(self, line: str, name: str, content: bytes) -> str:
+        """Remember a file; its place is its name."""
+        place = f"{check_line_name(line)}/{name}"
+        self.files[place] = content
+        return place

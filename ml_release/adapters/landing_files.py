@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import glob
+import io
 import re
 import warnings
 from typing import TYPE_CHECKING
 
-from ml_release.errors import InputError, NotFoundError
+from ml_release.domain.identity import digest_of_bytes
+from ml_release.errors import InputError, IntegrityError, NotFoundError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,16 +48,20 @@ class LandingFiles:
             tables[name] = self._table(path)
         return tables
 
-    def _table(self, name: str) -> pd.DataFrame:
+    def read_file(self, path: str, *, digest: str) -> pd.DataFrame:
+        """The rows of one file that has a digest."""
+        return self._table(path, digest=digest)
+
+    def _table(self, name: str, *, digest: str | None = None) -> pd.DataFrame:
         import pandas as pd
         import pyarrow as pa
 
         path = self._root / name
         kind = "CSV" if path.suffix == ".csv" else "Parquet"
         try:
-            if kind == "Parquet":
-                return pd.read_parquet(path)
-            return _csv(path)
+            # Of a file with a digest the very bytes that have it are read.
+            source = path if digest is None else io.BytesIO(_with_digest(path, digest))
+            return pd.read_parquet(source) if kind == "Parquet" else _csv(source)
         except FileNotFoundError as error:
             message = f"landing file {path}: expected a {kind} file, found none. Has it arrived?"
             raise NotFoundError(message) from error
@@ -68,11 +74,25 @@ class LandingFiles:
             raise InputError(message) from error
 
 
-def _csv(path: Path) -> pd.DataFrame:
+def _csv(source: Path | io.BytesIO) -> pd.DataFrame:
     """Words only: "007" is no 7, and "NA" may be an airline."""
     import pandas as pd
 
     with warnings.catch_warnings():
         # A row with more fields than the header would shift or lose its columns.
         warnings.simplefilter("error", pd.errors.ParserWarning)
-        return pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], index_col=False)
+        return pd.read_csv(
+            source, dtype=str, keep_default_na=False, na_values=[""], index_col=False
+        )
+
+
+def _with_digest(path: Path, digest: str) -> bytes:
+    content = path.read_bytes()
+    found = digest_of_bytes(content)
+    if found != digest:
+        message = (
+            f"landing file {path}: expected digest {digest}, found {found}. Restore it, or look at"
+            " what was changed and declare the new digest."
+        )
+        raise IntegrityError(message)
+    return content

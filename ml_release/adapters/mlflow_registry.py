@@ -41,15 +41,28 @@ _STATUS = {
 class MlflowRun:
     """`ExperimentRun` of one MLflow run, open or finished."""
 
-    def __init__(self, client: MlflowClient, run_id: str, *, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        client: MlflowClient,
+        run_id: str,
+        *,
+        now: Callable[[], datetime],
+        address: str | None = None,
+    ) -> None:
         self._client = client
         self._run_id = run_id
         self._now = now
+        self._address = address
 
     @property
     def run_id(self) -> str:
         """Its identifier."""
         return self._run_id
+
+    @property
+    def address(self) -> str | None:
+        """Its page in MLflow's UI; None if the tracking address is no server."""
+        return self._address
 
     def log(self, *, params: Mapping[str, object], metrics: Mapping[str, float]) -> None:
         """Record parameters and metrics; metrics that are not finite are left out."""
@@ -135,8 +148,12 @@ class MlflowExperiments:
         """A run that was opened before."""
         client = _client(self._tracking_uri)
         with _translated(f"experiment run {run_id}"):
-            client.get_run(run_id)
-        return MlflowRun(client, run_id, now=self._now)
+            experiment = client.get_run(run_id).info.experiment_id
+        address = None
+        if self._tracking_uri.startswith(("http://", "https://")):
+            server = self._tracking_uri.rstrip("/")
+            address = f"{server}/#/experiments/{experiment}/runs/{run_id}"
+        return MlflowRun(client, run_id, now=self._now, address=address)
 
 
 class MlflowRegistry:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ml_release.domain.gates_attribution import IMPORTANCE
 from ml_release.domain.search import TrialState, best_trial
 from ml_release.domain.search_objectives import grows_with_quality
 from ml_release.domain.verdict import Outcome
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ml_release.domain.column_profile import ColumnShares
+    from ml_release.domain.gates_attribution import AttributionMethod
     from ml_release.domain.label_maturity import Maturity
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.search import Trial
@@ -151,9 +153,13 @@ class Plots:
         return _png(figure)
 
     def importances(
-        self, candidate: Mapping[str, float], champion: Mapping[str, float] | None
+        self,
+        candidate: Mapping[str, float],
+        champion: Mapping[str, float] | None,
+        *,
+        method: AttributionMethod,
     ) -> bytes:
-        """PNG of what permuting each feature costs, beside the champion's."""
+        """PNG of how much each feature matters, beside the champion's; the method is named."""
         names = sorted(candidate, key=lambda name: candidate[name])
         figure, axes = _figure(6.4, 1.2 + 0.26 * len(names))
         positions = np.arange(len(names))
@@ -169,8 +175,8 @@ class Plots:
             axes.plot(costs, positions, "D", color=_COLOURS[1], ms=5, label="champion")
             axes.legend(frameon=False, loc="lower right")
         axes.set_yticks(positions, names)
-        axes.set_xlabel("score lost when the feature's values are permuted among the rows")
-        axes.set_title("Importances", loc="left")
+        axes.set_xlabel(IMPORTANCE[method])
+        axes.set_title(f"Importances ({method})", loc="left")
         return _png(figure)
 
     def maturity(self, maturity: Maturity) -> bytes:

@@ -9,14 +9,18 @@ from __future__ import annotations
 import getpass
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ml_release.domain.rebuild import TOLERANCE
 from ml_release.errors import DeclarationError, InputError, MlReleaseError, RefusedError
 from ml_release.settings import read_settings, refuse_telemetry
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ml_release.cli.running import JobRun
     from ml_release.orchestration.wiring import Wiring
     from ml_release.settings import Settings
@@ -76,12 +80,13 @@ def train(
     _tell(
         f"{line} version {version['version']} registered: AUC {evaluation['AUC']:.4f} on the test"
         f" window, {run.checks} checks passed. Next: ml-release promote {line}"
-        f" {version['version']} --reason WHY",
+        f" {version['version']} --reason WHY. Report: {evaluation['report']}",
         {
             "line": line,
             "version": version["version"],
             "model_digest": version["model digest"],
             "verdict_digest": version["verdict digest"],
+            "report": evaluation["report"],
             "auc_score": evaluation["AUC"],
             "checks_passed": run.checks,
             "run_id": run.run_id,
@@ -212,6 +217,7 @@ def status(
             evidence=wiring.evidence,
             registry=wiring.registry,
             deployments=wiring.deployments,
+            workplace=wiring.workplace,
         )
         for one in (LINES if line is None else (find_line(line),))
     ]
@@ -233,16 +239,79 @@ def status(
             ("drift", f"{one.drift or 'not judged'} on {one.window_rows or 0} rows"),
             *(("", objection) for objection in one.drift_objections),
             ("labels", str(one.labels or 0)),
+            ("environment drift", _drift_in_words(one.environment_drift)),
             ("waits for", one.waits_for or "nothing"),
         ]
         print_facts(facts, title=f"{one.line} ({one.environment})")
 
 
 @app.command()
+def verify(
+    line: Line,
+    version: Annotated[int, typer.Argument(metavar="VERSION", help="A registered version.")],
+    as_json: Json = False,
+) -> None:
+    """Read artefact, signature and evidence of a version again, and say what checks out."""
+    from ml_release.cli.console import print_facts, print_json
+    from ml_release.workflows.verification import verify_version
+
+    found, _, wiring = _open(line)
+    seen = verify_version(
+        found,
+        version,
+        evidence=wiring.evidence,
+        models=wiring.models,
+        registry=wiring.registry,
+    )
+    if as_json:
+        print_json({**seen.model_dump(mode="json"), "is_genuine": seen.is_genuine})
+    else:
+        print_facts(
+            [
+                ("model", seen.model_digest),
+                *((c.what, f"{'ok' if c.is_genuine else 'NOT OK'}: {c.said}") for c in seen.checks),
+            ],
+            title=f"{line} version {version}",
+        )
+    if not seen.is_genuine:
+        raise typer.Exit(REFUSED)
+
+
+@app.command()
+def reproduce(
+    line: Line,
+    version: Annotated[int, typer.Argument(metavar="VERSION", help="A registered version.")],
+    *,
+    tolerance: Annotated[
+        float, typer.Option(min=0.0, help="Largest difference of two equal predictions.")
+    ] = TOLERANCE,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep what was built, and say where.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Rebuild a version from its record, compare, and name the input that diverged."""
+    from ml_release.cli.rebuilding import rebuild, show
+
+    answer, folder = rebuild(line, version, tolerance=tolerance, settings=_settings(), keep=keep)
+    show(answer, folder, as_json=as_json)
+    raise typer.Exit(0 if answer.is_same else REFUSED)
+
+
+@app.command()
 def serve(
     port: Annotated[int | None, typer.Option(help="Default: ML_RELEASE_PORT or 8500.")] = None,
-    host: Annotated[str, typer.Option(help="A loopback address.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="An IP address; other than loopback needs tokens and TLS.")
+    ] = "127.0.0.1",
     environment: Annotated[str | None, typer.Option(help="Which declared state.")] = None,
+    insecure_behind_proxy: Annotated[
+        bool,
+        typer.Option(
+            "--insecure-behind-proxy",
+            help="Let other hosts in without TLS: a proxy in front ends it.",
+        ),
+    ] = False,
 ) -> None:
     """Run the endpoint server until Ctrl-C."""
     from ml_release.serving.__main__ import main
@@ -250,7 +319,37 @@ def serve(
     options = ["--host", host]
     options += [] if port is None else ["--port", str(port)]
     options += [] if environment is None else ["--environment", environment]
+    options += ["--insecure-behind-proxy"] if insecure_behind_proxy else []
     raise typer.Exit(main(options))
+
+
+@app.command()
+def token(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Who gets it; goes to the logs.")],
+    scope: Annotated[
+        list[str], typer.Option(help="predict, label or operate; give it again for more.")
+    ],
+    line: Annotated[
+        list[str] | None, typer.Option(help="Good for this line alone; again for more.")
+    ] = None,
+    days: Annotated[float | None, typer.Option(help="How long it is valid.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="The tokens file; default: ML_RELEASE_TOKENS.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make an access token for the endpoint server, show it once and keep its hash."""
+    from ml_release.cli.access_tokens import make_token
+
+    made = make_token(
+        name, scopes=scope, lines=line or (), days=days, file=file, settings=_settings()
+    )
+    _tell(
+        f"{made.token}\nShown this once; {made.file} keeps its hash. Clients send it as"
+        f" `authorization: Bearer {made.token[:8]}...`",
+        {"name": name, "token": made.token, "expires": made.expires, "file": str(made.file)},
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -270,7 +369,7 @@ def up(
 
     settings = _settings()
     services = [
-        endpoint_service(settings.server_port),
+        endpoint_service(settings.server_port, certificate=settings.endpoint.tls_certificate),
         mlflow_service(mlflow_port, settings),
         dagster_service(dagster_port, workspace=prepare_workspace(settings)),
     ]
@@ -315,6 +414,14 @@ def _open(name: str) -> tuple[ReleaseLine, Settings, Wiring]:
 
     settings = _settings()
     return find_line(name), settings, local_wiring(settings)
+
+
+def _drift_in_words(drift: Sequence[str] | None) -> str:
+    if drift is None:
+        return "unknown: nothing serves, or its record cannot be read"
+    if not drift:
+        return "none since the serving version was trained"
+    return "; ".join(drift[:3]) + (f"; {len(drift) - 3} more (--json)" if drift[3:] else "")
 
 
 def _tell(text: str, document: dict[str, Any], *, as_json: bool) -> None:

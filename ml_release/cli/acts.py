@@ -159,7 +159,8 @@ def register(line: ReleaseLine, *, settings: Settings, wiring: Wiring) -> JobRun
         f"{line.name}_train",
         settings=settings,
         wiring=wiring,
-        assets=[dg.AssetKey([line.name, "registered_version"])],
+        # The card says who waived what, so it is written anew.
+        assets=[dg.AssetKey([line.name, name]) for name in ("model_card", "registered_version")],
     )
 
 

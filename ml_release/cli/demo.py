@@ -50,10 +50,11 @@ def run_demo(line: ReleaseLine, *, settings: Settings, wiring: Wiring) -> None:
 
 
 def _replayed(line: ReleaseLine, *, settings: Settings, wiring: Wiring) -> Replayed:
-    service = endpoint_service(free_port())
+    chosen = settings.endpoint
+    service = endpoint_service(free_port(), certificate=chosen.tls_certificate)
     with running([service], settings=settings), progress_bar() as progress:
         task = progress.add_task("requests", total=None)
-        endpoint = HttpEndpoint(service.url)
+        endpoint = HttpEndpoint(service.url, token=chosen.token, certificate=chosen.tls_certificate)
         try:
             sent = replay(
                 line,
@@ -101,6 +102,7 @@ def _summary(
         ("AUC of what was served", f"{performance['AUC']}"),
         ("drift", f"{drift['outcome']}; drifted: {drift.get('drifted', 'none')}"),
         ("", ""),
+        ("report for reviewers", str(evaluation["report"])),
         ("look", "make up, then"),
         (
             "  lineage and checks",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from ml_release.adapters.http_endpoint import trusting
 from ml_release.errors import InputError, UnavailableError
 from ml_release.settings import child_environment
 
@@ -37,26 +38,32 @@ class Service:
     ----------
     ready
         Address that answers once it can be used.
+    certificate
+        What it answers with, if that is over TLS.
     """
 
     name: str
     command: Sequence[str]
     port: int
     ready: str
+    certificate: Path | None = None
 
     @property
     def url(self) -> str:
         """Where people look."""
-        return f"http://{LOOPBACK}:{self.port}"
+        scheme = "http" if self.certificate is None else "https"
+        return f"{scheme}://{LOOPBACK}:{self.port}"
 
 
-def endpoint_service(port: int) -> Service:
-    """The endpoint server."""
+def endpoint_service(port: int, *, certificate: Path | None = None) -> Service:
+    """The endpoint server; with ``certificate`` as its settings have it."""
+    scheme = "http" if certificate is None else "https"
     return Service(
         name="endpoint",
         command=[sys.executable, "-m", "ml_release.serving", "--port", str(port)],
         port=port,
-        ready=f"http://{LOOPBACK}:{port}/v2/health/live",
+        ready=f"{scheme}://{LOOPBACK}:{port}/v2/health/live",
+        certificate=certificate,
     )
 
 
@@ -173,7 +180,8 @@ def _require_free(service: Service) -> None:
 
 def _await(service: Service, process: subprocess.Popen[bytes], *, log: Path) -> None:
     deadline = time.monotonic() + _READY_SECONDS
-    with httpx.Client(trust_env=False, timeout=2.0) as client:
+    verify = True if service.certificate is None else trusting(service.certificate)
+    with httpx.Client(trust_env=False, timeout=2.0, verify=verify) as client:
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])

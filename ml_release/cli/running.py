@@ -11,6 +11,7 @@ import dagster as dg
 from ml_release.cli.console import messages, progress_bar
 from ml_release.definitions import local_definitions
 from ml_release.errors import (
+    DeclarationError,
     InputError,
     IntegrityError,
     MlReleaseError,
@@ -34,6 +35,7 @@ _LOGGER = "progress"
 _KINDS: dict[str, type[MlReleaseError]] = {
     kind.__name__: kind
     for kind in (
+        DeclarationError,
         InputError,
         IntegrityError,
         NotFoundError,

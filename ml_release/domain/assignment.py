@@ -1,8 +1,12 @@
-"""Which variant answers a unit: the same unit meets the same variant as long as the salt stands.
+"""Which variant answers a unit: the same unit meets the same variant as long as the salts stand.
 
 Nothing is stored. A bucket can be recomputed anywhere, without this code::
 
     printf '%s:%s' "$salt" "$unit" | sha256sum | cut -c1-16   # hexadecimal, modulo 10000
+
+The rule, in this order. A unit whose bucket under ``<salt of the experiment>:part`` lies below the
+experiment's share takes part, and its bucket under the salt alone picks the arm. For everybody else
+the bucket of the unit (of the request, if it names none) under the release picks the variant.
 
 Whether the observed split is the declared one is judged elsewhere, from the inference log.
 """
@@ -10,17 +14,43 @@ Whether the observed split is the declared one is judged elsewhere, from the inf
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from ml_release.domain.deployment import Variant
+    from ml_release.domain.deployment import DeclaredState, Variant
+    from ml_release.domain.experiment import Experiment
 
 BUCKETS = 10_000
 """One bucket is 0.01 percent of the units."""
 
 _BUCKETS_PER_PERCENT = BUCKETS // 100
+_PART = ":part"
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """Who answers, and by which rule.
+
+    Attributes
+    ----------
+    version
+        Of the variant.
+    bucket
+        0 to 9999: under the experiment's salt for its units, under the release for all others.
+    experiment
+        Its name; None for a unit that takes no part.
+    propensity
+        The probability with which a unit of the same kind meets this variant, above 0 and at
+        most 1: the arm's share within the experiment, or the variant's outside of it.
+    """
+
+    version: int
+    bucket: int
+    experiment: str | None
+    propensity: float
 
 
 def bucket_of(unit: str, salt: str) -> int:
@@ -38,34 +68,97 @@ def bucket_of(unit: str, salt: str) -> int:
     return int.from_bytes(digest[:8], "big") % BUCKETS
 
 
-def assign(variants: Sequence[Variant], bucket: int) -> Variant:
-    """The variant whose share of the buckets contains ``bucket``.
-
-    Shares follow one another in declared order, so that the buckets of the last variant stay its
-    own while its weight grows. Weights are rounded to whole buckets; a variant whose weight rounds
-    to none is never assigned.
+def assign(
+    state: DeclaredState,
+    *,
+    unit: str | None,
+    request_id: str,
+    arm_percent: Mapping[int, float] | None = None,
+) -> Assigned:
+    """Who answers this request.
 
     Parameters
     ----------
-    variants
-        With weights that add to 100 percent, as `DeclaredState` guarantees.
+    unit
+        Who asks; without one the request takes no part in an experiment.
+    arm_percent
+        The weights of an experiment's arms at present, by version, that add to 100; the declared
+        ones for None.
+
+    Examples
+    --------
+    >>> from ml_release.domain.deployment import DeclaredState, Evidence, Variant
+    >>> state = DeclaredState(
+    ...     line="flight_delay",
+    ...     environment="production",
+    ...     release="flight_delay-2",
+    ...     variants=(
+    ...         Variant(role="champion", version=3, model_digest="a", weight_percent=60),
+    ...         Variant(role="canary", version=4, model_digest="b", weight_percent=40),
+    ...     ),
+    ...     evidence=Evidence(verdict_digest="v", policy_digest="p", feature_version="f"),
+    ... )
+    >>> assign(state, unit="passenger-1", request_id="r")
+    Assigned(version=3, bucket=4813, experiment=None, propensity=0.6)
+    """
+    experiment = state.experiment
+    if experiment is not None and unit is not None and takes_part(experiment, unit):
+        bucket = bucket_of(unit, experiment.salt)
+        declared = {arm.version: arm.weight_percent for arm in experiment.arms}
+        version, share = pick(declared if arm_percent is None else arm_percent, bucket)
+        return Assigned(version, bucket, experiment.name, share)
+    bucket = bucket_of(request_id if unit is None else unit, state.release)
+    version, share = pick(_weights(state.variants), bucket)
+    return Assigned(version, bucket, None, share)
+
+
+def takes_part(experiment: Experiment, unit: str) -> bool:
+    """Whether a unit is one of an experiment."""
+    bound = round(experiment.share_percent * _BUCKETS_PER_PERCENT)
+    return bucket_of(unit, experiment.salt + _PART) < bound
+
+
+def is_sampled(request_id: str, *, version: int, sample_percent: float) -> bool:
+    """Whether a shadow is asked as well; each shadow has a sample of its own.
+
+    >>> [is_sampled(f"r{i}", version=2, sample_percent=50.0) for i in range(4)]
+    [False, True, True, False]
+    """
+    bound = round(sample_percent * _BUCKETS_PER_PERCENT)
+    return bucket_of(request_id, f"shadow-{version}") < bound
+
+
+def pick(percent: Mapping[int, float], bucket: int) -> tuple[int, float]:
+    """The version whose share of the buckets contains ``bucket``, and that share from 0 to 1.
+
+    Shares follow one another in their order, so that the buckets of the last one stay its own while
+    its weight grows. Weights are rounded to whole buckets; a version whose weight rounds to none is
+    never picked.
+
+    Parameters
+    ----------
+    percent
+        Version to weight, that add to 100.
     bucket
         0 to 9999, from `bucket_of`.
 
     Examples
     --------
-    >>> from ml_release.domain.deployment import Variant
-    >>> champion = Variant(role="champion", version=3, model_digest="a", weight_percent=95)
-    >>> canary = Variant(role="canary", version=4, model_digest="b", weight_percent=5)
-    >>> [assign((champion, canary), bucket).version for bucket in (0, 9499, 9500, 9999)]
-    [3, 3, 4, 4]
+    >>> [pick({3: 95.0, 4: 5.0}, bucket) for bucket in (0, 9499, 9500, 9999)]
+    [(3, 0.95), (3, 0.95), (4, 0.05), (4, 0.05)]
     """
-    if len(variants) == 1:
-        return variants[0]
     reached_percent = 0.0
-    for variant in variants:
-        reached_percent += variant.weight_percent
-        if bucket < round(reached_percent * _BUCKETS_PER_PERCENT):
-            return variant
-    # Weights that add to 99.999999 % leave a bucket to nobody: the last variant with a share.
-    return next(variant for variant in reversed(variants) if variant.weight_percent > 0)
+    below = 0
+    for version, weight_percent in percent.items():
+        reached_percent += weight_percent
+        bound = round(reached_percent * _BUCKETS_PER_PERCENT)
+        if bucket < bound:
+            return version, (bound - below) / BUCKETS
+        below = bound
+    # Weights that add to 99.999999 % leave a bucket to nobody: the last version with a share.
+    last = [v for v, weight_percent in percent.items() if weight_percent > 0][-1]
+    return last, percent[last] / 100
+
+
+def _weights(variants: Sequence[Variant]) -> dict[int, float]:
+    return {variant.version: variant.weight_percent for variant in variants}

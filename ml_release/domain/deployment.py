@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
+from ml_release.domain.experiment import Experiment, Percent
 from ml_release.domain.identity import check_line_name
 from ml_release.errors import DeclarationError
 
 Environment = Literal["staging", "production"]
-Percent = Annotated[float, Field(ge=0, le=100)]
 _DATA_KEY = "declared-state.yaml"
 
 
@@ -32,6 +32,35 @@ class Variant(_Declared):
     version: Annotated[int, Field(ge=1)]
     model_digest: str
     weight_percent: Percent
+
+
+class Shadow(_Declared):
+    """A version that is asked beside the answering one and whose answers are only logged.
+
+    Attributes
+    ----------
+    sample_percent
+        Of the requests, that it is asked as well.
+    """
+
+    version: Annotated[int, Field(ge=1)]
+    model_digest: str
+    sample_percent: Annotated[float, Field(gt=0, le=100)]
+
+
+class KillSwitch(_Declared):
+    """What is answered when no model is to answer.
+
+    Attributes
+    ----------
+    engaged
+        Whether every request gets ``answer`` now.
+    answer
+        For every row: a probability, or a value in the unit of the target.
+    """
+
+    answer: FiniteFloat
+    engaged: bool = False
 
 
 class Evidence(_Declared):
@@ -53,6 +82,14 @@ class DeclaredState(_Declared):
         The version that is kept warm, None where there is none yet.
     withdrawn
         Versions no automation may declare again until a named person lifts them.
+    shadows
+        Versions that are asked in secret.
+    experiment
+        None where there is none.
+    kill_switch
+        None where no answer without a model is declared.
+    threshold
+        From this probability on the decision is yes; None where no decision is given.
     """
 
     line: str
@@ -62,6 +99,10 @@ class DeclaredState(_Declared):
     evidence: Evidence
     rollback_target: Variant | None = None
     withdrawn: tuple[int, ...] = ()
+    shadows: tuple[Shadow, ...] = ()
+    experiment: Experiment | None = None
+    kill_switch: KillSwitch | None = None
+    threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
 
     @model_validator(mode="after")
     def _serves_all_traffic_once(self) -> Self:
@@ -76,9 +117,18 @@ class DeclaredState(_Declared):
         total = sum(variant.weight_percent for variant in self.variants)
         if abs(total - 100) > 1e-9:  # noqa: PLR2004 (percent)
             problems.append(f"expected weights that add to 100 percent, found {total:g}")
-        bad = sorted({v.version for v in self.variants} & set(self.withdrawn))
-        if bad:
+        answering = {variant.version for variant in self.variants}
+        shadows = [shadow.version for shadow in self.shadows]
+        if bad := sorted(answering & set(self.withdrawn)):
             problems.append(f"expected no withdrawn version among the variants, found {bad}")
+        if bad := sorted(set(shadows) & set(self.withdrawn)):
+            problems.append(f"expected no withdrawn version among the shadows, found {bad}")
+        if len(set(shadows)) != len(shadows):
+            problems.append(f"expected every shadow once, found {shadows}")
+        if bad := sorted(answering & set(shadows)):
+            problems.append(f"expected no variant among the shadows, it answers already: {bad}")
+        if self.experiment is not None and (bad := sorted(self.experiment.versions - answering)):
+            problems.append(f"expected arms that are declared variants, found also {bad}")
         if problems:
             message = "; ".join(problems)
             raise ValueError(message)
@@ -108,7 +158,12 @@ def path_of(line: str, environment: str) -> str:
 
 def to_yaml(state: DeclaredState) -> str:
     """The ConfigMap document of a declared state."""
-    inner = yaml.safe_dump(state.model_dump(mode="json"), sort_keys=False, width=100)
+    declared = state.model_dump(mode="json")
+    # What is not in use is left out, so that a reviewer reads what is.
+    for name in ("shadows", "experiment", "kill_switch", "threshold"):
+        if not declared[name]:
+            del declared[name]
+    inner = yaml.safe_dump(declared, sort_keys=False, width=100)
     name = state.line.replace("_", "-")
     document = {
         "apiVersion": "v1",

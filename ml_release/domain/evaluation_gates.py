@@ -16,14 +16,17 @@ from ml_release.domain import (
     gates_attribution,
     gates_behaviour,
     gates_fairness,
+    gates_old_window,
     gates_quality,
     gates_robustness,
     gates_servability,
+    gates_sets,
     gates_slices,
     holdout_use,
     quarantine,
 )
 from ml_release.domain.behaviour_tests import BehaviourPolicy
+from ml_release.domain.evaluation_sets import SetsPolicy, SpanSet
 from ml_release.domain.gates_attribution import (
     AttributionEvidence,
     AttributionPolicy,
@@ -31,6 +34,7 @@ from ml_release.domain.gates_attribution import (
 )
 from ml_release.domain.gates_behaviour import Answers, judge_behaviour
 from ml_release.domain.gates_fairness import FairnessPolicy, GroupMeasure, judge_fairness
+from ml_release.domain.gates_old_window import OldWindow, judge_old_window
 from ml_release.domain.gates_quality import QualityEvidence, judge_quality
 from ml_release.domain.gates_robustness import (
     RobustnessEvidence,
@@ -42,15 +46,20 @@ from ml_release.domain.gates_servability import (
     ServabilityPolicy,
     judge_servability,
 )
+from ml_release.domain.gates_sets import SetsEvidence, judge_sets
 from ml_release.domain.gates_slices import SliceEvidence, SlicePolicy, judge_slices
 from ml_release.domain.holdout_use import HoldoutPolicy, HoldoutUse, judge_holdout_use
 from ml_release.domain.identity import digest_of_json
 from ml_release.domain.quality_policy import QualityPolicy
 from ml_release.domain.verdict import Finding, Verdict, without_vote
 
-JUDGE = "evaluation_gates/2"
+JUDGE = "evaluation_gates/3"
 GROUPS: Mapping[str, Mapping[str, str]] = {
-    "quality": gates_quality.DESCRIPTIONS,
+    "quality": {
+        **gates_quality.DESCRIPTIONS,
+        **gates_sets.DESCRIPTIONS,
+        **gates_old_window.DESCRIPTIONS,
+    },
     "slices": gates_slices.DESCRIPTIONS,
     "fairness": gates_fairness.DESCRIPTIONS,
     "behaviour": gates_behaviour.DESCRIPTIONS,
@@ -86,6 +95,8 @@ class EvaluationPolicy(BaseModel):
         Of the bootstraps.
     holdout_days
         Days at the end of the window that are held out for evaluation.
+    sets
+        Days that no model is fitted on, and files of cases; None: none are.
     slices, fairness
         None: not judged.
     blocking
@@ -103,6 +114,7 @@ class EvaluationPolicy(BaseModel):
     seed: int = 0
     holdout_days: Annotated[int, Field(ge=1)]
     quality: QualityPolicy
+    sets: SetsPolicy | None = None
     slices: SlicePolicy | None = None
     fairness: FairnessPolicy | None = None
     behaviour: BehaviourPolicy = Field(default_factory=BehaviourPolicy)
@@ -121,6 +133,11 @@ class EvaluationPolicy(BaseModel):
         return self
 
     @property
+    def kept_out(self) -> Mapping[str, SpanSet]:
+        """Days that no model of the line is fitted on, by the name of their set."""
+        return {} if self.sets is None else self.sets.spans
+
+    @property
     def judged(self) -> tuple[str, ...]:
         """Rules that are applied: those that need a declaration only where it is there."""
         undeclared = {
@@ -128,6 +145,8 @@ class EvaluationPolicy(BaseModel):
             gates_quality.CEILING: not self.quality.ceilings,
             gates_quality.CALIBRATION: self.quality.calibration_error_limit is None,
             gates_quality.ANCHOR: self.quality.anchor_margin is None,
+            gates_sets.LIMIT: self.sets is None,
+            gates_sets.CHAMPION: self.sets is None,
             gates_slices.FLOOR: self.slices is None,
             gates_slices.CHAMPION: self.slices is None,
             gates_fairness.RULE: self.fairness is None,
@@ -147,6 +166,8 @@ class EvaluationEvidence:
 
     Attributes
     ----------
+    old_window
+        None if there is no champion.
     behaviour
         Name of a declared test to the answers to it.
     coverage
@@ -160,6 +181,8 @@ class EvaluationEvidence:
     line: str
     model_digest: str
     quality: QualityEvidence
+    sets: SetsEvidence
+    old_window: OldWindow | None
     slices: SliceEvidence
     fairness: tuple[GroupMeasure, ...]
     behaviour: Mapping[str, Answers]
@@ -173,12 +196,29 @@ class EvaluationEvidence:
 
 def judge_evaluation(evidence: EvaluationEvidence, policy: EvaluationPolicy) -> Verdict:
     """Hold a candidate against the policy, the champion and the anchor."""
+    has_champion = evidence.quality.champion is not None
     findings = (
         *judge_quality(
             evidence.quality,
             policy.quality,
             minimum_rows=policy.minimum_rows,
             confidence=policy.confidence,
+        ),
+        *judge_sets(
+            evidence.sets,
+            policy.sets,
+            primary=policy.quality.primary,
+            minimum_rows=policy.minimum_rows,
+            confidence=policy.confidence,
+            has_champion=has_champion,
+        ),
+        judge_old_window(
+            evidence.old_window,
+            primary=policy.quality.primary,
+            margin=policy.quality.champion_margin,
+            minimum_rows=policy.minimum_rows,
+            confidence=policy.confidence,
+            has_champion=has_champion,
         ),
         *(
             ()
@@ -203,6 +243,7 @@ def judge_evaluation(evidence: EvaluationEvidence, policy: EvaluationPolicy) -> 
         subject_digest=evidence.model_digest,
         evidence={
             **evidence.digests,
+            "attribution_method": evidence.attribution.method,
             "policy_digest": digest_of_json(policy.model_dump(mode="json")),
         },
         findings=without_vote(findings, policy.warning),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import isfinite
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -25,14 +25,33 @@ DESCRIPTIONS = {
 """The rules of this judge: claims, each a check of the asset, with what they say."""
 
 
+AttributionMethod = Literal["permutation", "shap"]
+IMPORTANCE: Mapping[AttributionMethod, str] = {
+    "permutation": "score lost when the feature's values are permuted among the rows",
+    "shap": "mean absolute Shapley value: how far the feature moves an answer",
+}
+"""What an importance is, by the method that measured it."""
+_UNITS: Mapping[AttributionMethod, str] = {
+    "permutation": "rank correlation of importances",
+    "shap": "rank correlation of mean absolute Shapley values",
+}
+_PLACE: Mapping[AttributionMethod, str] = {
+    "permutation": "permuting it costs {:.4g} of the score",
+    "shap": "it moves an answer by {:.4g} on average",
+}
+
+
 class AttributionPolicy(BaseModel):
     """Limits on how features may matter.
 
-    The importance of a feature is what the primary score loses when its values are permuted among
-    the rows (Breiman 2001, Machine Learning 45; Fisher, Rudin and Dominici 2019, JMLR 20).
-
     Attributes
     ----------
+    method
+        How the importance of a feature is measured. ``permutation``: what the primary score loses
+        when its values are permuted among the rows (Breiman 2001, Machine Learning 45; Fisher,
+        Rudin and Dominici 2019, JMLR 20); in the unit of the score. ``shap``: the mean of its
+        absolute Shapley values (Lundberg and Lee 2017, NeurIPS 30); in the unit of the answer, a
+        probability or that of the target; needs the extra ``shap``.
     rank_correlation_floor
         Least Spearman correlation with the champion's importances.
     core_features
@@ -44,20 +63,26 @@ class AttributionPolicy(BaseModel):
         A feature with at least this share of the champion's positive importances may not be without
         any effect: a vocabulary that was lost, or a column that arrives empty.
     sample_rows
-        Rows of the holdout, evenly spread over it.
+        Rows of the holdout, evenly spread over it, that are permuted.
+    explained_rows, background_rows
+        With ``shap``, rows of the holdout, evenly spread over it, that are explained, and against
+        which. Each of them is asked for with each of the others.
     seed
         Of the permutations.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    method: AttributionMethod = "permutation"
     rank_correlation_floor: Annotated[float, Field(ge=-1, le=1)] = 0.5
     core_features: tuple[str, ...] = ()
     core_top: Annotated[int, Field(ge=1)] = 5
     single_share_limit: Annotated[float, Field(gt=0, le=1)] = 1.0
     heeded_share: Annotated[float, Field(gt=0, le=1)] = 0.01
     sample_rows: Annotated[int, Field(ge=100)] = 5000
-    seed: int = 0
+    explained_rows: Annotated[int, Field(ge=20, le=10_000)] = 200
+    background_rows: Annotated[int, Field(ge=10, le=1000)] = 100
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,10 +92,12 @@ class AttributionEvidence:
     Attributes
     ----------
     n
-        Rows that were permuted.
+        Rows that were permuted or explained.
     candidate, champion
-        Feature to importance, in the unit of the primary score; None where there is no champion, or
-        with a ``champion_problem`` where it could not answer.
+        Feature to importance, both by ``method``; None where there is no champion, or with a
+        ``champion_problem`` where it could not answer.
+    method
+        How the importances were measured.
     ignored
         Features whose values change no answer of the candidate.
     problem
@@ -80,6 +107,7 @@ class AttributionEvidence:
     n: int
     candidate: Mapping[str, float]
     champion: Mapping[str, float] | None
+    method: AttributionMethod = "permutation"
     ignored: tuple[str, ...] = ()
     champion_problem: str = ""
     problem: str = ""
@@ -90,10 +118,11 @@ def judge_attribution(
 ) -> tuple[Finding, ...]:
     """Hold importances against the policy and the champion's."""
     unknown = sorted(name for name, value in evidence.candidate.items() if not isfinite(value))
-    if evidence.problem or unknown or not evidence.candidate:
-        detail = (
-            evidence.problem or f"no importance could be measured of {unknown or 'any feature'}"
-        )
+    problem = evidence.problem
+    if evidence.method != policy.method:
+        problem = f"importances were measured by {evidence.method}, asked for is {policy.method}"
+    if problem or unknown or not evidence.candidate:
+        detail = problem or f"no importance could be measured of {unknown or 'any feature'}"
         return (
             Finding(rule=RULE, subject="importances", outcome=Outcome.INCONCLUSIVE, detail=detail),
         )
@@ -128,7 +157,7 @@ def _against_champion(evidence: AttributionEvidence, policy: AttributionPolicy) 
         observed=stability.correlation,
         limit=policy.rank_correlation_floor,
         bound="at least",
-        unit="rank correlation of importances",
+        unit=_UNITS[policy.method],
         n=stability.n,
         minimum_n=MINIMUM_NAMES,
         detail="; ".join(words),
@@ -176,7 +205,7 @@ def _core(evidence: AttributionEvidence, policy: AttributionPolicy) -> tuple[Fin
             n=evidence.n,
             detail="the model does not have it"
             if importance is None
-            else f"permuting it costs {importance:.4g} of the score",
+            else _PLACE[policy.method].format(importance),
         )
         # Among few features, or where none matters, a place alone says nothing.
         if importance is not None and importance <= 0 and finding.outcome is Outcome.PASS:

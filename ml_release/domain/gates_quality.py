@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from math import isfinite
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ml_release.domain.paired_tests import Relation, relation_of
-from ml_release.domain.verdict import Finding, Outcome, compare
+from ml_release.domain.gates_comparison import judge_comparison, judge_limit
+from ml_release.domain.verdict import Finding, compare
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ml_release.domain.gates_comparison import Comparison
     from ml_release.domain.intervals import Interval
-    from ml_release.domain.paired_tests import McNemarTest
     from ml_release.domain.quality_policy import QualityPolicy
 
 FLOOR = "score_is_above_floor"
@@ -29,32 +28,6 @@ DESCRIPTIONS = {
     ANCHOR: "Not worse than a fixed older version by more than its margin, same rows.",
 }
 """The rules of this judge: claims, each a check of the asset, with what they say."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """Another version on the same rows.
-
-    Attributes
-    ----------
-    difference
-        Candidate minus the other in the primary score; None with a ``problem`` if the other could
-        not be scored, or not fairly.
-    further
-        The same in further scores, by name.
-    calibration_error
-        The other's own on these rows.
-    decisions
-        McNemar's test at the declared threshold, shown beside it; None for a regression.
-    """
-
-    version: int
-    model_digest: str
-    difference: Interval | None
-    further: Mapping[str, Interval] = field(default_factory=dict)
-    calibration_error: float | None = None
-    decisions: McNemarTest | None = None
-    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,11 +61,12 @@ def judge_quality(
     inconclusive, the candidate's own as well as that of a comparison.
     """
     found = [
-        _limit(
+        judge_limit(
             rule,
-            name,
-            limit,
+            f"{name} on the holdout",
             evidence.scores.get(name),
+            name=name,
+            limit=limit,
             minimum_rows=minimum_rows,
             confidence=confidence,
         )
@@ -116,11 +90,11 @@ def judge_quality(
     if policy.anchor_margin is not None:
         compared.append((ANCHOR, "anchor", evidence.anchor, policy.anchor_margin))
     found += [
-        _against(
+        judge_comparison(
             rule,
             role,
             other,
-            policy,
+            primary=policy.primary,
             margin=margin,
             minimum_rows=minimum_rows,
             confidence=confidence,
@@ -167,132 +141,14 @@ def _further(
         return ()
     found = []
     for name, margin in policy.further_margins.items():
-        finding = _against(
+        finding = judge_comparison(
             CHAMPION,
             "champion",
             replace(other, difference=other.further.get(name), decisions=None),
-            policy.model_copy(update={"primary": name}),
+            primary=name,
             margin=margin,
             minimum_rows=minimum_rows,
             confidence=confidence,
         )
         found.append(replace(finding, subject=f"{finding.subject}, {name}"))
     return tuple(found)
-
-
-def _limit(
-    rule: str,
-    name: str,
-    limit: float,
-    interval: Interval | None,
-    *,
-    minimum_rows: int,
-    confidence: float,
-) -> Finding:
-    floor = rule == FLOOR
-    end = None
-    words = [_doubt(interval, minimum_rows=minimum_rows, confidence=confidence)]
-    if interval is not None and interval.confidence == confidence:
-        end = interval.low if floor else interval.high
-    if interval is not None and isfinite(interval.estimate):
-        words.append(f"{interval.estimate:.4f} over {interval.units} independent units")
-    side = "lower" if floor else "upper"
-    return compare(
-        rule=rule,
-        subject=f"{name} on the holdout",
-        observed=end,
-        limit=limit,
-        bound="at least" if floor else "at most",
-        unit=f"{name}, {side} end of the {confidence * 100:g}% interval",
-        n=None if interval is None else interval.n,
-        minimum_n=minimum_rows,
-        detail="; ".join(word for word in words if word),
-    )
-
-
-def _doubt(interval: Interval | None, *, minimum_rows: int, confidence: float) -> str:
-    """Why an interval cannot be held against a limit; empty if it can."""
-    if interval is None:
-        return "it was not measured"
-    if interval.confidence != confidence:
-        # An interval of another confidence answers another question.
-        return f"expected an interval of confidence {confidence:g}, found {interval.confidence:g}"
-    if interval.n < minimum_rows:
-        return f"expected at least {minimum_rows} rows, found {interval.n}"
-    if not (isfinite(interval.low) and isfinite(interval.high)):
-        return "the rows cannot tell: the interval has no ends"
-    return ""
-
-
-def _against(
-    rule: str,
-    role: str,
-    other: Comparison | None,
-    policy: QualityPolicy,
-    *,
-    margin: float,
-    minimum_rows: int,
-    confidence: float,
-) -> Finding:
-    sign = 1.0 if policy.greater_is_better else -1.0
-    unit = f"{policy.primary} gained, lower end of the {confidence * 100:g}% interval"
-    limit = 0.0 - margin  # -0.0 would be shown with its sign
-    if other is None:
-        return Finding(
-            rule=rule,
-            subject=f"no {role}",
-            outcome=Outcome.PASS,
-            limit=limit,
-            bound="at least",
-            unit=unit,
-            detail="there is none yet; for the first version the limits on itself decide",
-        )
-    subject = f"{role} version {other.version}"
-    difference = other.difference
-    doubt = _doubt(difference, minimum_rows=minimum_rows, confidence=confidence)
-    if difference is None or doubt:
-        return Finding(
-            rule=rule,
-            subject=subject,
-            outcome=Outcome.INCONCLUSIVE,
-            limit=limit,
-            bound="at least",
-            unit=unit,
-            n=None if difference is None else difference.n,
-            detail=other.problem if difference is None and other.problem else doubt,
-        )
-    relation = relation_of(difference, margin=margin, greater_is_better=policy.greater_is_better)
-    end = difference.low if policy.greater_is_better else -difference.high
-    finding = compare(
-        rule=rule,
-        subject=subject,
-        observed=end,
-        limit=limit,
-        bound="at least",
-        unit=unit,
-        n=difference.n,
-        detail=_detail(difference, relation, other.decisions, sign),
-    )
-    # One relation, one outcome: what the margin says and what the limit says must be the same.
-    good = relation in {Relation.BETTER, Relation.NON_INFERIOR}
-    if (finding.outcome is Outcome.PASS) != good:
-        message = f"{rule}: {relation} and {finding.outcome} of the same interval {difference}"
-        raise AssertionError(message)
-    return finding
-
-
-def _detail(
-    difference: Interval, relation: Relation, decisions: McNemarTest | None, sign: float
-) -> str:
-    words = [
-        f"{relation.value.replace('_', '-')}: gains {sign * difference.estimate:+.4f}"
-        f" over {difference.units} independent units"
-    ]
-    if decisions is not None and isfinite(decisions.p_value):
-        words.append(
-            f"decides {decisions.challenger_only} rows rightly that the other gets wrong,"
-            f" {decisions.champion_only} the other way round (McNemar p = {decisions.p_value:.3g})"
-        )
-    elif decisions is not None and decisions.n:
-        words.append("both decide every row alike")
-    return "; ".join(words)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-SegmentKind = Literal["records", "labels"]
+SegmentKind = Literal["records", "labels", "rewards"]
 _ARCHIVE = re.compile(r"(?P<stem>(?:records|labels)-[^.]+)\.(?P<size>[0-9]+)\.parquet")
 
 
@@ -38,8 +38,11 @@ class InferenceRecord:
     event_time, received_time
         ISO 8601 with zone: when the event happened by the client's word (``x-event-time``), and
         when the request came in. They are equal if the client says nothing.
+    variant
+        Role of the version that answered; ``pinned`` where the client named the champion's version
+        while others answered besides: such a request met no assignment and counts for no arm.
     bucket
-        0 to 9999: where the unit's salted hash fell; None without a unit.
+        0 to 9999: where the unit's salted hash fell; None without a unit, and for ``pinned``.
     features
         Readable feature values as the model saw them; missing is None.
     history_digest
@@ -57,7 +60,21 @@ class InferenceRecord:
     latency_ms
         From the request's arrival to its answer being ready, for the whole request.
     outcome
-        ``ok`` or ``error``; ``error`` says what happened.
+        ``ok``, ``error``, or ``fallback``: another variant answered in the place of the assigned
+        one. ``error`` says what happened.
+    shadow
+        Whether it was asked in secret: nobody got this answer.
+    variant, version, model_digest
+        Of who gave the answer. An answer of the kill switch is one of ``kill_switch``, version 0
+        and the digest ``none``.
+    assigned_version
+        Of who should have answered, where that is another version; None otherwise.
+    experiment, propensity
+        Its name if the unit takes part in one, and the probability with which a unit like this one
+        meets the assigned version, above 0 and at most 1. None for shadows, and in records of
+        before this was kept.
+    decision
+        1 if the prediction reaches the declared threshold, 0 if not; None without a threshold.
     """
 
     request_id: str
@@ -80,6 +97,10 @@ class InferenceRecord:
     # Without defaults a log of before they were kept could not be read.
     history_age_days: int | None = None
     history_misses: int | None = None
+    assigned_version: int | None = None
+    experiment: str | None = None
+    propensity: float | None = None
+    decision: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +118,30 @@ class Label:
 
     request_id: str
     label: int
+    event_time: str
+    received_time: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reward:
+    """What an answer was worth to whoever posted this.
+
+    Attributes
+    ----------
+    reward
+        From 0 to 1.
+    experiment, version, propensity
+        Of the arm that the request met, as they were when it was answered; None where the server
+        does not know (any more): such a reward teaches the bandit nothing.
+    event_time, received_time
+        ISO 8601 with zone.
+    """
+
+    request_id: str
+    reward: float
+    experiment: str | None
+    version: int | None
+    propensity: float | None
     event_time: str
     received_time: str
 

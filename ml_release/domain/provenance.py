@@ -10,7 +10,9 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ml_release.domain.build_record import BuildRecord
 from ml_release.domain.calibrated_margin import CalibrationRecord
+from ml_release.domain.day_spans import DaySpan
 from ml_release.domain.identity import canonical_json, digest_of_json
 from ml_release.domain.search import SearchRecord
 from ml_release.errors import IntegrityError
@@ -53,6 +55,12 @@ class FeaturesRecord(_Record):
     declaration: str
 
 
+class KeptOut(DaySpan):
+    """Days that a candidate was not fitted on, with the labelled rows it did without for it."""
+
+    rows: int
+
+
 class CandidateRecord(_Record):
     """One trained candidate.
 
@@ -66,11 +74,17 @@ class CandidateRecord(_Record):
         Partition to digest of every snapshot below those features.
     left_out
         Partition to reason of those inside the window that are set aside.
+    kept_out
+        Name of a declared set of days to those days: in no fit, no fold and no calibration.
     policy_digest, training_policy_digest
         Of the evaluation policy at the time, and of the training policy as it was applied: another
         budget than the declared one is another digest.
+    algorithm
+        Package and class of the estimator; None in a record of before this was kept.
     parameters
         What the estimator was fitted with: the declared ones, or the best of the search.
+    build
+        Code and environment of the process that trained it.
     search, calibration
         None if there was none.
     window_from, holdout_from, window_to
@@ -86,11 +100,14 @@ class CandidateRecord(_Record):
     partitions: Digests
     snapshots: Digests
     left_out: Mapping[str, str] = Field(default_factory=dict)
+    kept_out: Mapping[str, KeptOut] = Field(default_factory=dict)
     feature_version: str
     policy_digest: str
     training_policy_digest: str | None = None
     seed: int
+    algorithm: str | None = None
     parameters: Mapping[str, int | float | str | bool | None]
+    build: BuildRecord
     search: SearchRecord | None = None
     calibration: CalibrationRecord | None = None
     window_from: str

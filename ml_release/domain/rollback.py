@@ -19,8 +19,11 @@ def promoted(
     version: Variant,
     release: str,
     evidence: object,
+    threshold: float | None = None,
 ) -> DeclaredState:
     """The state after ``version`` has taken all traffic, its predecessor kept for a rollback.
+
+    Shadows and an experiment beside the predecessor end with it; its kill switch stays.
 
     Raises
     ------
@@ -48,20 +51,25 @@ def promoted(
             "evidence": evidence,
             "rollback_target": predecessor,
             "withdrawn": withdrawn,
+            # A switch that somebody pulled is released by a person, not by a promotion.
+            "kill_switch": None if current is None else current.kill_switch,
+            "threshold": threshold,
         }
     )
 
 
 def is_rollback(history: Sequence[DeclaredState]) -> bool:
-    """Whether the present state, the last one, is what a rollback made of the one before it.
+    """Whether the present champion, the last one, answers because of a rollback.
 
     A rollback that is asked for again, by a retried run or a second person, has to do nothing
-    twice; going further back takes the name of a version.
+    twice; going further back takes the name of a version. Declarations that left the champion as
+    it was, a kill switch for one, count for nothing.
     """
-    if len(history) < 2:  # noqa: PLR2004 (the present and the one before)
-        return False
-    before, present = history[-2:]
-    return before.champion.version in present.withdrawn
+    for state in reversed(history):
+        present = history[-1]
+        if state.champion.version != present.champion.version:
+            return state.champion.version in present.withdrawn
+    return False
 
 
 def choose_target(history: Sequence[DeclaredState], *, wanted: int | None) -> DeclaredState:
@@ -107,7 +115,8 @@ def choose_target(history: Sequence[DeclaredState], *, wanted: int | None) -> De
 def rolled_back(present: DeclaredState, target: DeclaredState, *, release: str) -> DeclaredState:
     """The state that restores ``target``'s champion with all traffic and withdraws the present one.
 
-    ``target`` may have shared its traffic with a canary; what is restored shares it with none.
+    ``target`` may have shared its traffic with a canary, an experiment or shadows; what is
+    restored shares it with none. The kill switch stays as it is.
     """
     bad = present.champion.version
     return DeclaredState(
@@ -118,4 +127,6 @@ def rolled_back(present: DeclaredState, target: DeclaredState, *, release: str) 
         evidence=target.evidence,
         rollback_target=None,
         withdrawn=tuple(sorted({*present.withdrawn, bad})),
+        kill_switch=present.kill_switch,
+        threshold=target.threshold,
     )

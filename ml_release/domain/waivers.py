@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from ml_release.domain.identity import canonical_json
+from ml_release.domain.identity import canonical_json, digest_of_bytes
 from ml_release.domain.verdict import Outcome
 from ml_release.errors import IntegrityError, RefusedError
 
@@ -72,6 +72,12 @@ class Waiver(BaseModel):
             raise ValueError(message)
         return self
 
+    @property
+    def label(self) -> str:
+        """What it lets go, on whose word and until when."""
+        until = f"{self.expires_at:%Y-%m-%d %H:%M %Z}"
+        return f"{self.rule} [{self.subject}] by {self.by} until {until}"
+
     def holds_for(self, finding: Finding, verdict: Verdict, *, now: datetime) -> bool:
         """Whether it lets this finding of this very verdict go, at this time."""
         return (
@@ -120,6 +126,24 @@ def waivers_from_json(content: bytes) -> tuple[Waiver, ...]:
     except ValidationError as error:
         message = f"waivers: expected recorded ones, found something else ({error})"
         raise IntegrityError(message) from error
+
+
+def holding(waived: Sequence[Waived]) -> tuple[Waiver, ...]:
+    """The waivers an act goes on, each once, in the order of their findings."""
+    return tuple(dict.fromkeys(one.waiver for one in waived))
+
+
+def waivers_digest(waivers: Sequence[Waiver]) -> str:
+    """Digest of `waivers_to_json`: what a version and a commit name their waivers by."""
+    return digest_of_bytes(waivers_to_json(waivers))
+
+
+def waiver_changes(before: Sequence[Waiver], now: Sequence[Waiver]) -> tuple[str, ...]:
+    """What an act goes on now that an earlier one did not, and the other way round."""
+    return (
+        *(f"no longer used: {waiver.label}" for waiver in before if waiver not in now),
+        *(f"new: {waiver.label}" for waiver in now if waiver not in before),
+    )
 
 
 def waivable(verdict: Verdict, *, rule: str, subject: str | None) -> tuple[Finding, ...]:

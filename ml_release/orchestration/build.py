@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from ml_release.orchestration.card_asset import model_card_asset
 from ml_release.orchestration.data_assets import features_asset, landing_spec, snapshot_asset
 from ml_release.orchestration.endpoint_assets import production_endpoint_asset, rollback_job
 from ml_release.orchestration.jobs import keep_log_job, monitor_job, promote_job, train_job
@@ -65,6 +66,7 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
                     features_asset,
                     candidate_asset,
                     evaluation_asset,
+                    model_card_asset,
                     gate_scorecard_asset,
                     registered_version_asset,
                     production_endpoint_asset,

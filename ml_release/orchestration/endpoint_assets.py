@@ -5,10 +5,12 @@ from collections.abc import Mapping
 import dagster as dg
 
 from ml_release.errors import MlReleaseError
+from ml_release.orchestration.build_page import environment_drift_metadata
 from ml_release.orchestration.rendering import reported
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
 from ml_release.workflows.champion import CHAMPION_ALIAS
+from ml_release.workflows.environment_drift import environment_drift
 from ml_release.workflows.promotion import Moved, Request, promote, roll_back
 
 
@@ -58,7 +60,9 @@ def production_endpoint_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDef
                 deployments=wiring.deployments,
                 clock=wiring.clock,
             )
-        return dg.MaterializeResult(metadata=_metadata(moved))
+        for change in moved.waiver_changes:
+            context.log.warning("waivers since registration: %s", change)
+        return dg.MaterializeResult(metadata=_metadata(line, wiring, moved))
 
     return production_endpoint
 
@@ -87,7 +91,9 @@ def rollback_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
             # The rollback is done: Git decides what serves. The registry may be down.
             context.log.warning("the alias %s was not moved: %s", CHAMPION_ALIAS, error)
         context.log_event(
-            dg.AssetMaterialization(asset_key=endpoint_key(line), metadata=_metadata(moved))
+            dg.AssetMaterialization(
+                asset_key=endpoint_key(line), metadata=_metadata(line, wiring, moved)
+            )
         )
 
     @dg.job(
@@ -102,7 +108,7 @@ def rollback_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
     return rollback
 
 
-def _metadata(moved: Moved) -> Mapping[str, dg.MetadataValue]:
+def _metadata(line: ReleaseLine, wiring: Wiring, moved: Moved) -> Mapping[str, dg.MetadataValue]:
     declaration, before = moved.declaration, moved.before
     state = declaration.state
     withdrawn = ", ".join(str(number) for number in state.withdrawn)
@@ -114,8 +120,19 @@ def _metadata(moved: Moved) -> Mapping[str, dg.MetadataValue]:
             "nothing" if before is None else f"version {before.state.champion.version}"
         ),
         "withdrawn": dg.MetadataValue.text(withdrawn or "none"),
+        "waivers since registration": dg.MetadataValue.text(
+            "\n".join(moved.waiver_changes) or "unchanged"
+        ),
         "commit": dg.MetadataValue.text(declaration.commit),
         "by": dg.MetadataValue.text(declaration.actor),
         "reason": dg.MetadataValue.text(declaration.reason),
         "model digest": dg.MetadataValue.text(state.champion.model_digest),
+        **environment_drift_metadata(
+            environment_drift(
+                line,
+                state.champion.model_digest,
+                evidence=wiring.evidence,
+                workplace=wiring.workplace,
+            )
+        ),
     }

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ml_release.domain.intervals import Interval
     from ml_release.domain.slice_scores import SliceTable
     from ml_release.workflows.evaluation import Evaluated
+    from ml_release.workflows.release_reports import WrittenReport
 
 
 def evaluation_metadata(found: Evaluated) -> dict[str, Any]:
@@ -52,6 +53,17 @@ def evaluation_metadata(found: Evaluated) -> dict[str, Any]:
             "memory, MB": measured.memory_mb,
         }
     return {**metadata, **{name: picture(png) for name, png in found.plots.items()}}
+
+
+def report_metadata(report: WrittenReport) -> dict[str, Any]:
+    """Where the page for reviewers is."""
+    found: dict[str, Any] = {
+        "report": dg.MetadataValue.path(report.place),
+        "report digest": report.digest,
+    }
+    if report.address is not None:
+        found["report in MLflow"] = dg.MetadataValue.url(f"{report.address}/artifacts")
+    return found
 
 
 def _intervals_table(scores: Mapping[str, Interval]) -> dg.TableMetadataValue:

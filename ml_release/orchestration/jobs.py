@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ml_release.spec.release_line import ReleaseLine
 
-TRAINED = ("snapshot", "features", "candidate", "evaluation", "registered_version")
+TRAINED = ("snapshot", "features", "candidate", "evaluation", "model_card", "registered_version")
 MONITORED = ("inference_window", "labels", "drift_report", "performance_report")
 FIRST_PARTITION_TAG = "dagster/asset_partition_range_start"
 LAST_PARTITION_TAG = "dagster/asset_partition_range_end"

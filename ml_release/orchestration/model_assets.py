@@ -5,10 +5,12 @@ from collections.abc import Mapping
 import dagster as dg
 
 from ml_release.domain import evaluation_gates
-from ml_release.orchestration.evaluation_page import evaluation_metadata
+from ml_release.orchestration.build_page import build_metadata, environment_drift_metadata
+from ml_release.orchestration.evaluation_page import evaluation_metadata, report_metadata
 from ml_release.orchestration.rendering import (
     check_results,
     check_specs,
+    kept_out_table,
     left_out_table,
     number,
     picture,
@@ -19,8 +21,10 @@ from ml_release.orchestration.rendering import (
 from ml_release.orchestration.resources import TRACKING
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
+from ml_release.workflows.environment_drift import environment_drift
 from ml_release.workflows.evaluation import evaluate_candidate
 from ml_release.workflows.registration import register_version
+from ml_release.workflows.release_reports import write_report
 from ml_release.workflows.training import train_candidate
 
 _OF_RUN = "candidate_of_run"
@@ -68,6 +72,8 @@ def candidate_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
                 compiler=wiring.compiler,
                 search=wiring.search,
                 plotter=wiring.plotter,
+                attributor=wiring.attributor,
+                workplace=wiring.workplace,
                 run=run,
                 now=wiring.clock.now(),
                 progress=progress,
@@ -80,11 +86,13 @@ def candidate_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
                 "MLflow run": record.run_id,
                 "window": f"{record.window_from} to {record.window_to}",
                 "left out": left_out_table(record.left_out),
+                "kept out of training": kept_out_table(record.kept_out),
                 "holdout from": record.holdout_from,
                 "training rows": record.train_rows,
                 "holdout rows": record.holdout_rows,
                 "data digest": record.data_digest,
                 "feature version": record.feature_version,
+                **build_metadata(record.build),
                 "features": dg.JsonMetadataValue(dict(record.partitions)),
                 "parameters": dg.JsonMetadataValue(dict(record.parameters)),
                 "search": search_table(record.search),
@@ -117,8 +125,9 @@ def evaluation_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
         with reported():
             found = evaluate_candidate(
                 line,
-                model_digest=_trained_in_this_run(line, wiring, context),
+                model_digest=trained_in_this_run(line, wiring, context),
                 environment=wiring.environment,
+                landing=wiring.landing,
                 tables=wiring.tables,
                 evidence=wiring.evidence,
                 models=wiring.models,
@@ -128,9 +137,20 @@ def evaluation_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
                 registry=wiring.registry,
                 experiments=wiring.experiments,
                 plotter=wiring.plotter,
+                attributor=wiring.attributor,
+                now=wiring.clock.now(),
+            )
+            report = write_report(
+                line,
+                model_digest=found.candidate.model_digest,
+                tables=wiring.tables,
+                evidence=wiring.evidence,
+                experiments=wiring.experiments,
+                reports=wiring.reports,
+                now=wiring.clock.now(),
             )
         return dg.MaterializeResult(
-            metadata=evaluation_metadata(found),
+            metadata={**evaluation_metadata(found), **report_metadata(report)},
             check_results=check_results(
                 key,
                 policy.judged,
@@ -157,6 +177,7 @@ def registered_version_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefi
         deps=[
             dg.AssetKey([line.name, "candidate"]),
             dg.AssetKey([line.name, "evaluation"]),
+            dg.AssetKey([line.name, "model_card"]),
         ],
         group_name=line.name,
         kinds={"mlflow"},
@@ -166,7 +187,7 @@ def registered_version_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefi
         with reported():
             version, found = register_version(
                 line,
-                model_digest=_trained_in_this_run(line, wiring, context),
+                model_digest=trained_in_this_run(line, wiring, context),
                 evidence=wiring.evidence,
                 models=wiring.models,
                 registry=wiring.registry,
@@ -181,13 +202,21 @@ def registered_version_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefi
                 "model digest": version.model_digest,
                 "verdict digest": found.verdict.digest,
                 "MLflow run": found.candidate.run_id,
+                **environment_drift_metadata(
+                    environment_drift(
+                        line,
+                        version.model_digest,
+                        evidence=wiring.evidence,
+                        workplace=wiring.workplace,
+                    )
+                ),
             }
         )
 
     return registered_version
 
 
-def _trained_in_this_run(
+def trained_in_this_run(
     line: ReleaseLine, wiring: Wiring, context: dg.AssetExecutionContext
 ) -> str | None:
     """The candidate this very run has trained; None, for the newest one, if it has trained none.

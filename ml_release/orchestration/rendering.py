@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ml_release.domain.performance import Performance
+    from ml_release.domain.provenance import KeptOut
     from ml_release.domain.search import SearchRecord
     from ml_release.domain.verdict import Finding, Verdict
     from ml_release.domain.waivers import Waived
@@ -153,6 +154,19 @@ def left_out_table(left_out: Mapping[str, str]) -> dg.TableMetadataValue | str:
     return dg.MetadataValue.table(
         [dg.TableRecord({"partition": p, "reason": why}) for p, why in sorted(left_out.items())],
         schema=_text_schema("partition", "reason"),
+    )
+
+
+def kept_out_table(kept_out: Mapping[str, KeptOut]) -> dg.TableMetadataValue | str:
+    """Declared days that a candidate was not fitted on; in a word if there are none."""
+    if not kept_out:
+        return "none"
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord({"set": name, "days": str(span), "rows": str(span.rows)})
+            for name, span in kept_out.items()
+        ],
+        schema=_text_schema("set", "days", "rows"),
     )
 
 

@@ -42,6 +42,7 @@ def gate_scorecard_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefiniti
                     compiler=wiring.compiler,
                     loader=wiring.loader,
                     probe=wiring.probe,
+                    attributor=wiring.attributor,
                 ),
                 tables=wiring.tables,
                 windows=config.windows,

@@ -4,9 +4,11 @@ from datetime import timedelta
 
 import dagster as dg
 
+from ml_release.orchestration.evaluation_page import report_metadata
 from ml_release.orchestration.rendering import reported, waived_table
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
+from ml_release.workflows.release_reports import write_report
 from ml_release.workflows.waiving import WaiverRequest, waive
 
 
@@ -43,9 +45,18 @@ def waiver_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
                 evidence=wiring.evidence,
                 clock=wiring.clock,
             )
+            report = write_report(
+                line,
+                model_digest=found[0].waiver.candidate,
+                tables=wiring.tables,
+                evidence=wiring.evidence,
+                experiments=wiring.experiments,
+                reports=wiring.reports,
+                now=wiring.clock.now(),
+            )
         for one in found:
             context.log.warning("%s", one.sentence())
-        context.add_output_metadata({"waived": waived_table(found)})
+        context.add_output_metadata({"waived": waived_table(found), **report_metadata(report)})
 
     @dg.job(
         name=f"{line.name}_waive",

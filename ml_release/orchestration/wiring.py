@@ -14,18 +14,23 @@ from ml_release.adapters.mlflow_registry import MlflowExperiments, MlflowRegistr
 from ml_release.adapters.model_files import ModelFiles
 from ml_release.adapters.model_ladder import LadderCompiler, LadderLoader
 from ml_release.adapters.model_process import ModelProcess
+from ml_release.adapters.model_signatures import ModelSignatures
 from ml_release.adapters.online_files import OnlineFiles
 from ml_release.adapters.onnx_compiler import OnnxCompiler
 from ml_release.adapters.onnx_models import OnnxLoader
 from ml_release.adapters.optuna_search import OptunaSearch
 from ml_release.adapters.plots import Plots
+from ml_release.adapters.report_pages import ReportPages
+from ml_release.adapters.shap_values import ShapValues
 from ml_release.adapters.skops_compiler import SkopsCompiler
 from ml_release.adapters.skops_models import SkopsLoader
 from ml_release.adapters.system_clock import SystemClock
+from ml_release.adapters.workplace import LocalWorkplace
 from ml_release.domain.artefact import MODEL_FILE, SKOPS_FILE
 
 if TYPE_CHECKING:
     from ml_release.ports import (
+        Attributor,
         Clock,
         Deployments,
         EvidenceStore,
@@ -40,8 +45,10 @@ if TYPE_CHECKING:
         OnlineHistory,
         ParameterSearch,
         Plotter,
+        ReportWriter,
         ServabilityProbe,
         Tables,
+        Workplace,
     )
     from ml_release.settings import Settings
 
@@ -67,6 +74,9 @@ class Wiring:
     inference_log: InferenceLog
     inference_archive: InferenceArchive
     plotter: Plotter
+    attributor: Attributor
+    reports: ReportWriter
+    workplace: Workplace
 
 
 def local_wiring(settings: Settings) -> Wiring:
@@ -78,7 +88,14 @@ def local_wiring(settings: Settings) -> Wiring:
         landing=LandingFiles(settings.data),
         tables=DeltaTables(settings.lake),
         evidence=EvidenceFiles(settings.evidence),
-        models=ModelFiles(settings.models),
+        models=ModelFiles(
+            settings.models,
+            ModelSignatures(
+                settings.keys,
+                signing_key=settings.signing_key,
+                verify_keys=settings.verify_keys,
+            ),
+        ),
         loader=LadderLoader({MODEL_FILE: OnnxLoader(), SKOPS_FILE: SkopsLoader()}),
         probe=ModelProcess(),
         compiler=LadderCompiler(OnnxCompiler(), SkopsCompiler()),
@@ -90,4 +107,7 @@ def local_wiring(settings: Settings) -> Wiring:
         inference_log=InferenceTables(settings.inference),
         inference_archive=InferenceArchiveFiles(settings.inference),
         plotter=Plots(),
+        attributor=ShapValues(),
+        reports=ReportPages(settings.reports),
+        workplace=LocalWorkplace(),
     )

@@ -8,14 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from ml_release.serving.acknowledging import Acknowledging
-from ml_release.serving.replies import HttpError, error_reply
+from ml_release.serving.content_coding import require_known_coding, without_coding
+from ml_release.serving.replies import HttpError, Reply, error_reply
 from ml_release.serving.routes import find_address
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
 
+    from ml_release.serving.attendance import Attendance, Visit
     from ml_release.serving.endpoint import Endpoint
-    from ml_release.serving.replies import Reply
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
 _DRAINED_BYTES = 4 * MAX_BODY_BYTES
@@ -67,26 +68,35 @@ class Connection(Protocol):
 class EndpointApp:
     """RSGI application over an `Endpoint`."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, attendance: Attendance) -> None:
         self._endpoint = endpoint
         self._acknowledging = Acknowledging(endpoint.log)
+        self._attendance = attendance
 
     async def __rsgi__(self, scope: Scope, connection: Connection) -> None:
         """Answer one request."""
-        reply = await self._reply(scope, connection)
+        visit = self._attendance.arrive(_Readable(scope.headers))
+        reply = await self._reply(scope, connection, visit)
+        reply = self._attendance.leave(visit, scope.method, reply)
         connection.response_bytes(reply.status, list(reply.headers), reply.body)
 
-    async def _reply(self, scope: Scope, connection: Connection) -> Reply:
+    async def _reply(self, scope: Scope, connection: Connection, visit: Visit) -> Reply:
         method, path, headers = scope.method, scope.path, scope.headers
         try:
-            address, _ = find_address(method, path)
-            body = await _body(headers, connection) if address.method == "POST" else b""
+            address, line, _ = find_address(method, path)
+            # Before the body is read: nobody without a token makes the server keep anything.
+            line = line or self._endpoint.line_meant_by(address)
+            self._attendance.admit(visit, address, line, _Readable(headers))
+            body = b""
+            if address.method == "POST":
+                body = await _body(headers, connection, address.content_types)
         except HttpError as error:
             return error.reply()
         # The connection broke or its framing is wrong: there may be nobody left to tell.
         except (RuntimeError, OSError) as error:
             return error_reply(400, f"request body: it cannot be read ({error})")
-        reply = self._endpoint.handle(method, path, _Readable(headers), body)
+        reply = self._endpoint.answer(method, path, _Readable(headers), body)
+        reply = reply if isinstance(reply, Reply) else await reply
         return await self._acknowledging.when_durable(reply)
 
 
@@ -104,15 +114,21 @@ class _Readable:
             return None
 
 
-async def _body(headers: RequestHeaders, connection: Connection) -> bytes:
-    content_type = headers.get("content-type") or "application/json"
-    if content_type.split(";")[0].strip().lower() != "application/json":
-        found = content_type[:80]
-        message = f"header content-type: expected application/json, found {found!a}"
+async def _body(
+    headers: RequestHeaders, connection: Connection, content_types: tuple[str, ...]
+) -> bytes:
+    content_type = headers.get("content-type") or content_types[0]
+    if content_type.split(";")[0].strip().lower() not in content_types:
+        expected, found = " or ".join(content_types), content_type[:80]
+        message = f"header content-type: expected {expected}, found {found!a}"
         raise HttpError(415, message)
-    if encoding := headers.get("content-encoding"):
-        message = f"header content-encoding: expected none, found {encoding[:80]!a}"
-        raise HttpError(415, message)
+    encoding = headers.get("content-encoding")
+    coding = None if encoding is None else require_known_coding(encoding)
+    body = await _packed_body(headers, connection)
+    return body if coding is None else without_coding(body, coding, limit=MAX_BODY_BYTES)
+
+
+async def _packed_body(headers: RequestHeaders, connection: Connection) -> bytes:
     stated = headers.get("content-length") or ""
     if stated.isdecimal() and int(stated) <= MAX_BODY_BYTES:
         return await connection()

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
+from ml_release.serving.variant_counts import VariantCounts, nearest_rank
+
 WINDOW_REQUESTS = 4096
 
 
@@ -21,6 +23,12 @@ class LineCounts:
     answered, rejected, failed, unlogged
         Answered with predictions; refused as they were not usable; failed in the model; could not
         be logged, and were refused or, where that is declared, answered nevertheless.
+    static
+        Answered by the kill switch.
+    fallbacks
+        Requests that the champion answered in the place of a version, per version number.
+    shadows_asked, shadows_failed, shadows_dropped
+        Questions to shadows: answered; failed; not asked, because the shadows were too slow.
     rows, labels
         Rows that were predicted, and labels that were taken.
     history_look_ups, history_misses
@@ -32,12 +40,16 @@ class LineCounts:
         Answered requests per version number.
     latencies_ms
         Of the last `WINDOW_REQUESTS` answered requests, the write to the log included.
+    by_variant
+        The same in more detail, by role and version number: one entry per version that was ever
+        chosen in that role.
     """
 
     answered: int = 0
     rejected: int = 0
     failed: int = 0
     unlogged: int = 0
+    static: int = 0
     rows: int = 0
     labels: int = 0
     history_look_ups: int = 0
@@ -45,7 +57,19 @@ class LineCounts:
     history_age_days: int | None = None
     history_age_largest_days: int | None = None
     by_version: Counter[int] = field(default_factory=Counter)
+    fallbacks: Counter[int] = field(default_factory=Counter)
+    shadows_asked: int = 0
+    shadows_failed: int = 0
+    shadows_dropped: int = 0
     latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW_REQUESTS))
+    by_variant: dict[tuple[str, int], VariantCounts] = field(default_factory=dict)
+
+    def variant(self, role: str, version: int) -> VariantCounts:
+        """The counts of a version in a role."""
+        counts = self.by_variant.get((role, version))
+        if counts is None:
+            counts = self.by_variant[role, version] = VariantCounts()
+        return counts
 
     def add_answered(
         self,
@@ -81,8 +105,4 @@ class LineCounts:
         >>> counts.latency_quantile_ms(0.5), counts.latency_quantile_ms(0.99)
         (2.0, 4.0)
         """
-        ordered = sorted(self.latencies_ms)
-        if not ordered:
-            return None
-        rank = -int(-share * len(ordered) // 1)
-        return ordered[max(rank, 1) - 1]
+        return nearest_rank(self.latencies_ms, share)

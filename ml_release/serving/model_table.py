@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ml_release.domain.artefact import EXAMPLE_FILE, SIGNATURE_FILE, signature_from_json
-from ml_release.domain.assignment import assign
 from ml_release.domain.features import feature_values
 from ml_release.domain.history_table import look_up
 from ml_release.domain.masking import masks_of
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
     from ml_release.domain.answering import LoadedModel, ModelLoader
     from ml_release.domain.artefact import Signature
-    from ml_release.domain.deployment import Declaration, Variant
+    from ml_release.domain.deployment import Declaration, KillSwitch, Shadow, Variant
     from ml_release.domain.features import Columns
     from ml_release.domain.history_table import HistoryTable
     from ml_release.domain.masking import Mask
@@ -42,12 +41,15 @@ class LoadedVersion:
         What it was loaded by.
     masks
         What of its records holds personal values, by column or feature name.
+    example
+        The example request that travels with it, in either protocol.
     """
 
     model_digest: str
     signature: Signature
     model: LoadedModel
     masks: Mapping[str, Mask] = field(default_factory=dict)
+    example: bytes = b""
 
     def predict(
         self, columns: Columns, history: HistoryTable | None
@@ -69,10 +71,21 @@ class LoadedVersion:
         IntegrityError
             If an answer is not of the kind that the signature promises.
         """
+        values, misses = self.prepare(columns, history)
+        predictions = self.model.predict(values)
+        self.check(predictions)
+        return values, predictions, misses
+
+    def prepare(
+        self, columns: Columns, history: HistoryTable | None
+    ) -> tuple[dict[str, npt.NDArray[np.generic]], npt.NDArray[np.int64]]:
+        """Readable feature values and look-ups that met no key, as `predict` returns them."""
         plan = self.model.plan
         found, misses = look_up(plan.history_features, history, columns)
-        values = feature_values(plan.features, {**columns, **found})
-        predictions = self.model.predict(values)
+        return feature_values(plan.features, {**columns, **found}), misses
+
+    def check(self, predictions: npt.NDArray[np.float64]) -> None:
+        """Raise `IntegrityError` if an answer is not of the kind that the signature promises."""
         if self.signature.output_kind == "value":
             expected, is_answer = "finite values", np.isfinite(predictions)
         else:
@@ -82,7 +95,6 @@ class LoadedVersion:
             wrong = predictions[~is_answer][:5]
             message = f"model {self.model_digest}: expected {expected}, found {wrong}"
             raise IntegrityError(message)
-        return values, predictions, misses
 
 
 def load_version(
@@ -114,6 +126,7 @@ def load_version(
         signature=signature,
         model=model,
         masks=masks_of(signature.personal, model.plan.features),
+        example=files[EXAMPLE_FILE],
     )
     try:
         example = decode_any(files[EXAMPLE_FILE], signature)
@@ -147,6 +160,14 @@ class Answering:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowVersion:
+    """A loaded version with the share of requests it is asked as well."""
+
+    shadow: Shadow
+    loaded: LoadedVersion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """What one line serves.
 
@@ -156,6 +177,8 @@ class Route:
         By version number: the declared variants that are loaded. The champion always is.
     warm
         The rollback target, ready to answer; None where there is none or it could not be loaded.
+    shadows
+        Who is asked in secret: those of the declared shadows that are loaded.
     since
         When this server switched to it, ISO 8601 in UTC.
     """
@@ -165,16 +188,16 @@ class Route:
     warm: LoadedVersion | None
     history: HistoryTable | None
     since: str
+    shadows: tuple[ShadowVersion, ...] = ()
 
     @property
     def champion(self) -> Answering:
         """Who answers by default."""
         return self.answering[self.declaration.state.champion.version]
 
-    def pick(self, bucket: int) -> Answering:
-        """Who answers the units of a bucket: the assigned variant, the champion in its place."""
-        variant = assign(self.declaration.state.variants, bucket)
-        return self.answering.get(variant.version) or self.champion
+    def answering_for(self, version: int) -> Answering:
+        """Who answers those assigned to a version: that one, the champion in its place."""
+        return self.answering.get(version) or self.champion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,29 +211,23 @@ class LineState:
     declared_commit
         The newest declaration that was read. It differs from the route's where that could not be
         loaded.
-    declared_digests
-        The models that declaration names.
+    places
+        Every version that serves, is asked in secret, is kept warm, or is declared to, by digest
+        and whether in a process of its own.
     problems
         What keeps the line from serving exactly what is declared.
     history_problem
         What keeps it from using the newest history table.
+    kill_switch
+        As declared last, whether or not the models of that declaration could be loaded.
     """
 
     route: Route | None = None
     declared_commit: str | None = None
-    declared_digests: frozenset[str] = frozenset()
+    places: frozenset[tuple[str, bool]] = frozenset()
     problems: tuple[str, ...] = ()
     history_problem: str | None = None
-
-    @property
-    def served_digests(self) -> frozenset[str]:
-        """The models that answer, and the one that is kept warm."""
-        if self.route is None:
-            return frozenset()
-        loaded = [answer.loaded for answer in self.route.answering.values()]
-        if self.route.warm is not None:
-            loaded.append(self.route.warm)
-        return frozenset(version.model_digest for version in loaded)
+    kill_switch: KillSwitch | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

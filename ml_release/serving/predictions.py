@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ml_release.domain.inference import InferenceRecord
-from ml_release.errors import MlReleaseError
+from ml_release.errors import MlReleaseError, UnavailableError
+from ml_release.serving.stated_version import PINNED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,10 +18,13 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from ml_release.domain.assignment import Assigned
     from ml_release.domain.features import Columns
-    from ml_release.serving.model_table import Answering, Route
+    from ml_release.domain.history_table import HistoryTable
+    from ml_release.serving.model_table import Answering, LoadedVersion, Route
     from ml_release.serving.protocols import PredictionRequest
     from ml_release.serving.request_headers import RequestContext
+    from ml_release.serving.workers import IsolatedModel
 
 _LOG = logging.getLogger(__name__)
 
@@ -48,43 +53,183 @@ class Answer:
     misses: list[int]
     error: str | None = None
 
+    def rows(self, start: int, end: int) -> Answer:
+        """The answer to a part of the rows."""
+        return Answer(
+            features=self.features[start:end],
+            predictions=self.predictions[start:end],
+            misses=self.misses[start:end],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One request that was read and assigned.
+
+    Attributes
+    ----------
+    is_pinned
+        Whether the client named the champion while others answer besides.
+    begun
+        When it came in, by `time.perf_counter`.
+    """
+
+    line: str
+    route: Route
+    context: RequestContext
+    request: PredictionRequest
+    request_id: str
+    assigned: Assigned
+    is_pinned: bool
+    is_v2: bool
+    begun: float
+
 
 def predict(chosen: Answering, route: Route, request: PredictionRequest) -> Answer:
     """Let the chosen version answer. A model that fails gives an answer with an error."""
     try:
-        values, predictions, misses = chosen.loaded.predict(request.columns, route.history)
-        return Answer(
-            features=_readable_rows(values),
-            predictions=predictions.tolist(),
-            misses=misses.tolist(),
-        )
+        return predict_rows(chosen.loaded, request.columns, route.history)
     # The exceptions of onnxruntime and of scikit-learn share no base below Exception. Whatever a
     # model does, the request is recorded and answered as failed; no prediction is made up.
     except Exception as error:  # noqa: BLE001
         if not isinstance(error, MlReleaseError):
             _LOG.warning("version %s", chosen.variant.version, exc_info=True)
+        return failed(request, error)
+
+
+async def predict_isolated(
+    chosen: Answering, model: IsolatedModel, route: Route, request: PredictionRequest
+) -> Answer:
+    """As `predict`, of a version in a process of its own, without waiting for it in this one."""
+    loaded = chosen.loaded
+    try:
+        values, misses = loaded.prepare(request.columns, route.history)
+        answering = asyncio.wrap_future(model.ask(values))
+        await asyncio.wait({answering}, timeout=model.answer_s)
+        if not answering.done():
+            # Whatever becomes of it, nobody waits for it any more.
+            answering.cancel()
+            return failed(request, UnavailableError(model.was_late()))
+        model.was_in_time()
+        predictions = answering.result()
+        loaded.check(predictions)
         return Answer(
-            features=_readable_rows(_words_for_timestamps(request.columns)),
-            predictions=[],
-            misses=[],
-            error=f"the model failed ({type(error).__name__}: {error})",
+            features=_readable_rows(values),
+            predictions=predictions.tolist(),
+            misses=misses.tolist(),
         )
+    # As in `predict`.
+    except Exception as error:  # noqa: BLE001
+        return failed(request, error)
+
+
+def predict_rows(loaded: LoadedVersion, columns: Columns, history: HistoryTable | None) -> Answer:
+    """What a version makes of typed columns; raises what the version raises."""
+    values, predictions, misses = loaded.predict(columns, history)
+    return Answer(
+        features=_readable_rows(values),
+        predictions=predictions.tolist(),
+        misses=misses.tolist(),
+    )
+
+
+def failed(request: PredictionRequest, error: Exception) -> Answer:
+    """The answer of a model that gave none."""
+    return Answer(
+        features=_readable_rows(_words_for_timestamps(request.columns)),
+        predictions=[],
+        misses=[],
+        error=f"the model failed ({type(error).__name__}: {error})",
+    )
 
 
 def records_of(
-    answer: Answer,
-    *,
-    line: str,
-    request_id: str,
-    context: RequestContext,
-    chosen: Answering,
-    route: Route,
-    bucket: int | None,
-    latency_ms: float,
+    answer: Answer, asked: Asked, *, chosen: Answering, failure: str | None, latency_ms: float
 ) -> list[InferenceRecord]:
-    """One record per row of the request."""
+    """One record per row of the request.
+
+    Parameters
+    ----------
+    failure
+        Why the assigned version did not answer; None if it did.
+    """
+    route, context, assigned = asked.route, asked.context, asked.assigned
     has_failed = answer.error is not None
     age_days = history_age_days(route, context)
+    threshold = route.declaration.state.threshold
+    outcome = "error" if has_failed else "ok" if failure is None else "fallback"
+    return [
+        InferenceRecord(
+            request_id=asked.request_id,
+            row=row,
+            event_time=context.event_time,
+            received_time=context.received_time,
+            line=asked.line,
+            variant=PINNED if asked.is_pinned else chosen.variant.role,
+            version=chosen.variant.version,
+            model_digest=chosen.variant.model_digest,
+            route_commit=route.declaration.commit,
+            # The bucket of a request without a unit is chance: nobody can look it up again.
+            bucket=None if context.unit is None or asked.is_pinned else assigned.bucket,
+            features=features,
+            history_digest=None if route.history is None else route.history.digest,
+            history_age_days=age_days,
+            history_misses=None if has_failed else answer.misses[row],
+            prediction=None if has_failed else answer.predictions[row],
+            latency_ms=latency_ms,
+            outcome=outcome,
+            error=answer.error or failure,
+            shadow=False,
+            assigned_version=None if failure is None else assigned.version,
+            experiment=assigned.experiment,
+            propensity=None if asked.is_pinned else assigned.propensity,
+            decision=None if has_failed else decision_on(answer.predictions[row], threshold),
+        )
+        for row, features in enumerate(answer.features)
+    ]
+
+
+def shadow_records(
+    answer: Answer, asked: Asked, *, version: int, model_digest: str, latency_ms: float
+) -> list[InferenceRecord]:
+    """What a shadow made of a request that somebody else has answered, one record per row."""
+    route, context = asked.route, asked.context
+    has_failed = answer.error is not None
+    return [
+        InferenceRecord(
+            request_id=asked.request_id,
+            row=row,
+            event_time=context.event_time,
+            received_time=context.received_time,
+            line=asked.line,
+            variant="shadow",
+            version=version,
+            model_digest=model_digest,
+            route_commit=route.declaration.commit,
+            bucket=None,
+            features=features,
+            history_digest=None if route.history is None else route.history.digest,
+            history_age_days=history_age_days(route, context),
+            history_misses=None if has_failed else answer.misses[row],
+            prediction=None if has_failed else answer.predictions[row],
+            latency_ms=latency_ms,
+            outcome="error" if has_failed else "ok",
+            error=answer.error,
+            shadow=True,
+        )
+        for row, features in enumerate(answer.features)
+    ]
+
+
+def decision_on(prediction: float, threshold: float | None) -> int | None:
+    """1 from the threshold on, 0 below it; None without one."""
+    return None if threshold is None else int(prediction >= threshold)
+
+
+def static_records(
+    answer: float, rows: int, *, line: str, request_id: str, context: RequestContext, commit: str
+) -> list[InferenceRecord]:
+    """One record per row of a request that no model answered, because the kill switch is pulled."""
     return [
         InferenceRecord(
             request_id=request_id,
@@ -92,22 +237,20 @@ def records_of(
             event_time=context.event_time,
             received_time=context.received_time,
             line=line,
-            variant=chosen.variant.role,
-            version=chosen.variant.version,
-            model_digest=chosen.variant.model_digest,
-            route_commit=route.declaration.commit,
-            bucket=bucket,
-            features=features,
-            history_digest=None if route.history is None else route.history.digest,
-            history_age_days=age_days,
-            history_misses=None if has_failed else answer.misses[row],
-            prediction=None if has_failed else answer.predictions[row],
-            latency_ms=latency_ms,
-            outcome="error" if has_failed else "ok",
-            error=answer.error,
+            variant="kill_switch",
+            version=0,
+            model_digest="none",
+            route_commit=commit,
+            bucket=None,
+            features={},
+            history_digest=None,
+            prediction=answer,
+            latency_ms=0.0,
+            outcome="ok",
+            error=None,
             shadow=False,
         )
-        for row, features in enumerate(answer.features)
+        for row in range(rows)
     ]
 
 

@@ -18,23 +18,22 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import msgspec
 
 from ml_release.errors import InputError
+from ml_release.serving.binary_tensors import BinaryData
+from ml_release.serving.csv_rows import values_of_csv
 from ml_release.serving.request_columns import Values, columns_of
+from ml_release.serving.tensor_types import DATATYPE, TENSOR_TYPES
+from ml_release.serving.v2_parameters import Parameters, binary_wish, require_supported
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ml_release.domain.artefact import Signature
     from ml_release.domain.features import Columns
+    from ml_release.serving.binary_tensors import BinaryWish
 
-_TENSOR_TYPES = {
-    "number": frozenset(
-        {f"FP{bits}" for bits in (16, 32, 64)}
-        | {f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)}
-    ),
-    "string": frozenset({"BYTES"}),
-    "timestamp": frozenset({"BYTES"}),
-}
-_DATATYPE = {"number": "FP64", "string": "BYTES", "timestamp": "BYTES"}
+DECISION = "decision"
+"""Output that stands beside the prediction where a threshold is declared."""
+
 _FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
 _Scalar = int | float | str | bool | None
@@ -50,67 +49,81 @@ class PredictionRequest:
         One array of shape (rows,) per input of the signature.
     request_id
         As the body names it; None if it does not.
+    binary
+        Which outputs go back as binary data; None for none.
+    outputs
+        Those the client names; empty if it names none, and gets all.
     """
 
     columns: Columns
     rows: int
     request_id: str | None = None
+    binary: BinaryWish | None = None
+    outputs: tuple[str, ...] = ()
 
 
 class _Tensor(msgspec.Struct):
     name: str
     shape: list[int]
     datatype: str
-    data: list[_Scalar | list[_Scalar]]
+    data: list[_Scalar | list[_Scalar]] | None = None
+    parameters: Parameters | None = None
 
 
 class _RequestedOutput(msgspec.Struct):
     name: str
+    parameters: Parameters | None = None
 
 
 class _InferRequest(msgspec.Struct):
     inputs: list[_Tensor]
     id: str | None = None
     outputs: list[_RequestedOutput] | None = None
+    parameters: Parameters | None = None
 
 
 _INFER = msgspec.json.Decoder(_InferRequest)
+_NO_DATA = BinaryData(b"")
+"""Nothing can be taken from it, so requests share it."""
 
 
-def decode_infer(body: bytes, signature: Signature) -> PredictionRequest:
+def decode_infer(body: bytes, signature: Signature, *, binary: bytes = b"") -> PredictionRequest:
     """Read a request of the Open Inference Protocol v2.
+
+    Parameters
+    ----------
+    body
+        The JSON object.
+    binary
+        The values of those tensors that are sent as binary data, behind the object.
 
     Raises
     ------
     InputError
         If it is malformed or does not fit the signature, naming row and field.
     """
-    try:
-        request = _INFER.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        message = f"request body: expected an inference request of protocol v2, found {error}"
-        raise InputError(message) from error
-    for output in request.outputs or ():
-        if output.name != signature.output:
-            message = f"outputs: expected {signature.output!r}, found {output.name!r}"
-            raise InputError(message)
+    request = _decode_v2(body)
+    wish = _wish(request, signature)
     types = {field.name: field.type for field in signature.inputs}
     given: dict[str, Values] = {}
     whole: set[str] = set()
     rows: int | None = None
+    data = BinaryData(binary) if binary else _NO_DATA
     for tensor in request.inputs:
         name = tensor.name
         if name in given:
             _refuse_duplicate(name)
         type_ = types.get(name)
-        if type_ is not None and tensor.datatype not in _TENSOR_TYPES[type_]:
+        if type_ is not None and tensor.datatype not in TENSOR_TYPES[type_]:
             message = (
-                f"field {name!r}: expected datatype {_DATATYPE[type_]} for a {type_}, found"
+                f"field {name!r}: expected datatype {DATATYPE[type_]} for a {type_}, found"
                 f" {tensor.datatype!r}"
             )
             raise InputError(message)
         if tensor.datatype[:3] in {"INT", "UIN"}:
             whole.add(name)
+        if tensor.parameters is not None:
+            _take_binary(tensor, data, signature)
         values = _flat(tensor)
         rows = len(values) if rows is None else rows
         if len(values) != rows:
@@ -119,12 +132,59 @@ def decode_infer(body: bytes, signature: Signature) -> PredictionRequest:
             )
             raise InputError(message)
         given[name] = values
+    if binary:
+        data.require_all_taken()
     columns = columns_of(signature, given, rows=rows or 0, whole=frozenset(whole))
-    return PredictionRequest(columns=columns, rows=rows or 0, request_id=request.id)
+    return PredictionRequest(
+        columns=columns,
+        rows=rows or 0,
+        request_id=request.id,
+        binary=wish,
+        outputs=tuple(output.name for output in request.outputs or ()),
+    )
+
+
+def _decode_v2(body: bytes) -> _InferRequest:
+    try:
+        return _INFER.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        message = f"request body: expected an inference request of protocol v2, found {error}"
+        raise InputError(message) from error
+
+
+def _wish(request: _InferRequest, signature: Signature) -> BinaryWish | None:
+    """Which outputs are to be binary data, if all are there and nothing else is asked."""
+    if request.parameters is None and not request.outputs:
+        return None
+    require_supported("request", request.parameters)
+    outputs = request.outputs or ()
+    for output in outputs:
+        if output.name not in {signature.output, DECISION}:
+            message = f"outputs: expected {signature.output!r}, found {output.name!r}"
+            raise InputError(message)
+        require_supported(f"output {output.name!r}", output.parameters)
+    return binary_wish(request.parameters, [(output.name, output.parameters) for output in outputs])
+
+
+def _take_binary(tensor: _Tensor, data: BinaryData, signature: Signature) -> None:
+    """Put the values that stand behind the JSON object into their tensor."""
+    parameters = tensor.parameters or {}
+    require_supported(f"field {tensor.name!r}", parameters)
+    if "binary_data_size" not in parameters:
+        return
+    if tensor.data is not None:
+        message = f"field {tensor.name!r}: expected data or binary_data_size, found both"
+        raise InputError(message)
+    nullable = any(field.nullable for field in signature.inputs if field.name == tensor.name)
+    size = parameters["binary_data_size"]
+    tensor.data = data.take(tensor.name, tensor.datatype, size, nullable=nullable)
 
 
 def _flat(tensor: _Tensor) -> Values:
     """The values of a tensor of shape [n] or [n, 1], written flat or nested."""
+    if tensor.data is None:
+        message = f"field {tensor.name!r}: expected data, found none"
+        raise InputError(message)
     data: list[Any] = tensor.data
     n = len(data)
     is_nested = n > 0 and type(data[0]) is list
@@ -140,16 +200,39 @@ def _flat(tensor: _Tensor) -> Values:
     return data
 
 
-def decode_invocations(body: bytes, signature: Signature) -> PredictionRequest:
-    """Read a request in one of MLflow's scoring formats.
+def decode_csv(body: bytes, signature: Signature) -> PredictionRequest:
+    """Read a request in MLflow's scoring format of content type text/csv.
 
     Raises
     ------
     InputError
         If it is malformed or does not fit the signature, naming row and field.
     """
+    given, rows = values_of_csv(body, signature)
+    return PredictionRequest(columns=columns_of(signature, given, rows=rows), rows=rows)
+
+
+def decode_invocations(body: bytes, signature: Signature) -> PredictionRequest:
+    """Read a request in one of MLflow's scoring formats in JSON.
+
+    Its client writes a missing value of pandas as NaN, which is read as null.
+
+    Raises
+    ------
+    InputError
+        If it is malformed or does not fit the signature, naming row and field.
+    """
+    given, rows = _rows_of(body)
+    return PredictionRequest(columns=columns_of(signature, given, rows=rows), rows=rows)
+
+
+def _rows_of(body: bytes) -> tuple[dict[str, Values], int]:
+    """Values per column and number of rows of a request in one of MLflow's formats in JSON."""
     document = _strict_json(body)
-    found = sorted(document)
+    if (params := document.get("params")) not in (None, {}):
+        message = f"params: expected none, found {str(params)[:80]!a}; a model takes rows only"
+        raise InputError(message)
+    found = sorted(set(document) - {"params"})
     if len(found) != 1 or found[0] not in _FORMATS:
         message = f"request body: expected exactly one of {', '.join(_FORMATS)}, found {found}"
         raise InputError(message)
@@ -160,7 +243,7 @@ def decode_invocations(body: bytes, signature: Signature) -> PredictionRequest:
         given, rows = _from_columns(content)
     else:
         given, rows = _from_records(name, content)
-    return PredictionRequest(columns=columns_of(signature, given, rows=rows), rows=rows)
+    return given, rows
 
 
 def decode_any(body: bytes, signature: Signature) -> PredictionRequest:
@@ -178,29 +261,74 @@ def decode_any(body: bytes, signature: Signature) -> PredictionRequest:
 
 
 def encode_infer(
-    predictions: Sequence[float], *, signature: Signature, version: int, request_id: str
+    predictions: Sequence[float],
+    *,
+    signature: Signature,
+    version: int,
+    request_id: str,
+    decisions: Sequence[int] | None = None,
 ) -> bytes:
-    """The answer in the Open Inference Protocol v2."""
+    """The answer in the Open Inference Protocol v2, decisions as a second output."""
+    n = len(predictions)
+    outputs: list[dict[str, object]] = [
+        {"name": signature.output, "datatype": "FP64", "shape": [n], "data": predictions}
+    ]
+    if decisions is not None:
+        outputs.append({"name": DECISION, "datatype": "INT64", "shape": [n], "data": decisions})
     return msgspec.json.encode(
         {
             "model_name": signature.line,
             "model_version": str(version),
             "id": request_id,
-            "outputs": [
-                {
-                    "name": signature.output,
-                    "datatype": "FP64",
-                    "shape": [len(predictions)],
-                    "data": predictions,
-                }
-            ],
+            "outputs": outputs,
         }
     )
 
 
-def encode_invocations(predictions: Sequence[float]) -> bytes:
-    """The answer in MLflow's scoring format."""
-    return msgspec.json.encode({"predictions": predictions})
+def encode_static(
+    predictions: Sequence[float], *, line: str, output: str, request_id: str
+) -> bytes:
+    """An answer that no model gave, in the Open Inference Protocol v2."""
+    n = len(predictions)
+    return msgspec.json.encode(
+        {
+            "model_name": line,
+            "model_version": "0",
+            "id": request_id,
+            "outputs": [{"name": output, "datatype": "FP64", "shape": [n], "data": predictions}],
+        }
+    )
+
+
+def encode_invocations(
+    predictions: Sequence[float], *, decisions: Sequence[int] | None = None
+) -> bytes:
+    """The answer in MLflow's scoring format, decisions beside the predictions."""
+    if decisions is None:
+        return msgspec.json.encode({"predictions": predictions})
+    return msgspec.json.encode({"predictions": predictions, "decisions": decisions})
+
+
+def count_rows(body: bytes) -> tuple[int, str | None]:
+    """Rows of a request of protocol v2, and the id it names, without a signature to check it.
+
+    Raises
+    ------
+    InputError
+        If it is not of the protocol.
+    """
+    request = _decode_v2(body)
+    if not request.inputs:
+        return 0, request.id
+    first = request.inputs[0]
+    # The values of a binary tensor stand elsewhere: its shape says how many there are.
+    rows = len(_flat(first)) if first.data is not None else (first.shape or [0])[0]
+    return max(rows, 0), request.id
+
+
+def count_invocations(body: bytes) -> int:
+    """Rows of a request in one of MLflow's formats in JSON; `InputError` if it is none."""
+    return _rows_of(body)[1]
 
 
 def model_metadata(
@@ -212,7 +340,7 @@ def model_metadata(
         "versions": [str(version) for version in versions],
         "platform": platform,
         "inputs": [
-            {"name": field.name, "datatype": _DATATYPE[field.type], "shape": [-1]}
+            {"name": field.name, "datatype": DATATYPE[field.type], "shape": [-1]}
             for field in signature.inputs
         ],
         "outputs": [{"name": signature.output, "datatype": "FP64", "shape": [-1]}],
@@ -281,10 +409,10 @@ def _from_columns(content: object) -> tuple[dict[str, Values], int]:
 
 
 def _strict_json(body: bytes) -> Mapping[str, Any]:
-    """A JSON object without NaN, infinities and names that are given twice."""
+    """A JSON object without infinities and names that are given twice; NaN is null."""
     try:
         document = json.loads(
-            body.decode(), object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant
+            body.decode(), object_pairs_hook=_without_duplicates, parse_constant=_constant
         )
     except (ValueError, RecursionError) as error:
         message = f"request body: expected JSON, found {error}"
@@ -302,7 +430,9 @@ def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return result
 
 
-def _refuse_constant(constant: str) -> NoReturn:
+def _constant(constant: str) -> None:
+    if constant == "NaN":
+        return
     message = f"request body: expected finite numbers, found {constant}; a missing value is null"
     raise InputError(message)
 

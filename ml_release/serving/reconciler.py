@@ -19,21 +19,24 @@ from ml_release.serving.model_table import (
     LineState,
     ModelTable,
     Route,
+    ShadowVersion,
     answering,
-    load_version,
 )
+from ml_release.serving.versions import gone_of
+from ml_release.serving.vitals import Vitals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
     from ml_release.adapters.git_deployments import GitDeployments
-    from ml_release.adapters.model_files import ModelFiles
     from ml_release.adapters.online_files import OnlineFiles
-    from ml_release.domain.answering import ModelLoader
-    from ml_release.domain.deployment import Declaration, Variant
+    from ml_release.domain.deployment import Declaration, DeclaredState, Shadow, Variant
     from ml_release.domain.history_table import HistoryTable
+    from ml_release.serving.bandits import Bandits
+    from ml_release.serving.kill_switches import KillSwitches
     from ml_release.serving.model_table import LoadedVersion
+    from ml_release.serving.versions import Versions
 
 POLL_SECONDS = 0.1
 RETRY_SECONDS = 1.0
@@ -49,6 +52,10 @@ class Reconciler:
         Whose declared state is served.
     now
         The clock, for the time a switch happened.
+    switches, bandits
+        Brought up to date with every pass.
+    vitals
+        Where switches and passes are counted.
     retry_seconds
         How long to wait before something that failed is tried again.
     """
@@ -57,22 +64,25 @@ class Reconciler:
         self,
         *,
         deployments: GitDeployments,
-        models: ModelFiles,
-        loader: ModelLoader,
+        versions: Versions,
         online: OnlineFiles,
         environment: str,
         now: Callable[[], datetime],
+        switches: KillSwitches,
+        bandits: Bandits,
+        vitals: Vitals | None = None,
         retry_seconds: float = RETRY_SECONDS,
     ) -> None:
         self._deployments = deployments
-        self._models = models
-        self._loader = loader
+        self._versions = versions
         self._environment = environment
         self._now = now
+        self._vitals = vitals or Vitals()
         self._retry_seconds = retry_seconds
         self._table = ModelTable()
-        self._loaded: dict[tuple[str, str], LoadedVersion] = {}
         self._histories = Histories(online)
+        self._switches = switches
+        self._bandits = bandits
         self._next_retry = 0.0
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -95,15 +105,31 @@ class Reconciler:
         if self._thread is not None:
             self._thread.join()
 
+    def close(self) -> None:
+        """Let every version go; nothing answers any more."""
+        self._table = ModelTable()
+        self._versions.close()
+
     def _run(self, poll_seconds: float) -> None:
         while not self._stopping.wait(poll_seconds):
+            # Only once somebody answers: a server starts faster than its spare process.
+            if any(line.route is not None for line in self._table.lines.values()):
+                self._versions.workers.prepare()
             self.reconcile()
 
     def reconcile(self) -> None:
         """One pass. What fails is reported in the table, never raised."""
         try:
+            # Before declared state is read: a switch on its way into Git is then in one of them.
+            pulled = self._switches.seen()
             self._refresh_histories()
             self._refresh_routes()
+            self._switches.take_over(*pulled)
+            for name, line in self._table.lines.items():
+                if line.route is not None:
+                    self._bandits.refresh(name, line.route.declaration.state.experiment)
+            if not self._table.problems:
+                self._vitals.reconciled_at = time.monotonic()
         # The thread must outlive whatever a repository or a file system can raise: dead, it would
         # freeze what is served without anybody noticing.
         except Exception as error:  # noqa: BLE001
@@ -118,7 +144,9 @@ class Reconciler:
     def _refresh_routes(self) -> None:
         table = self._table
         head = self._deployments.head()
-        has_problems = bool(table.problems) or any(line.problems for line in table.lines.values())
+        has_problems = bool(table.problems) or any(
+            line.problems or _lost(line) for line in table.lines.values()
+        )
         is_due = has_problems and time.monotonic() >= self._next_retry
         if table.is_reconciled and head == table.commit and not is_due:
             return
@@ -143,43 +171,55 @@ class Reconciler:
             return dataclasses.replace(current, problems=(str(error),))
         if declaration is None:
             return current
-        if declaration.commit == current.declared_commit and not current.problems:
+        is_known = declaration.commit == current.declared_commit
+        if is_known and not current.problems and not _lost(current):
             return current
         state = declaration.state
         problems: list[str] = []
         seen = self._histories.current(line)
-        loaded = {
-            variant.version: self._version(line, variant, seen.table, problems)
-            for variant in state.variants
-        }
-        fit = {number: version for number, version in loaded.items() if version is not None}
-        champion = fit.get(state.champion.version)
-        for number, version in list(fit.items()):
-            if champion is not None and version.signature.inputs != champion.signature.inputs:
-                problems.append(
-                    f"version {number}: expected the inputs of the champion, found others; a"
-                    " request is read before it is known who answers it"
+
+        def load(number: int, digest: str, *, isolated: bool) -> LoadedVersion | None:
+            try:
+                return self._versions.get(
+                    line,
+                    digest,
+                    seen.table,
+                    isolated=isolated,
+                    # Something answers already: what comes into its process may not end it.
+                    try_first=not isolated and current.route is not None,
                 )
-                del fit[number]
+            except (MlReleaseError, OSError) as error:
+                problems.append(f"version {number}: {error}")
+                return None
+
+        champion = load(state.champion.version, state.champion.model_digest, isolated=False)
+        others = {
+            version.version: load(version.version, version.model_digest, isolated=True)
+            for version in _beside_the_champion(state)
+        }
+        fit = {
+            number: version
+            for number, version in others.items()
+            if version is not None and _takes_inputs_of(champion, number, version, problems)
+        }
+        if champion is not None:
+            fit[state.champion.version] = champion
+        target = state.rollback_target
+        warm = None if target is None else load(target.version, target.model_digest, isolated=False)
         # A declaration that cannot be served whole does not replace one that is. With nothing to
-        # fall back on, the champion answers in the place of what is missing.
-        is_served_whole = len(fit) == len(loaded)
+        # fall back on, the champion answers in the place of what is missing. Shadows answer nobody.
+        is_served_whole = all(variant.version in fit for variant in state.variants)
         is_fallback = current.route is None and champion is not None
-        warm = (
-            None
-            if state.rollback_target is None
-            else self._version(line, state.rollback_target, seen.table, problems)
-        )
         route = current.route
         if is_served_whole or is_fallback:
             route = self._route(declaration, fit, warm, seen.table, current.route)
-        declared = (*state.variants, *filter(None, (state.rollback_target,)))
         return LineState(
             route=route,
             declared_commit=declaration.commit,
-            declared_digests=frozenset(variant.model_digest for variant in declared),
+            places=_places(state) | (_places_of(route) if route is not None else frozenset()),
             problems=tuple(problems),
             history_problem=seen.problem,
+            kill_switch=state.kill_switch,
         )
 
     def _route(
@@ -193,9 +233,10 @@ class Reconciler:
         is_new = (
             current is None
             or current.declaration.commit != declaration.commit
-            or current.answering.keys() != fit.keys()
+            or {*current.answering, *(s.shadow.version for s in current.shadows)} != fit.keys()
         )
         if is_new:
+            self._vitals.swaps[declaration.state.line] += 1
             _LOG.info(
                 "%s: %s by commit %s",
                 declaration.state.line,
@@ -210,33 +251,24 @@ class Reconciler:
                 if variant.version in fit
             },
             warm=warm,
+            shadows=tuple(
+                ShadowVersion(shadow=shadow, loaded=fit[shadow.version])
+                for shadow in declaration.state.shadows
+                if shadow.version in fit
+            ),
             history=history,
             since=self._now().isoformat() if is_new or current is None else current.since,
         )
 
-    def _version(
-        self, line: str, variant: Variant, history: HistoryTable | None, problems: list[str]
-    ) -> LoadedVersion | None:
-        key = (line, variant.model_digest)
-        if key not in self._loaded:
-            try:
-                files = self._models.read(variant.model_digest)
-                self._loaded[key] = load_version(
-                    line, variant.model_digest, files, self._loader, history
-                )
-            except (MlReleaseError, OSError) as error:
-                problems.append(f"version {variant.version}: {error}")
-                return None
-        return self._loaded[key]
-
     def _forget_unused(self) -> None:
         """Keep what serves, and what is declared to: the rest of it may load on the next try."""
-        in_use = {
-            (name, digest)
-            for name, line in self._table.lines.items()
-            for digest in line.declared_digests | line.served_digests
-        }
-        self._loaded = {key: loaded for key, loaded in self._loaded.items() if key in in_use}
+        self._versions.keep_only(
+            {
+                (name, digest, isolated)
+                for name, line in self._table.lines.items()
+                for digest, isolated in line.places
+            }
+        )
 
     def _refresh_histories(self) -> None:
         """Give every route the newest history table, in one replacement of the table."""
@@ -253,3 +285,42 @@ class Reconciler:
                 )
         if changed:
             self._table = dataclasses.replace(self._table, lines={**self._table.lines, **changed})
+
+
+def _takes_inputs_of(
+    champion: LoadedVersion | None, number: int, version: LoadedVersion, problems: list[str]
+) -> bool:
+    if champion is None or version.signature.inputs == champion.signature.inputs:
+        return True
+    problems.append(
+        f"version {number}: expected the inputs of the champion, found others; a request is read"
+        " before it is known who answers it"
+    )
+    return False
+
+
+def _lost(line: LineState) -> bool:
+    """Whether the process of a version that answers, or is asked in secret, is gone."""
+    route = line.route
+    if route is None:
+        return False
+    loaded = [a.loaded for a in route.answering.values()] + [s.loaded for s in route.shadows]
+    return any(gone_of(version) is not None for version in loaded)
+
+
+def _beside_the_champion(state: DeclaredState) -> list[Variant | Shadow]:
+    others: list[Variant | Shadow] = [*state.variants, *state.shadows]
+    return [version for version in others if version.version != state.champion.version]
+
+
+def _places(state: DeclaredState) -> frozenset[tuple[str, bool]]:
+    """Digest and whether in a process of its own, of everything a state names."""
+    target = () if state.rollback_target is None else (state.rollback_target,)
+    return frozenset(
+        {(version.model_digest, False) for version in (state.champion, *target)}
+        | {(version.model_digest, True) for version in _beside_the_champion(state)}
+    )
+
+
+def _places_of(route: Route) -> frozenset[tuple[str, bool]]:
+    return _places(route.declaration.state)

@@ -1,17 +1,17 @@
-"""The endpoint server: one process on the loopback interface that answers what Git declares.
+"""The endpoint server: one process that answers what Git declares.
 
-There are no tokens yet, so nobody but programs on this machine may ask; another address is
-refused. One worker runs predictions inline: they take microseconds, and one table that is replaced
+Without access tokens nobody but programs on this machine may ask; with them others may, over TLS.
+One worker runs predictions inline: they take microseconds, and one table that is replaced
 whole then means one moment at which all traffic switches.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
+import logging
 import signal
-import socket
 import threading
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -24,22 +24,40 @@ from ml_release.adapters.git_deployments import GitDeployments
 from ml_release.adapters.inference_log import InferenceLogFiles
 from ml_release.adapters.mask_keys import MaskKeyFile
 from ml_release.adapters.model_files import ModelFiles
+from ml_release.adapters.model_signatures import ModelSignatures
 from ml_release.adapters.online_files import OnlineFiles
+from ml_release.adapters.reward_segments import RewardSegments
+from ml_release.adapters.switch_files import SwitchFiles
 from ml_release.domain.log_health import LogBounds
-from ml_release.errors import InputError
+from ml_release.serving.access import Access
 from ml_release.serving.app import EndpointApp
+from ml_release.serving.attendance import Attendance
+from ml_release.serving.bandits import Bandits
 from ml_release.serving.endpoint import Endpoint
+from ml_release.serving.kill_switches import KillSwitches
+from ml_release.serving.line_counts import LineCounts
+from ml_release.serving.listening import bind, host_to_listen_on, url_of
 from ml_release.serving.loaders import serving_loader
 from ml_release.serving.log_upkeep import keep_segments_short
-from ml_release.serving.reconciler import Reconciler
+from ml_release.serving.reconciler import RETRY_SECONDS, Reconciler
+from ml_release.serving.recording import Recorder
+from ml_release.serving.shadows import Shadows
+from ml_release.serving.tls import check_tls
+from ml_release.serving.token_file import TokenFile
+from ml_release.serving.versions import Versions
+from ml_release.serving.vitals import Vitals
+from ml_release.serving.workers import Workers
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
-    from ml_release.settings import Settings
+    from ml_release.serving.tracing import Tracing
+    from ml_release.settings import EndpointSettings, Settings
 
 _BACKLOG = 1024
 _STOP_SECONDS = 5
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +69,7 @@ class Running:
     url
         Where, with the port that was taken.
     stop
-        Ends it, from any thread; `serve` then returns.
+        Ends it without draining, from any thread; `serve` then returns.
     """
 
     url: str
@@ -81,20 +99,48 @@ def build(settings: Settings, *, environment: str | None = None) -> Parts:
             when_full=settings.log_when_full,
         ),
     )
+    switches = KillSwitches(SwitchFiles(settings.switches), environment=chosen)
+    bandits = Bandits(rewards=RewardSegments(settings.inference).rewards)
+    counts: dict[str, LineCounts] = defaultdict(LineCounts)
+    recorder = Recorder(
+        log=log, counts=counts, mask_key=MaskKeyFile(settings.keys / "inference_log.key").read
+    )
+    shadows = Shadows(recorder=recorder, counts=counts)
+    vitals = Vitals()
     reconciler = Reconciler(
         deployments=GitDeployments(settings.deployments),
-        models=ModelFiles(settings.models),
-        loader=serving_loader(),
+        versions=Versions(
+            models=ModelFiles(
+                settings.models,
+                ModelSignatures(
+                    settings.keys,
+                    signing_key=settings.signing_key,
+                    verify_keys=settings.verify_keys,
+                ),
+            ),
+            loader=serving_loader(),
+            workers=Workers(),
+            retry_seconds=RETRY_SECONDS,
+        ),
         online=OnlineFiles(settings.online),
         environment=chosen,
         now=_now,
+        switches=switches,
+        bandits=bandits,
+        vitals=vitals,
     )
     endpoint = Endpoint(
         environment=chosen,
         table=lambda: reconciler.table,
         log=log,
+        recorder=recorder,
         now=_now,
-        mask_key=MaskKeyFile(settings.keys / "inference_log.key").read,
+        switches=switches,
+        bandits=bandits,
+        shadows=shadows,
+        counts=counts,
+        inference=settings.inference,
+        vitals=vitals,
     )
     return Parts(endpoint=endpoint, reconciler=reconciler, log=log)
 
@@ -105,54 +151,118 @@ def serve(
     host: str = "127.0.0.1",
     port: int | None = None,
     environment: str | None = None,
+    is_behind_proxy: bool = False,
     on_ready: Callable[[Running], None] | None = None,
 ) -> None:
     """Serve until stopped, by SIGTERM and SIGINT if this is the main thread.
 
+    SIGTERM drains: the server says that it is not ready, answers for the drain time of
+    ``settings``, then finishes what it has begun. SIGINT, or a second SIGTERM, leaves the time out.
+
     Parameters
     ----------
     host
-        A loopback address.
+        A loopback address; with access tokens also another.
     port
         0 takes any free one; by default that of ``settings``.
     environment
         Whose declared state is served; by default that of ``settings``.
+    is_behind_proxy
+        Whether a proxy ends TLS in front of this server, so that it may go without.
     on_ready
         Called once, when everything declared was loaded or reported and requests are taken.
 
     Raises
     ------
     InputError
-        If the address is not a loopback address, or the port is taken.
+        If the address may not be listened on, the port is taken, or the tokens file, the
+        certificate or the collector of traces cannot be used.
     """
-    listener = _bind(_loopback(host), settings.server_port if port is None else port)
+    chosen = settings.endpoint
+    if chosen.tls_certificate is not None and chosen.tls_key is not None:
+        check_tls(chosen.tls_certificate, chosen.tls_key, now=_now())
+    address = host_to_listen_on(
+        host,
+        has_tokens=chosen.tokens is not None,
+        has_tls=chosen.tls_certificate is not None,
+        is_behind_proxy=is_behind_proxy,
+    )
     parts = build(settings, environment=environment)
+    access = _access(chosen, parts.endpoint.vitals)
+    listener = bind(address, settings.server_port if port is None else port)
+    tracing = None
     try:
+        tracing = _tracing(chosen, parts.endpoint.environment)
+        attendance = Attendance(
+            vitals=parts.endpoint.vitals,
+            lines=lambda: parts.reconciler.table.lines,
+            access=access,
+            tracing=tracing,
+            has_access_log=chosen.has_access_log,
+        )
         # Before anybody can connect: the first answer is one of the declared version.
         parts.reconciler.reconcile()
         listener.listen(_BACKLOG)
         parts.reconciler.start()
+        parts.endpoint.shadows.start()
+        app = EndpointApp(parts.endpoint, attendance)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(listener, parts.endpoint, on_ready))
+            runner.run(_serve(listener, app, parts.endpoint, chosen, on_ready))
     finally:
+        parts.endpoint.shadows.stop()
         parts.reconciler.stop()
+        parts.reconciler.close()
         parts.log.close()
         listener.close()
+        if tracing is not None:
+            tracing.close()
+    _LOG.info("stopped")
+
+
+def _access(chosen: EndpointSettings, vitals: Vitals) -> Access | None:
+    if chosen.tokens is None:
+        return None
+    access = Access(TokenFile(chosen.tokens), now=_now, open_pages=chosen.open_pages)
+    vitals.refused = access.refused
+    vitals.access_problems = lambda: access.problems
+    return access
+
+
+def _tracing(chosen: EndpointSettings, environment: str) -> Tracing | None:
+    if chosen.otel is None:
+        return None
+    from ml_release.serving.tracing import tracing_to
+
+    return tracing_to(chosen.otel, environment=environment)
 
 
 async def _serve(
-    listener: socket.socket, endpoint: Endpoint, on_ready: Callable[[Running], None] | None
+    listener: socket.socket,
+    app: EndpointApp,
+    endpoint: Endpoint,
+    chosen: EndpointSettings,
+    on_ready: Callable[[Running], None] | None,
 ) -> None:
-    url = _url(listener)
-    server = _EmbeddedServer(EndpointApp(endpoint), listener)
+    has_tls = chosen.tls_certificate is not None
+    url = url_of(listener, has_tls=has_tls)
+    server = _EmbeddedServer(app, listener, chosen)
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
         loop.call_soon_threadsafe(server.stop)
 
+    def drain() -> None:
+        vitals = endpoint.vitals
+        if vitals.is_draining:
+            server.stop()  # type: ignore[no-untyped-call]
+            return
+        vitals.is_draining = True
+        _LOG.info("draining for %g s", chosen.drain_seconds)
+        loop.call_later(chosen.drain_seconds, server.stop)
+
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, server.stop)
+        loop.add_signal_handler(signal.SIGTERM, drain)
+        loop.add_signal_handler(signal.SIGINT, server.stop)
     if on_ready is not None:
         running = Running(url=url, endpoint=endpoint, stop=stop)
         # After Granian's own start, which takes one turn of the loop.
@@ -171,7 +281,7 @@ class _EmbeddedServer(Server):
     first instead of failing.
     """
 
-    def __init__(self, app: EndpointApp, listener: socket.socket) -> None:
+    def __init__(self, app: EndpointApp, listener: socket.socket, chosen: EndpointSettings) -> None:
         host, port = listener.getsockname()[:2]
         super().__init__(
             app,
@@ -182,6 +292,8 @@ class _EmbeddedServer(Server):
             websockets=False,
             backlog=_BACKLOG,
             log_enabled=False,
+            ssl_cert=chosen.tls_certificate,
+            ssl_key=chosen.tls_key,
         )
         self.workers_kill_timeout = _STOP_SECONDS
         self._listener = listener
@@ -190,46 +302,6 @@ class _EmbeddedServer(Server):
         uds = False
         # Its new owner closes it.
         self._shd = SocketHolder(self._listener.detach(), uds, _BACKLOG)  # type: ignore[assignment,call-arg]
-
-
-def _loopback(host: str) -> str:
-    name = "127.0.0.1" if host == "localhost" else host
-    try:
-        is_loopback = ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        is_loopback = False
-    if not is_loopback:
-        message = (
-            f"host {host!r}: expected a loopback address such as 127.0.0.1. The server has no"
-            " access tokens yet, so it answers programs on this machine only; put a proxy that"
-            " checks who asks in front of it."
-        )
-        raise InputError(message)
-    return name
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    # Lets a server start again at once after another one has ended, not beside a running one.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except (OSError, OverflowError) as error:
-        listener.close()
-        message = (
-            f"port {port} on {host}: expected a free port, found that it cannot be taken"
-            f" ({error}). Stop the server that runs there, or choose another with --port or"
-            " ML_RELEASE_PORT."
-        )
-        raise InputError(message) from error
-    listener.setblocking(False)  # noqa: FBT003 (its only form)
-    return listener
-
-
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

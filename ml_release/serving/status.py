@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 from ml_release.serving.line_counts import LineCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ml_release.serving.model_table import LineState, ModelTable, Route
+    from ml_release.serving.variant_counts import VariantCounts
+
+MINUTE, FIVE_MINUTES = 60, 300
 
 
 def status_document(
@@ -18,24 +21,34 @@ def status_document(
     *,
     environment: str,
     started_at: str,
+    seconds: float,
+    more_problems: Sequence[str] = (),
 ) -> dict[str, object]:
-    """Everything ``GET /status`` tells; only JSON types."""
+    """Everything ``GET /status`` tells; only JSON types.
+
+    Parameters
+    ----------
+    seconds
+        Now, in seconds of `time.perf_counter`, which rates are counted by.
+    more_problems
+        Those the table does not know, of the tokens file for one.
+    """
     return {
         "environment": environment,
         "started_at": started_at,
         "ready": table.is_ready,
         "commit": table.commit,
-        "problems": list(table.problems),
+        "problems": [*table.problems, *more_problems],
         "lines": {
-            name: _line(state, counts.get(name) or LineCounts())
+            name: _line(state, counts.get(name) or LineCounts(), seconds)
             for name, state in sorted(table.lines.items())
         },
     }
 
 
-def _line(state: LineState, counts: LineCounts) -> dict[str, object]:
+def _line(state: LineState, counts: LineCounts, seconds: float) -> dict[str, object]:
     return {
-        "serving": None if state.route is None else _route(state.route, counts),
+        "serving": None if state.route is None else _route(state.route, counts, seconds),
         "declared_commit": state.declared_commit,
         "problems": [*state.problems, *filter(None, (state.history_problem,))],
         "requests": {
@@ -54,7 +67,7 @@ def _line(state: LineState, counts: LineCounts) -> dict[str, object]:
     }
 
 
-def _route(route: Route, counts: LineCounts) -> dict[str, object]:
+def _route(route: Route, counts: LineCounts, seconds: float) -> dict[str, object]:
     declaration, state = route.declaration, route.declaration.state
     target = state.rollback_target
     return {
@@ -72,6 +85,7 @@ def _route(route: Route, counts: LineCounts) -> dict[str, object]:
                 "weight_percent": variant.weight_percent,
                 "loaded": variant.version in route.answering,
                 "answered": counts.by_version[variant.version],
+                **_live(counts.variant(variant.role, variant.version), seconds),
             }
             for variant in state.variants
         ],
@@ -90,4 +104,20 @@ def _route(route: Route, counts: LineCounts) -> dict[str, object]:
             "age_days": counts.history_age_days,
             "age_largest_days": counts.history_age_largest_days,
         },
+    }
+
+
+def _live(counts: VariantCounts, seconds: float) -> dict[str, object]:
+    minute = counts.rates.over(MINUTE, now=seconds)
+    five = counts.rates.over(FIVE_MINUTES, now=seconds)
+    return {
+        "failed": counts.failed,
+        "unlogged": counts.unlogged,
+        "fallbacks": counts.fallbacks,
+        "per_second_1m": minute.per_second,
+        "per_second_5m": five.per_second,
+        "error_share_1m": minute.error_share,
+        "error_share_5m": five.error_share,
+        "p50_ms": counts.recent_quantile_ms(0.5),
+        "p99_ms": counts.recent_quantile_ms(0.99),
     }

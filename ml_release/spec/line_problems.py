@@ -26,6 +26,7 @@ def problems_of(line: ReleaseLine) -> list[str]:
         *_task_problems(line),
         *_search_problems(line),
         *_evaluation_problems(line),
+        *_set_problems(line),
     ]
 
 
@@ -165,6 +166,42 @@ def _evaluation_problems(line: ReleaseLine) -> list[str]:
             f"policy evaluation.attribution.core_features names no feature: {core}; known:"
             f" {sorted(names)}"
         )
+    return problems
+
+
+def _set_problems(line: ReleaseLine) -> list[str]:
+    """What the declared sets are asked for that fits neither scores nor landing."""
+    sets = line.policies.evaluation.sets
+    if sets is None:
+        return []
+    primary = line.policies.evaluation.quality.primary
+    first, last = line.landing.first_partition, line.landing.last_partition
+    problems = []
+    for name, span in sets.spans.items():
+        months = (str(span.first_day)[:7], str(span.last_day)[:7])
+        if months[0] < first or (last is not None and months[1] > last):
+            problems.append(
+                f"policy evaluation.sets.spans {name!r}: expected days of the months {first} to"
+                f" {last or 'any later one'}, found {span}"
+            )
+    for name, file in sets.files.items():
+        if file.score == "right_decisions_share" and line.task == "regression":
+            problems.append(
+                f"policy evaluation.sets.files {name!r}.score: expected primary for a regressor,"
+                f" which decides nothing, found {file.score!r}"
+            )
+    shares = {
+        **{f"spans {name!r}": (primary, span.limit) for name, span in sets.spans.items()},
+        **{
+            f"files {name!r}": (primary if file.score == "primary" else file.score, file.limit)
+            for name, file in sets.files.items()
+        },
+    }
+    problems += [
+        f"policy evaluation.sets.{place}.limit: expected at most 1 for {score}, found {limit:g}"
+        for place, (score, limit) in shares.items()
+        if score.endswith(("_score", "_share")) and limit > 1
+    ]
     return problems
 
 

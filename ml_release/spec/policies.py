@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -53,7 +54,7 @@ def policies_from_yaml(text: str, *, subject: str) -> Policies:
         Listing every problem; ``subject`` says which file is meant.
     """
     try:
-        document = json.dumps(yaml.safe_load(text))
+        document = json.dumps(yaml.safe_load(text), default=_written_out)
         # Strict: neither "5000" nor yes is a number. YAML knows no tuples, which JSON mode allows.
         return Policies.model_validate_json(document, strict=True)
     except ValidationError as error:
@@ -62,6 +63,14 @@ def policies_from_yaml(text: str, *, subject: str) -> Policies:
     except (yaml.YAMLError, TypeError, ValueError) as error:
         message = f"{subject}: expected YAML, found something else ({error})"
         raise DeclarationError(message) from error
+
+
+def _written_out(value: object) -> str:
+    """A day as YAML reads it, which JSON does not know, as it was written."""
+    if isinstance(value, date):
+        return value.isoformat()
+    message = f"a value of the type {type(value).__name__}"
+    raise TypeError(message)
 
 
 def error_rows(error: ValidationError) -> str:

@@ -17,6 +17,7 @@ from pydantic import (
 
 from ml_release.domain.features import Category, Feature, History
 from ml_release.domain.masking import Mask
+from ml_release.domain.model_card import CardNotes
 from ml_release.domain.search_objectives import Task
 from ml_release.domain.training_plan import whole_days
 from ml_release.errors import DeclarationError
@@ -77,6 +78,8 @@ class ReleaseLine(BaseModel):
     parameters, search_space
         Parameters of the estimator, and what a search may try instead of some of them. It begins
         with the declared ones, so each of those lies inside its range.
+    card
+        What only the author can say in the model card; the rest of it is measured.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -106,6 +109,7 @@ class ReleaseLine(BaseModel):
     search_space: Mapping[str, SearchRange] = Field(default_factory=dict)
     seed: int = 0
     output: str = "probability"
+    card: CardNotes = Field(default_factory=CardNotes)
     policies: Policies
 
     @model_validator(mode="after")

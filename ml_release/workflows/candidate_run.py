@@ -1,4 +1,4 @@
-"""What the experiment-tracking run of a candidate shows of its record: parameters and metrics."""
+"""What the experiment-tracking run of a candidate shows: parameters, metrics and tags."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ if TYPE_CHECKING:
 
 
 def shown_params(record: CandidateRecord) -> dict[str, object]:
-    """How the candidate was made: parameters, window, and the settings of its search."""
+    """How the candidate was made: parameters, window, code, and the settings of its search."""
     found: dict[str, object] = {
         **record.parameters,
         "seed": record.seed,
         "window": f"{record.window_from} to {record.window_to}",
         "holdout_from": record.holdout_from,
         "left_out": ", ".join(record.left_out) or "none",
+        "kept_out": ", ".join(f"{span} ({span.rows} rows)" for span in record.kept_out.values())
+        or "none",
+        "code_commit": record.build.code_commit or "none",
+        "code_dirty": "unknown" if record.build.code_dirty is None else record.build.code_dirty,
+        "code_digest": record.build.code_digest,
+        "lock_digest": record.build.lock_digest or "none",
+        "python": record.build.python,
     }
     if record.search:
         found |= {
@@ -54,3 +61,14 @@ def shown_metrics(record: CandidateRecord) -> dict[str, float]:
             "calibration_log_loss_after": calibration.log_loss_after,
         }
     return found
+
+
+def shown_tags(record: CandidateRecord) -> dict[str, str]:
+    """Which code made it, to find runs by; what is not known has no tag."""
+    build = record.build
+    found = {
+        "ml_release.code_commit": build.code_commit,
+        "ml_release.code_digest": build.code_digest,
+        "ml_release.lock_digest": build.lock_digest,
+    }
+    return {name: value for name, value in found.items() if value is not None}

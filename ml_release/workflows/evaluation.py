@@ -9,21 +9,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ml_release.domain.evaluation_gates import EvaluationEvidence, judge_evaluation
+from ml_release.domain.evaluation_measures import measures_of
 from ml_release.domain.holdout_use import HoldoutUse, holdout_use_from_json
 from ml_release.domain.identity import digest_of_json
 from ml_release.domain.performance import Performance, realised_performance
 from ml_release.domain.quality_policy import ERRORS
 from ml_release.domain.quarantine import judge_coverage
 from ml_release.errors import RefusedError
+from ml_release.workflows.attribution_evidence import attribution_evidence, require_attributor
 from ml_release.workflows.evaluation_pictures import cheapest_of, pictures_of
+from ml_release.workflows.evaluation_records import EVALUATION_MEASURES
+from ml_release.workflows.evaluation_records import (
+    EVALUATION_VERDICT as EVALUATION_VERDICT,  # noqa: PLC0414 (passed on)
+)
 from ml_release.workflows.feature_building import FEATURES_TABLE, require_current_features
 from ml_release.workflows.holdout_answers import ask, ask_anchor, ask_champion, holdout_of
 from ml_release.workflows.model_probes import (
-    attribution_evidence,
     behaviour_answers,
     robustness_evidence,
 )
+from ml_release.workflows.old_window_evidence import old_window_evidence
 from ml_release.workflows.quality_evidence import (
     Judged,
     fairness_evidence,
@@ -31,21 +39,28 @@ from ml_release.workflows.quality_evidence import (
     quality_evidence,
     slice_evidence,
 )
+from ml_release.workflows.recorded_pictures import EVALUATION_PICTURES, record_pictures
 from ml_release.workflows.servability_evidence import servability_evidence
+from ml_release.workflows.set_evidence import sets_evidence
 from ml_release.workflows.training import find_candidate, read_window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
+    from ml_release.domain.gates_old_window import OldWindow
     from ml_release.domain.gates_servability import ServabilityEvidence
+    from ml_release.domain.gates_sets import SetsEvidence
     from ml_release.domain.identity import SnapshotId
     from ml_release.domain.provenance import CandidateRecord
     from ml_release.domain.threshold_curve import ThresholdPoint
     from ml_release.domain.verdict import Finding, Verdict
     from ml_release.ports import (
+        Attributor,
         Deployments,
         EvidenceStore,
         Experiments,
+        Landing,
         ModelLoader,
         ModelRegistry,
         ModelStore,
@@ -56,7 +71,6 @@ if TYPE_CHECKING:
     from ml_release.spec.release_line import ReleaseLine
     from ml_release.workflows.holdout_answers import Answered, Holdout
 
-EVALUATION_VERDICT = "evaluation_verdict"
 HOLDOUT_USE = "holdout_use"
 VERDICT_TAG = "ml_release.verdict_digest"
 
@@ -90,6 +104,7 @@ def evaluate_candidate(
     *,
     model_digest: str | None = None,
     environment: str,
+    landing: Landing,
     tables: Tables,
     evidence: EvidenceStore,
     models: ModelStore,
@@ -99,8 +114,12 @@ def evaluate_candidate(
     registry: ModelRegistry,
     experiments: Experiments,
     plotter: Plotter,
+    attributor: Attributor,
+    now: datetime,
 ) -> Evaluated:
     """Score, probe, compare, judge and record; the newest candidate for None.
+
+    A declared set that is not at hand is a finding, no error.
 
     Raises
     ------
@@ -108,7 +127,10 @@ def evaluate_candidate(
         If the data the candidate was trained on is no longer current or fit.
     NotFoundError
         If there is no such candidate.
+    DeclarationError
+        If the policy asks for Shapley values and what computes them is not installed.
     """
+    require_attributor(line, attributor)
     candidate = find_candidate(line, model_digest, evidence=evidence)
     partitions = _partitions_of(line, candidate, tables=tables, evidence=evidence)
     holdout = holdout_of(
@@ -124,11 +146,19 @@ def evaluate_candidate(
         deployments=deployments,
         registry=registry,
     )
+    sets, set_digests = sets_evidence(
+        line, candidate, judged, landing=landing, tables=tables, evidence=evidence
+    )
+    old_window, old_digests = old_window_evidence(
+        line, candidate, judged, tables=tables, evidence=evidence
+    )
     use = _use_of_holdout(line, candidate, evidence=evidence)
     found = gather_evidence(
         line,
         judged,
         model_digest=candidate.model_digest,
+        sets=sets,
+        old_window=old_window,
         servability=servability_evidence(
             line,
             candidate,
@@ -142,6 +172,7 @@ def evaluate_candidate(
             tuple(candidate.partitions), candidate.left_out, line.policies.quarantine
         ),
         holdout_use=use,
+        attributor=attributor,
         digests={
             "data_digest": candidate.data_digest,
             "feature_version": candidate.feature_version,
@@ -149,11 +180,25 @@ def evaluate_candidate(
             "champion_digest": _digest_of(judged.champion),
             "anchor_digest": _digest_of(judged.anchor),
             "holdout": use.holdout,
+            **set_digests,
+            **old_digests,
         },
     )
     policy = line.policies.evaluation
     verdict = judge_evaluation(found, policy)
     plots = pictures_of(line, plotter, judged, found)
+    cheapest = cheapest_of(line, judged.candidate, holdout)
+    measures = measures_of(
+        found,
+        verdict,
+        candidate_digest=candidate.digest,
+        primary=policy.quality.primary,
+        label_mean=float(np.mean(holdout.target)) if holdout.n else float("nan"),
+        cheapest=cheapest,
+        at=now,
+    )
+    evidence.record(line.name, EVALUATION_MEASURES, candidate.model_digest, measures.to_json())
+    record_pictures(line, EVALUATION_PICTURES, candidate.model_digest, plots, evidence=evidence)
     evidence.record(line.name, EVALUATION_VERDICT, candidate.model_digest, verdict.to_json())
     run = experiments.resume(candidate.run_id)
     run.log(params={}, metrics=_metrics(found))
@@ -167,7 +212,7 @@ def evaluate_candidate(
         performance=_performance(line, judged.candidate, holdout),
         champion_version=None if judged.champion is None else judged.champion.version,
         champion=_performance(line, judged.champion, holdout),
-        cheapest=cheapest_of(line, judged.candidate, holdout),
+        cheapest=cheapest,
         plots=plots,
     )
 
@@ -177,9 +222,12 @@ def gather_evidence(
     judged: Judged,
     *,
     model_digest: str,
+    sets: SetsEvidence,
+    old_window: OldWindow | None,
     servability: ServabilityEvidence,
     coverage: Finding,
     holdout_use: HoldoutUse,
+    attributor: Attributor,
     digests: Mapping[str, str],
 ) -> EvaluationEvidence:
     """Everything the gates ask about one candidate, on answers that were given once."""
@@ -190,11 +238,15 @@ def gather_evidence(
         line=line.name,
         model_digest=model_digest,
         quality=quality_evidence(line, judged, primary),
+        sets=sets,
+        old_window=old_window,
         slices=slice_evidence(line, judged, primary),
         fairness=fairness_evidence(line, judged),
         behaviour=behaviour_answers(policy.behaviour, candidate, holdout),
         robustness=robustness_evidence(line, candidate, holdout),
-        attribution=attribution_evidence(line, candidate, judged.champion, holdout),
+        attribution=attribution_evidence(
+            line, candidate, judged.champion, holdout, attributor=attributor
+        ),
         servability=servability,
         coverage=coverage,
         holdout_use=holdout_use,

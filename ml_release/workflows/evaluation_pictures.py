@@ -48,7 +48,9 @@ def pictures_of(
         plots["slices.png"] = plotter.slices(found.slices.candidate)
     if found.attribution.candidate:
         plots["importances.png"] = plotter.importances(
-            found.attribution.candidate, found.attribution.champion
+            found.attribution.candidate,
+            found.attribution.champion,
+            method=found.attribution.method,
         )
     answers, target = judged.candidate.answers, judged.holdout.target
     is_probability = found.quality.calibration_error is not None

@@ -12,7 +12,13 @@ from ml_release.domain.history import latest_table, point_in_time
 from ml_release.domain.identity import check_digest, digest_of_json
 from ml_release.domain.provenance import FeaturesRecord, record_from_json
 from ml_release.errors import RefusedError
-from ml_release.workflows.columns import columns_of, days_of, feature_columns, floats_of
+from ml_release.workflows.columns import (
+    columns_of,
+    days_of,
+    feature_column,
+    feature_columns,
+    floats_of,
+)
 from ml_release.workflows.quarantine import set_aside
 from ml_release.workflows.snapshots import SNAPSHOT_TABLE, require_fit_snapshot
 
@@ -60,10 +66,7 @@ def build_features(
         evidence=evidence,
         act=f"building features of {partition}",
     )
-    rows, own = _joined(needed, tables=tables)
-    values = _values(line, rows, own, subject=f"{line.name} {partition}")
-    frame = rows.loc[own, kept_columns(line)].reset_index(drop=True)
-    frame = frame.assign(**feature_columns(values))
+    frame = feature_rows(line, needed, tables=tables)
     features = tables.write(line.name, FEATURES_TABLE, partition, frame)
     record = FeaturesRecord(
         line=line.name,
@@ -78,10 +81,23 @@ def build_features(
         record=record,
         sample=frame.head(5),
         missing_shares={
-            feature.name: float(frame[name].isna().mean())
-            for feature, name in zip(line.features, feature_columns(values), strict=True)
+            feature.name: float(frame[feature_column(feature.name)].isna().mean())
+            for feature in line.features
         },
     )
+
+
+def feature_rows(
+    line: ReleaseLine, needed: Sequence[SnapshotId], *, tables: Tables
+) -> pd.DataFrame:
+    """Features of every row of the last snapshot, each as of its own day.
+
+    ``needed`` are the snapshots its history looks back into, in order, and itself.
+    """
+    rows, own = _joined(needed, tables=tables)
+    values = _values(line, rows, own, subject=f"{line.name} {needed[-1].partition}")
+    frame = rows.loc[own, kept_columns(line)].reset_index(drop=True)
+    return frame.assign(**feature_columns(values))
 
 
 def publish_online_history(

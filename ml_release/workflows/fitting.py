@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml_release.domain.calibrated_margin import margin_of
+from ml_release.domain.calibrated_margin import CalibratedMargin, margin_of
 from ml_release.domain.features import encode, fit_plan
 from ml_release.domain.search_objectives import objective_value
 from ml_release.errors import RefusedError
@@ -51,6 +51,16 @@ def fit_estimator(
     estimator = line.build_estimator(parameters, line.seed)
     estimator.fit(matrix, target.astype(np.int64) if line.task == "classification" else target)
     return estimator
+
+
+def algorithm_of(model: object) -> str:
+    """Where the estimator is from: package and class; of a calibrated one that inside.
+
+    >>> algorithm_of(CalibratedMargin(estimator=object(), slope=1.0, intercept=0.0))
+    'builtins.object'
+    """
+    kind = type(model.estimator if isinstance(model, CalibratedMargin) else model)
+    return f"{kind.__module__.partition('._')[0]}.{kind.__qualname__}"
 
 
 def answers_of(line: ReleaseLine, estimator: Any, matrix: Floats) -> Floats:  # noqa: ANN401 (any estimator)

@@ -15,12 +15,15 @@ import numpy as np
 from ml_release.domain.artefact import PLAN_FILE, SIGNATURE_FILE, signature_of
 from ml_release.domain.evaluation_gates import judge_evaluation
 from ml_release.domain.features import encode, fit_plan
+from ml_release.domain.gates_old_window import OldWindow
 from ml_release.domain.gates_servability import Servability, ServabilityEvidence
+from ml_release.domain.gates_sets import SetsEvidence
 from ml_release.domain.holdout_use import HoldoutUse
 from ml_release.domain.identity import canonical_json
 from ml_release.domain.quarantine import judge_coverage
 from ml_release.domain.scorecard import Scorecard, Trial
 from ml_release.errors import IntegrityError, NotFoundError
+from ml_release.workflows.attribution_evidence import require_attributor
 from ml_release.workflows.evaluation import gather_evidence
 from ml_release.workflows.feature_building import FEATURES_TABLE
 from ml_release.workflows.fitting import fit_estimator, output_kind_of
@@ -32,7 +35,14 @@ from ml_release.workflows.training import read_window
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from ml_release.ports import LoadedModel, ModelCompiler, ModelLoader, ServabilityProbe, Tables
+    from ml_release.ports import (
+        Attributor,
+        LoadedModel,
+        ModelCompiler,
+        ModelLoader,
+        ServabilityProbe,
+        Tables,
+    )
     from ml_release.spec.release_line import ReleaseLine
     from ml_release.workflows.training import Window
 
@@ -47,6 +57,7 @@ class Bench:
     compiler: ModelCompiler
     loader: ModelLoader
     probe: ServabilityProbe
+    attributor: Attributor
 
     def fit(
         self,
@@ -95,7 +106,10 @@ def run_scorecard(
     ------
     NotFoundError
         If the line has features of fewer partitions than one window.
+    DeclarationError
+        If the policy asks for Shapley values and what computes them is not installed.
     """
+    require_attributor(bench.line, bench.attributor)
     line, policy = bench.line, bench.line.policies.scorecard
     spans = _spans(line, tables=tables, length=policy.window_partitions)[:windows]
     trials: list[Trial] = []
@@ -204,12 +218,19 @@ def _trial(
             anchor=None,
         ),
         model_digest=made.name,
+        sets=SetsEvidence(),
+        old_window=None
+        if champion is None
+        else OldWindow(version=1, days="of the scorecard", missing="the scorecard has none"),
         servability=_servability(bench, made, holdout, answers, problem),
         coverage=judge_coverage(("all",), {}, line.policies.quarantine),
         holdout_use=HoldoutUse(holdout="scorecard", candidates=(made.name,)),
+        attributor=bench.attributor,
         digests={},
     )
-    verdict = judge_evaluation(evidence, line.policies.evaluation)
+    # The models of the scorecard meet on the holdout alone.
+    policy = line.policies.evaluation.model_copy(update={"sets": None})
+    verdict = judge_evaluation(evidence, policy)
     rules = tuple(dict.fromkeys(finding.rule for finding in verdict.objections))
     return Trial(name=made.name, is_mutant=is_mutant, stopped_by=rules)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,7 +47,12 @@ class Holdout:
 
     def sample(self, rows: int) -> Holdout:
         """At most ``rows`` of them, evenly spread over the time they come in."""
-        chosen = np.unique(np.linspace(0, self.n - 1, num=min(rows, self.n), dtype=np.intp))
+        return self.only(
+            np.unique(np.linspace(0, self.n - 1, num=min(rows, self.n), dtype=np.intp))
+        )
+
+    def only(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Holdout:
+        """Some of the rows, by their positions or by a mask of shape (n,)."""
         return Holdout(
             values={name: column[chosen] for name, column in self.values.items()},
             target=self.target[chosen],
@@ -111,6 +116,14 @@ def ask(
         answers=answers,
         problem=problem_of(line, answers),
     )
+
+
+def ask_again(answered: Answered, rows: Holdout, *, line: ReleaseLine) -> Answered:
+    """What a model that was loaded before answers to other rows."""
+    if answered.model is None:
+        return _silent(answered.version, answered.model_digest, rows, answered.problem)
+    answers = answered.model.predict(rows.values)
+    return replace(answered, answers=answers, problem=problem_of(line, answers))
 
 
 def problem_of(line: ReleaseLine, answers: npt.NDArray[np.float64]) -> str:

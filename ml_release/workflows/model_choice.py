@@ -6,7 +6,7 @@ before it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ml_release.domain.calibrated_margin import (
@@ -96,6 +96,33 @@ def choose_model(
             found.trials, objective=policy.search_objective
         )
 
+    chosen = _fitted(line, window, policy, parameters, rows)
+    return replace(chosen, search=record, plots=plots)
+
+
+def fit_again(
+    line: ReleaseLine, window: Window, policy: TrainingPolicy, parameters: Mapping[str, Scalar]
+) -> Chosen:
+    """The model that `choose_model` makes of parameters it has found: the search is not repeated.
+
+    Raises
+    ------
+    RefusedError
+        As `choose_model`.
+    """
+    found = policy.with_budget(trials=0, seconds=None)
+    folds = _folds(line, window, found) if found.needs_folds else ()
+    return _fitted(line, window, found, parameters, rows_of_folds(line, window, folds))
+
+
+def _fitted(
+    line: ReleaseLine,
+    window: Window,
+    policy: TrainingPolicy,
+    parameters: Mapping[str, Scalar],
+    rows: Sequence[FoldRows],
+) -> Chosen:
+    """Fit on everything before the holdout, calibrate on the folds if it is asked."""
     fitted_on = {name: column[window.fit] for name, column in window.features.items()}
     plan = fit_plan(line.features, fitted_on)
     model = fit_estimator(line, parameters, encode(plan, fitted_on), window.target[window.fit])
@@ -105,14 +132,7 @@ def choose_model(
         model = CalibratedMargin(
             estimator=model, slope=calibration.slope, intercept=calibration.intercept
         )
-    return Chosen(
-        model=model,
-        plan=plan,
-        parameters=parameters,
-        search=record,
-        calibration=calibration,
-        plots=plots,
-    )
+    return Chosen(model=model, plan=plan, parameters=parameters, calibration=calibration)
 
 
 def _folds(line: ReleaseLine, window: Window, policy: TrainingPolicy) -> tuple[Fold, ...]:

@@ -1,4 +1,4 @@
-"""Asks a model what happens if: declared changes, small errors, edge values, permuted features."""
+"""Asks a model what happens if: declared changes, small errors, edge values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ml_release.domain.behaviour_tests import Functionality, changed, declared_rows
-from ml_release.domain.gates_attribution import AttributionEvidence
 from ml_release.domain.gates_behaviour import Answers
 from ml_release.domain.gates_robustness import (
     EdgeAnswers,
@@ -72,47 +71,6 @@ def robustness_evidence(
         score_loss=primary.loss(primary.value(before), primary.value(after)),
         edges=_edges(model, holdout.sample(_EDGE_ROWS), is_probability=primary.name not in ERRORS),
     )
-
-
-def attribution_evidence(
-    line: ReleaseLine, candidate: Answered, champion: Answered | None, holdout: Holdout
-) -> AttributionEvidence:
-    """Permutation importances of candidate and champion on the same rows and permutations."""
-    policy = line.policies.evaluation.attribution
-    if candidate.model is None or not holdout.n:
-        problem = candidate.problem or "there was no row to ask about"
-        return AttributionEvidence(n=0, candidate={}, champion=None, problem=problem)
-    sample = holdout.sample(policy.sample_rows)
-    own, ignored = _importances(line, candidate.model, sample)
-    others: dict[str, float] | None = None
-    if champion is not None and champion.model is not None and not champion.problem:
-        others, _ = _importances(line, champion.model, sample)
-    return AttributionEvidence(
-        n=sample.n,
-        candidate=own,
-        champion=others,
-        ignored=ignored,
-        champion_problem="" if champion is None else champion.problem,
-    )
-
-
-def _importances(
-    line: ReleaseLine, model: LoadedModel, sample: Holdout
-) -> tuple[dict[str, float], tuple[str, ...]]:
-    """What permuting each feature costs, and the features whose permutation changes no answer."""
-    primary = primary_of(line, sample)
-    answers = model.predict(sample.values)
-    before = primary.value(answers)
-    # One permutation for every feature of both models: what differs is the model.
-    order = np.random.default_rng(line.policies.evaluation.attribution.seed).permutation(sample.n)
-    found, ignored = {}, []
-    for feature in model.plan.features:
-        permuted = {**sample.values, feature.name: sample.values[feature.name][order]}
-        after = model.predict(permuted)
-        found[feature.name] = primary.loss(before, primary.value(after))
-        if np.array_equal(answers, after):
-            ignored.append(feature.name)
-    return found, tuple(ignored)
 
 
 def _edges(model: LoadedModel, sample: Holdout, *, is_probability: bool) -> tuple[EdgeAnswers, ...]:

@@ -104,7 +104,7 @@ def observe_window(
         as_of = max(event_days)
         inside = event_days >= window_start(as_of, days=days)
         chosen, held = served[inside], int(event_days[inside].nunique())
-    answered = chosen[chosen["outcome"] == "ok"]
+    answered = chosen[chosen["outcome"] != "error"]
     latencies = floats_of(answered["latency_ms"])
     window = WindowRecord(
         line=line.name,
@@ -193,7 +193,7 @@ def report_performance(
     state = None if declaration is None else declaration.state
     records, _ = inference_log.records(line.name, after={})
     served = served_by(records, state)
-    answered = served[(served["outcome"] == "ok") & (served["row"] == 0)]
+    answered = served[(served["outcome"] != "error") & (served["row"] == 0)]
     mature = answered[answered["event_time"] + line.label_delay <= pd.Timestamp(now)]
     labels = gathered_labels(line, tables=tables)[["request_id", "label"]]
     joined = mature.merge(labels, on="request_id", how="inner")

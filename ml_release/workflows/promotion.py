@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from ml_release.domain.deployment import Evidence, Variant
 from ml_release.domain.rollback import choose_target, is_rollback, promoted, rolled_back
 from ml_release.domain.verdict import require_evidence
+from ml_release.domain.waivers import holding, waivers_digest
 from ml_release.errors import InputError, NotFoundError, RefusedError
 from ml_release.workflows.champion import CHAMPION_ALIAS, declared_or_lost
 from ml_release.workflows.release_gate import require_releasable
+from ml_release.workflows.waiver_trail import waivers_since_registration
 
 if TYPE_CHECKING:
     from ml_release.domain.deployment import Declaration
@@ -48,11 +50,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moved:
-    """What is declared now, what was before, and whether anything changed."""
+    """What is declared now, what was before, and whether anything changed.
+
+    ``waiver_changes`` are waivers it went on that the version was not registered on, and the other
+    way round.
+    """
 
     declaration: Declaration
     before: Declaration | None
     changed: bool
+    waiver_changes: tuple[str, ...] = ()
 
 
 def promote(
@@ -78,6 +85,8 @@ def promote(
     RefusedError
         If its evidence does not let it, it was judged against another champion than the present
         one, it was withdrawn, or somebody else declared meanwhile.
+    IntegrityError
+        If a record or a file was changed, or a waiver it was registered on was edited.
     """
     version = find_version(line, number, registry=registry)
     before, problem = declared_or_lost(
@@ -104,6 +113,8 @@ def promote(
         act=act,
         champion_digest="none" if before is None else before.state.champion.model_digest,
     )
+    changes = waivers_since_registration(line, version, found, evidence=evidence)
+    used = holding(found.waived)
     release = f"{line.name}-{version.number}-{clock.now():%Y%m%dT%H%M%SZ}"
     state = promoted(
         None if before is None else before.state,
@@ -121,6 +132,8 @@ def promote(
             policy_digest=found.policy_digest,
             feature_version=found.candidate.feature_version,
         ),
+        # The decisions it was judged by are the decisions it gives.
+        threshold=None if line.task == "regression" else line.policies.evaluation.quality.threshold,
     )
     declaration = deployments.declare(
         state,
@@ -131,12 +144,13 @@ def promote(
             "Run-Id": request.run_id,
             "Release": release,
             "Evidence-Digest": found.verdict.digest,
+            **({"Waivers-Digest": waivers_digest(used)} if used else {}),
             "Approved-By": NOBODY,
         },
         at=clock.now(),
     )
     _point_champion(line, version.number, registry=registry)
-    return Moved(declaration=declaration, before=before, changed=True)
+    return Moved(declaration=declaration, before=before, changed=True, waiver_changes=changes)
 
 
 def roll_back(

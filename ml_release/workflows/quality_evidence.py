@@ -17,8 +17,9 @@ from ml_release.domain.fairness_intervals import (
     fairness_interval,
 )
 from ml_release.domain.features import Category, Number
+from ml_release.domain.gates_comparison import Comparison
 from ml_release.domain.gates_fairness import GroupMeasure
-from ml_release.domain.gates_quality import Comparison, QualityEvidence
+from ml_release.domain.gates_quality import QualityEvidence
 from ml_release.domain.gates_slices import SliceEvidence
 from ml_release.domain.group_counts import cells_of, group_counts
 from ml_release.domain.paired_tests import compare_decisions
@@ -74,8 +75,8 @@ def quality_evidence(line: ReleaseLine, judged: Judged, primary: PrimaryScore) -
         calibration_error=None
         if is_regression
         else expected_calibration_error(holdout.target, answers),
-        champion=_comparison(line, judged, judged.champion, primary),
-        anchor=_comparison(line, judged, judged.anchor, primary),
+        champion=comparison_of(line, judged, judged.champion, primary),
+        anchor=comparison_of(line, judged, judged.anchor, primary),
     )
 
 
@@ -233,9 +234,10 @@ def _named(primary: PrimaryScore, name: str) -> PrimaryScore:
     )
 
 
-def _comparison(
+def comparison_of(
     line: ReleaseLine, judged: Judged, other: Answered | None, primary: PrimaryScore
 ) -> Comparison | None:
+    """Another model on the same rows, paired; None without one."""
     if other is None:
         return None
     if other.problem:

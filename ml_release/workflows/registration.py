@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ml_release.workflows.release_gate import Releasable, require_releasable
+from ml_release.workflows.waiver_trail import keep_waivers
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -51,7 +52,7 @@ def register_version(
             "policy_digest": found.policy_digest,
             "data_digest": candidate.data_digest,
             "feature_version": candidate.feature_version,
-            **({"waived": "\n".join(w.sentence() for w in found.waived)} if found.waived else {}),
+            **keep_waivers(line, found, evidence=evidence),
         },
     )
     registry.point_alias(line.name, CANDIDATE_ALIAS, version.number)

@@ -1,4 +1,4 @@
-"""What every act on a model reads again before it acts: candidate, verdicts, artefact, run."""
+"""What every act on a model reads again first: candidate, verdicts, artefact, run and card."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from ml_release.domain.verdict import (
 )
 from ml_release.domain.waivers import Waived, require_pass_or_waivers
 from ml_release.errors import RefusedError
-from ml_release.workflows.evaluation import EVALUATION_VERDICT, VERDICT_TAG
+from ml_release.workflows.evaluation import VERDICT_TAG
+from ml_release.workflows.evaluation_records import EVALUATION_VERDICT
+from ml_release.workflows.model_cards import require_card
 from ml_release.workflows.snapshots import require_fit_snapshot
 from ml_release.workflows.training import CANDIDATE_TAG, find_candidate
 from ml_release.workflows.waiving import recorded_waivers
@@ -68,8 +70,9 @@ def require_releasable(
     RefusedError
         If the evaluation or a snapshot has no passing verdict under the present policy and on this
         very data (findings of the evaluation that are waived ``now`` aside), if it was judged by
-        other rules, if more of its window was set aside than the present policy allows, or if the
-        experiment run does not carry the same candidate and verdict.
+        other rules, if more of its window was set aside than the present policy allows, if the
+        experiment run does not carry the same candidate and verdict, or if the model card is none
+        or stale.
     IntegrityError
         If a record or a file of the artefact was changed.
     NotFoundError
@@ -129,4 +132,5 @@ def require_releasable(
                 f" One of them was changed; {again} again."
             )
             raise RefusedError(message)
+    require_card(line, candidate, verdict, act=act, evidence=evidence)
     return Releasable(candidate=candidate, verdict=verdict, waived=waived)

@@ -14,8 +14,8 @@ import numpy as np
 from ml_release.domain.features import request_fields
 from ml_release.errors import InputError, UnavailableError
 from ml_release.workflows.columns import columns_of, days_of, floats_of
+from ml_release.workflows.model_artefact import plain_records
 from ml_release.workflows.snapshots import read_landed
-from ml_release.workflows.training import plain_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -59,7 +59,7 @@ def check_skew(
     digest = declaration.state.champion.model_digest
     records, _ = inference_log.records(line.name, after={})
     served = served_by(records, declaration.state)
-    served = served[(served["outcome"] == "ok") & (served["row"] == 0)]
+    served = served[(served["outcome"] != "error") & (served["row"] == 0)]
     rows = _landed(line, served, landing=landing)
     matched = served[served["request_id"].isin(rows.index)]
     files = models.read(digest)

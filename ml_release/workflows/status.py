@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict
 
 from ml_release.domain.verdict import Outcome, verdict_from_json
+from ml_release.workflows.environment_drift import environment_drift
 from ml_release.workflows.evaluation import EVALUATION_VERDICT
 from ml_release.workflows.labels import newest_labels
 from ml_release.workflows.monitoring import newest_drift_verdict, newest_window
@@ -14,7 +15,7 @@ from ml_release.workflows.training import CANDIDATE
 
 if TYPE_CHECKING:
     from ml_release.domain.deployment import Declaration
-    from ml_release.ports import Deployments, EvidenceStore, ModelRegistry
+    from ml_release.ports import Deployments, EvidenceStore, ModelRegistry, Workplace
     from ml_release.spec.release_line import ReleaseLine
 
 
@@ -29,6 +30,9 @@ class LineStatus(BaseModel):
         Version that is declared to answer, and its share of the traffic.
     labels
         Requests whose label was gathered.
+    environment_drift
+        What differs between the environment that runs and the one the serving version was trained
+        in, in words.
     waits_for
         What keeps the newest version from production, in words; empty if nothing does.
     """
@@ -52,6 +56,7 @@ class LineStatus(BaseModel):
     drift_objections: tuple[str, ...]
     window_rows: int | None
     labels: int | None
+    environment_drift: tuple[str, ...] | None
     waits_for: str
 
 
@@ -62,6 +67,7 @@ def line_status(
     evidence: EvidenceStore,
     registry: ModelRegistry,
     deployments: Deployments,
+    workplace: Workplace,
 ) -> LineStatus:
     """Gather the status of a line."""
     declaration = deployments.read(line.name, environment)
@@ -74,6 +80,13 @@ def line_status(
     labels = newest_labels(line, environment=environment, evidence=evidence)
     versions = registry.versions(line.name)
     objections = () if verdict is None else tuple(f.sentence() for f in verdict.objections)
+    other = (
+        None
+        if state is None
+        else environment_drift(
+            line, state.champion.model_digest, evidence=evidence, workplace=workplace
+        )
+    )
     registered = {version.model_digest for version in versions}
     return LineStatus(
         line=line.name,
@@ -93,6 +106,7 @@ def line_status(
         drift_objections=() if drift is None else tuple(f.sentence() for f in drift.objections),
         window_rows=None if window is None else window.rows,
         labels=None if labels is None else labels.labels,
+        environment_drift=None if other is None else tuple(one.sentence() for one in other),
         waits_for=_waits_for(
             declaration,
             candidate=digest,

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml_release.domain.artefact import (
-    EXAMPLE_FILE,
-    PLAN_FILE,
-    REFERENCE_FILE,
-    SIGNATURE_FILE,
-    signature_of,
-)
-from ml_release.domain.drift import fit_profile
+from ml_release.domain.day_spans import held_by_any
 from ml_release.domain.features import encode
 from ml_release.domain.identity import canonical_json, check_digest, digest_of_json
-from ml_release.domain.provenance import CandidateRecord, record_from_json
+from ml_release.domain.provenance import CandidateRecord, KeptOut, record_from_json
 from ml_release.errors import InputError, NotFoundError
-from ml_release.workflows.candidate_run import shown_metrics, shown_params
-from ml_release.workflows.columns import columns_of, days_of, floats_of, values_of
+from ml_release.workflows.attribution_evidence import require_attributor
+from ml_release.workflows.candidate_run import shown_metrics, shown_params, shown_tags
+from ml_release.workflows.columns import days_of, floats_of, values_of
 from ml_release.workflows.feature_building import FEATURES_TABLE, require_current_features
-from ml_release.workflows.fitting import answers_of, output_kind_of, require_labels
+from ml_release.workflows.fitting import algorithm_of, answers_of, require_labels
+from ml_release.workflows.model_artefact import artefact_files
 from ml_release.workflows.model_choice import choose_model
+from ml_release.workflows.recorded_pictures import TRAINING_PICTURES, record_pictures
 from ml_release.workflows.snapshots import SNAPSHOT_TABLE
 from ml_release.workflows.training_partitions import partitions_of_window
 
@@ -33,11 +29,13 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from ml_release.domain.features import Columns, FeaturePlan
+    from ml_release.domain.day_spans import DaySpan
+    from ml_release.domain.features import Columns
     from ml_release.domain.identity import SnapshotId
     from ml_release.domain.provenance import FeaturesRecord
     from ml_release.domain.training_plan import TrainingPolicy
     from ml_release.ports import (
+        Attributor,
         EvidenceStore,
         ExperimentRun,
         ModelCompiler,
@@ -45,6 +43,7 @@ if TYPE_CHECKING:
         ParameterSearch,
         Plotter,
         Tables,
+        Workplace,
     )
     from ml_release.spec.release_line import ReleaseLine
     from ml_release.workflows.model_choice import Chosen
@@ -69,17 +68,25 @@ class Window:
         Label or NaN, shape (n,): 1 or 0 for a classifier, a number for a regressor.
     holdout_from
         First day of the holdout.
+    kept_out
+        Days that nothing is fitted on, by name.
     """
 
     features: Columns
     days: npt.NDArray[np.datetime64]
     target: npt.NDArray[np.float64]
     holdout_from: np.datetime64
+    kept_out: Mapping[str, DaySpan] = field(default_factory=dict)
+
+    @property
+    def before(self) -> npt.NDArray[np.bool_]:
+        """Labelled rows before the holdout."""
+        return ~np.isnan(self.target) & (self.days < self.holdout_from)
 
     @property
     def fit(self) -> npt.NDArray[np.bool_]:
-        """Labelled rows before the holdout."""
-        return ~np.isnan(self.target) & (self.days < self.holdout_from)
+        """Those of them that may be fitted on."""
+        return self.before & ~held_by_any(self.kept_out.values(), self.days)
 
     @property
     def holdout(self) -> npt.NDArray[np.bool_]:
@@ -108,6 +115,8 @@ def train_candidate(
     compiler: ModelCompiler,
     search: ParameterSearch,
     plotter: Plotter,
+    attributor: Attributor,
+    workplace: Workplace,
     run: ExperimentRun,
     now: datetime,
     progress: Progress = lambda _done, _total, _best: None,
@@ -132,8 +141,10 @@ def train_candidate(
     InputError
         If the budget is out of range, or a search is asked for and the line declares no space.
     DeclarationError
-        If no trial ends with a value, or the model cannot be written without code.
+        If no trial ends with a value, the model cannot be written without code, or its evaluation
+        would ask for Shapley values and what computes them is not installed.
     """
+    require_attributor(line, attributor)
     policy = _applied_policy(line, trials=trials, search_seconds=search_seconds)
     partitions, left_out = partitions_of_window(
         line, first=first, last=last, tables=tables, evidence=evidence
@@ -152,19 +163,14 @@ def train_candidate(
     chosen = choose_model(
         line, window, policy, search=search, plotter=plotter, run=run, progress=progress
     )
-    files = {
-        **compiler.model_files(chosen.model),
-        PLAN_FILE: canonical_json(chosen.plan.model_dump(mode="json")),
-        SIGNATURE_FILE: signature_of(
-            line.name,
-            chosen.plan,
-            output=line.output,
-            output_kind=output_kind_of(line),
-            personal=line.personal,
-        ).to_json(),
-        REFERENCE_FILE: fit_profile(window.features, window.days).model_dump_json().encode(),
-        EXAMPLE_FILE: _example(line, chosen.plan, records[-1], tables=tables),
-    }
+    files = artefact_files(
+        line,
+        chosen,
+        window,
+        _snapshot_below(line, records[-1], tables=tables),
+        compiler=compiler,
+        tables=tables,
+    )
     model_digest = models.publish(files)
     record = CandidateRecord(
         line=line.name,
@@ -173,11 +179,21 @@ def train_candidate(
         partitions={features.partition: features.digest for features in partitions},
         snapshots={name: digest for r in records for name, digest in r.snapshots.items()},
         left_out=left_out,
+        kept_out={
+            name: KeptOut(
+                first_day=span.first_day,
+                last_day=span.last_day,
+                rows=int((window.before & span.holds(window.days)).sum()),
+            )
+            for name, span in window.kept_out.items()
+        },
         feature_version=chosen.plan.version,
         policy_digest=digest_of_json(line.policies.evaluation.model_dump(mode="json")),
         training_policy_digest=digest_of_json(policy.model_dump(mode="json")),
         seed=line.seed,
+        algorithm=algorithm_of(chosen.model),
         parameters=dict(chosen.parameters),
+        build=workplace.build(modules_of(line)),
         search=chosen.search,
         calibration=chosen.calibration,
         window_from=str(window.days.min()),
@@ -193,6 +209,7 @@ def train_candidate(
         model_digest,
         canonical_json(_answers(line, chosen, window).tolist()),
     )
+    record_pictures(line, TRAINING_PICTURES, model_digest, chosen.plots, evidence=evidence)
     evidence.record(line.name, CANDIDATE, model_digest, record.to_json())
     run.log(params=shown_params(record), metrics=shown_metrics(record))
     run.tag(
@@ -201,6 +218,7 @@ def train_candidate(
             "ml_release.model_digest": model_digest,
             "ml_release.data_digest": record.data_digest,
             "ml_release.feature_version": record.feature_version,
+            **shown_tags(record),
             # An act compares this tag with the recorded candidate.
             CANDIDATE_TAG: record.digest,
         }
@@ -222,6 +240,13 @@ def _applied_policy(
         )
         raise InputError(message)
     return policy
+
+
+def modules_of(line: ReleaseLine) -> tuple[str, ...]:
+    """Modules of the functions a line declares, by name."""
+    declared = (line.assemble, line.schema_of, line.build_estimator)
+    found = {getattr(function, "__module__", None) for function in declared}
+    return tuple(sorted(name for name in found if name))
 
 
 def find_candidate(
@@ -260,7 +285,10 @@ def read_window(
     tables: Tables,
     holdout_from: str | None = None,
 ) -> Window:
-    """The rows of feature partitions; the holdout is the policy's last days, or as given."""
+    """The rows of feature partitions, without the policy's kept out days in what is fitted on.
+
+    The holdout is the policy's last days, or as given.
+    """
     import pandas as pd
 
     frame = pd.concat(
@@ -275,38 +303,21 @@ def read_window(
         holdout_from=days.max() - length
         if holdout_from is None
         else np.datetime64(holdout_from, "D"),
+        kept_out=line.policies.evaluation.kept_out,
     )
+
+
+def _snapshot_below(line: ReleaseLine, record: FeaturesRecord, *, tables: Tables) -> SnapshotId:
+    """The snapshot of a partition that its features were built from."""
+    (snapshot,) = (
+        s
+        for s in tables.current(line.name, SNAPSHOT_TABLE)
+        if s.partition == record.partition and s.digest == record.snapshots[record.partition]
+    )
+    return snapshot
 
 
 def _answers(line: ReleaseLine, chosen: Chosen, window: Window) -> npt.NDArray[np.float64]:
     """The model's own answers on the holdout: what the artefact is compared with later."""
     rows = {name: column[window.holdout] for name, column in window.features.items()}
     return answers_of(line, chosen.model, encode(chosen.plan, rows))
-
-
-def _example(
-    line: ReleaseLine, plan: FeaturePlan, record: FeaturesRecord, *, tables: Tables
-) -> bytes:
-    """One real request, in the form of MLflow's scoring protocol."""
-    (snapshot,) = (
-        s
-        for s in tables.current(line.name, SNAPSHOT_TABLE)
-        if s.partition == record.partition and s.digest == record.snapshots[record.partition]
-    )
-    row = tables.read(snapshot, SNAPSHOT_TABLE).head(1)
-    columns = columns_of(row, plan.request_fields(), subject=line.name)
-    return canonical_json({"dataframe_records": plain_records(columns)})
-
-
-def plain_records(columns: Columns) -> list[dict[str, str | float | None]]:
-    """Raw columns as JSON records, one per row."""
-    listed = [[_plain(value) for value in column] for column in columns.values()]
-    return [dict(zip(columns, row, strict=True)) for row in zip(*listed, strict=True)]
-
-
-def _plain(value: object) -> str | float | None:
-    if isinstance(value, np.datetime64):
-        return None if np.isnat(value) else str(value.astype("datetime64[s]"))
-    if isinstance(value, float | np.floating):
-        return None if np.isnan(value) else float(value)
-    return None if value is None else str(value)

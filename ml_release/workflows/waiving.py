@@ -15,7 +15,7 @@ from ml_release.domain.waivers import (
     waivers_to_json,
 )
 from ml_release.errors import InputError, NotFoundError
-from ml_release.workflows.evaluation import EVALUATION_VERDICT
+from ml_release.workflows.evaluation_records import EVALUATION_VERDICT
 from ml_release.workflows.training import find_candidate
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import pytest
 
 from ml_release.adapters.in_memory import InMemoryLanding
 from ml_release.adapters.landing_files import LandingFiles
-from ml_release.errors import InputError, NotFoundError
+from ml_release.domain.identity import digest_of_bytes
+from ml_release.errors import InputError, IntegrityError, NotFoundError
 from ml_release.spec.landing_source import LandingSource
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ class World(Protocol):
 
     landing: Landing
 
-    def deliver(self, path: str, table: pd.DataFrame) -> None:
-        """Let a table arrive."""
+    def deliver(self, path: str, table: pd.DataFrame) -> str:
+        """Let a table arrive; its digest."""
 
 
 class InMemoryWorld:
@@ -39,13 +40,14 @@ class FilesWorld:
         self._root = root / "landing [1]"
         self.landing: Landing = LandingFiles(self._root)
 
-    def deliver(self, path: str, table: pd.DataFrame) -> None:
+    def deliver(self, path: str, table: pd.DataFrame) -> str:
         file = self._root / path
         file.parent.mkdir(parents=True, exist_ok=True)
         if file.suffix == ".csv":
             table.to_csv(file, index=False)
         else:
             table.to_parquet(file)
+        return digest_of_bytes(file.read_bytes())
 
 
 @pytest.fixture(params=[InMemoryWorld, FilesWorld], ids=["in_memory", "files"])
@@ -155,6 +157,42 @@ def test_a_file_that_is_no_csv_is_an_input_error(tmp_path: Path, content: bytes)
     source = LandingSource(rows="{partition}.csv", first_partition="2013-01")
     with pytest.raises(InputError, match=r"2013-01\.csv: expected a readable CSV file"):
         LandingFiles(tmp_path).read(source, "2013-01")
+
+
+@pytest.mark.parametrize("path", ["sets/hard.parquet", "hard.csv"])
+def test_a_file_is_read_by_its_path_and_its_digest(world: World, path: str) -> None:
+    """Without a partition in its name; in CSV columns are words."""
+    rows = pd.DataFrame({"id": ["007", "NA"], "carrier": ["AA", None]}, dtype=object)
+    digest = world.deliver(path, rows)
+    found = world.landing.read_file(path, digest=digest)
+    assert found["id"].tolist() == ["007", "NA"]
+    assert found["carrier"].isna().tolist() == [False, True]
+
+
+@pytest.mark.parametrize("path", ["sets/hard.parquet", "hard.csv"])
+def test_a_file_that_was_changed_is_not_read(world: World, path: str) -> None:
+    """One value is enough; the message has both digests."""
+    declared = world.deliver(path, ROWS)
+    changed = world.deliver(path, ROWS.fillna({"a": 1.0}))
+    with pytest.raises(IntegrityError, match=f"expected digest {declared}, found {changed}"):
+        world.landing.read_file(path, digest=declared)
+
+
+def test_a_file_that_has_not_arrived_is_not_found(world: World) -> None:
+    """The message names it."""
+    with pytest.raises(NotFoundError, match=r"hard\.csv"):
+        world.landing.read_file("hard.csv", digest="sha256:" + "0" * 64)
+
+
+@pytest.mark.parametrize("name", ["hard.csv", "hard.parquet"])
+def test_a_file_with_its_digest_that_is_no_table_is_an_input_error(
+    tmp_path: Path, name: str
+) -> None:
+    """It is what was declared, and nothing can be read out of it."""
+    content = b'a\n"1'
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=r"expected a readable (CSV|Parquet) file"):
+        LandingFiles(tmp_path).read_file(name, digest=digest_of_bytes(content))
 
 
 @pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"PAR1 but not really PAR1"])

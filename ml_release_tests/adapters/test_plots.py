@@ -104,7 +104,7 @@ def test_costs_slices_and_importances_are_drawn() -> None:
         plots.costs((), threshold=0.5),
         plots.slices(slice_scores([slicing], {"auc_score": score}, confidence=0.95, minimum_n=5)),
         plots.slices(slice_scores([slicing], {"auc_score": score}, confidence=0.5, minimum_n=50)),
-        plots.importances({"a": 0.1, "b": -0.01}, None),
-        plots.importances({"a": 0.1, "b": -0.01}, {"a": 0.2}),
+        plots.importances({"a": 0.1, "b": -0.01}, None, method="permutation"),
+        plots.importances({"a": 0.1, "b": 0.01}, {"a": 0.2}, method="shap"),
     ):
         assert png.startswith(b"\x89PNG")

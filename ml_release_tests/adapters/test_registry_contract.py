@@ -340,3 +340,25 @@ def test_registering_one_model_at_once_gives_one_version_in_memory(tmp_path: Pat
     for thread in threads:
         thread.join()
     assert numbers == [1] * 6
+
+
+@pytest.mark.parametrize(
+    ("uri", "address"),
+    [
+        ("sqlite:///somewhere.db", None),
+        ("https://mlflow.example/", "https://mlflow.example/#/experiments/7/runs/run-1"),
+    ],
+)
+def test_a_run_has_an_address_where_its_tracking_is_a_server(
+    monkeypatch: pytest.MonkeyPatch, uri: str, address: str | None
+) -> None:
+    """A database has no page to open."""
+    from types import SimpleNamespace
+
+    from ml_release.adapters import mlflow_registry
+
+    run = SimpleNamespace(info=SimpleNamespace(experiment_id="7"))
+    client = SimpleNamespace(get_run=lambda run_id: run)
+    monkeypatch.setattr(mlflow_registry, "_client", lambda uri: client)
+    experiments = mlflow_registry.MlflowExperiments(uri, now=lambda: datetime.now(UTC))
+    assert experiments.resume("run-1").address == address

@@ -20,6 +20,8 @@ from ml_release.errors import (
     StaleWriteError,
     UnavailableError,
 )
+from ml_release.workflows import verification
+from ml_release.workflows.verification import Checked, Verification
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,6 +129,35 @@ def test_status_for_people_names_the_line(
     assert "None" not in printed
 
 
+def test_a_version_that_is_not_there_cannot_be_verified(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bad input, not a version that failed."""
+    assert ml_release(monkeypatch, "verify", "flight_delay", "1") == 2
+    assert "expected version 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("is_genuine", "code"), [(True, 0), (False, 1)])
+def test_verification_ends_in_the_exit_code(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    is_genuine: bool,
+    code: int,
+) -> None:
+    """For people each check in words, for programs one object."""
+    found = Verification(
+        line="flight_delay",
+        version=3,
+        model_digest="sha256:1",
+        checks=(Checked(what="artefact", is_genuine=is_genuine, said="5 files"),),
+    )
+    monkeypatch.setattr(verification, "verify_version", lambda *_, **__: found)
+    assert ml_release(monkeypatch, "verify", "flight_delay", "3") == code
+    assert ("NOT OK: 5 files" in capsys.readouterr().out) is not is_genuine
+    assert ml_release(monkeypatch, "verify", "flight_delay", "3", "--json") == code
+    assert json.loads(capsys.readouterr().out)["is_genuine"] is is_genuine
+
+
 def moved(**changed: Any) -> JobRun:
     """A run that declared version 2."""
     metadata = {
@@ -186,7 +217,10 @@ def test_the_budget_of_a_search_is_passed_on(
         digests = {"version": 3, "model digest": "sha256:m", "verdict digest": "sha256:v"}
         return JobRun(
             run_id="run",
-            metadata={"registered_version": digests, "evaluation": {"AUC": 0.7}},
+            metadata={
+                "registered_version": digests,
+                "evaluation": {"AUC": 0.7, "report": "r.html"},
+            },
             checks=20,
         )
 
@@ -203,7 +237,7 @@ def test_help_lists_every_command(
     """Each with what it does."""
     assert ml_release(monkeypatch, "--help") == 0
     printed = capsys.readouterr().out
-    for command in ("train", "promote", "rollback", "status", "serve", "up", "demo"):
+    for command in ("train", "promote", "rollback", "status", "verify", "reproduce", "serve", "up"):
         assert command in printed
 
 

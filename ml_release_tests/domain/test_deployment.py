@@ -14,11 +14,14 @@ from ml_release.domain.deployment import (
     DeclaredState,
     Environment,
     Evidence,
+    KillSwitch,
+    Shadow,
     Variant,
     from_yaml,
     path_of,
     to_yaml,
 )
+from ml_release.domain.experiment import Arm, Experiment
 from ml_release.errors import DeclarationError
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=30)
@@ -48,6 +51,18 @@ def state(*variants: Variant, **fields: Any) -> DeclaredState:
     return DeclaredState.model_validate(values)
 
 
+def shadow(version: int, sample_percent: float = 10.0) -> Shadow:
+    return Shadow(version=version, model_digest="s", sample_percent=sample_percent)
+
+
+def an_experiment(*versions: int) -> Experiment | None:
+    """Over these versions in equal parts; None for fewer than two."""
+    if len(versions) < 2:
+        return None
+    arms = tuple(Arm(version=v, weight_percent=100 / len(versions)) for v in versions)
+    return Experiment(name="e", salt="s", share_percent=50.0, arms=arms)
+
+
 @st.composite
 def some_states(draw: st.DrawFn) -> DeclaredState:
     canary_percent = draw(st.floats(0, 100))
@@ -65,6 +80,12 @@ def some_states(draw: st.DrawFn) -> DeclaredState:
         ),
         rollback_target=draw(st.none() | st.just(variant(10))),
         withdrawn=tuple(draw(st.lists(st.integers(11, 20)))),
+        shadows=draw(st.sampled_from([(), (shadow(21),), (shadow(21), shadow(22))])),
+        experiment=draw(st.sampled_from([None, an_experiment(*{v.version for v in variants})])),
+        kill_switch=draw(
+            st.none() | st.builds(KillSwitch, answer=st.floats(-9, 9), engaged=st.booleans())
+        ),
+        threshold=draw(st.none() | st.floats(0.01, 0.99)),
     )
 
 
@@ -117,6 +138,63 @@ def test_a_state_that_cannot_be_served_is_refused(
     base |= {"variants": tuple(v.model_dump() for v in variants), "withdrawn": (7,)}
     with pytest.raises(ValidationError, match=problem):
         DeclaredState.model_validate(base)
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        pytest.param({"shadows": (shadow(7),)}, "withdrawn version among the shadows", id="shadow"),
+        pytest.param({"shadows": (shadow(1),)}, r"answers already: \[1\]", id="a variant"),
+        pytest.param({"shadows": (shadow(3), shadow(3))}, "every shadow once", id="twice"),
+        pytest.param(
+            {"experiment": an_experiment(1, 9)}, r"found also \[9\]", id="an arm without variant"
+        ),
+        pytest.param({"threshold": 1.0}, "less than 1", id="threshold"),
+    ],
+)
+def test_what_stands_beside_the_variants_fits_them(fields: dict[str, Any], problem: str) -> None:
+    """Nothing withdrawn is asked even in secret, and nothing answers twice."""
+    with pytest.raises(ValidationError, match=problem):
+        state(variant(), variant(2, role="treatment", weight_percent=0.0), withdrawn=(7,), **fields)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        pytest.param({"share_percent": 0.0}, "greater than 0", id="nobody"),
+        pytest.param({"arms": (Arm(version=1, weight_percent=100),)}, "at least 2", id="one arm"),
+        pytest.param(
+            {"arms": (Arm(version=1, weight_percent=50), Arm(version=1, weight_percent=50))},
+            "every version in one arm",
+            id="one version twice",
+        ),
+        pytest.param(
+            {"arms": (Arm(version=1, weight_percent=50), Arm(version=2, weight_percent=40))},
+            "found 90",
+            id="too little",
+        ),
+        pytest.param({"floor_percent": 60.0}, "floor of at most 50", id="floor"),
+        pytest.param({"salt": ""}, "at least 1", id="no salt"),
+        pytest.param({"name": "a b"}, "pattern", id="name"),
+    ],
+)
+def test_an_experiment_that_is_no_split_is_refused(change: dict[str, Any], problem: str) -> None:
+    """Every unit that takes part meets exactly one arm."""
+    base = {
+        "name": "e",
+        "salt": "s",
+        "share_percent": 10.0,
+        "arms": (Arm(version=1, weight_percent=50), Arm(version=2, weight_percent=50)),
+    }
+    with pytest.raises(ValidationError, match=problem):
+        Experiment.model_validate(base | change)
+
+
+def test_what_is_not_in_use_is_not_in_the_file() -> None:
+    """A reviewer reads what is declared, not what could be."""
+    text = to_yaml(state())
+    for name in ("shadows", "experiment", "kill_switch", "threshold"):
+        assert name not in text
 
 
 def test_weights_may_differ_from_100_by_rounding_only() -> None:

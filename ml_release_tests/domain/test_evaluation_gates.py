@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -21,13 +22,22 @@ from ml_release.domain.evaluation_gates import (
     EvaluationPolicy,
     judge_evaluation,
 )
+from ml_release.domain.evaluation_sets import FileSet, SetsPolicy, SpanSet
 from ml_release.domain.fairness import FairnessMeasure
 from ml_release.domain.gates_attribution import AttributionEvidence, AttributionPolicy
 from ml_release.domain.gates_behaviour import Answers
+from ml_release.domain.gates_comparison import Comparison
 from ml_release.domain.gates_fairness import FairnessPolicy, GroupMeasure
-from ml_release.domain.gates_quality import Comparison, QualityEvidence
+from ml_release.domain.gates_old_window import OldWindow
+from ml_release.domain.gates_quality import QualityEvidence
 from ml_release.domain.gates_robustness import EdgeAnswers, RobustnessEvidence
 from ml_release.domain.gates_servability import Servability, ServabilityEvidence
+from ml_release.domain.gates_sets import (
+    FileComparison,
+    FileMeasure,
+    SetsEvidence,
+    SpanMeasure,
+)
 from ml_release.domain.gates_slices import SliceEvidence, SlicePolicy
 from ml_release.domain.holdout_use import HoldoutPolicy, HoldoutUse
 from ml_release.domain.identity import digest_of_json
@@ -50,6 +60,25 @@ POLICY = EvaluationPolicy(
     minimum_rows=1000,
     holdout_days=18,
     quality=QUALITY,
+    sets=SetsPolicy(
+        spans={
+            "storm": SpanSet(
+                first_day=date(2013, 2, 8),
+                last_day=date(2013, 2, 10),
+                limit=0.6,
+                champion_margin=0.02,
+            )
+        },
+        files={
+            "hard cases": FileSet(
+                path="sets/hard.csv",
+                digest="sha256:" + "0" * 64,
+                limit=0.8,
+                champion_margin=0.02,
+                minimum_rows=40,
+            )
+        },
+    ),
     slices=SlicePolicy(limit=0.6, champion_margin=0.03),
     fairness=FairnessPolicy(limits={"demographic_parity_difference": 0.2}),
     behaviour=BehaviourPolicy(tests=(Invariance(name="one more", add={"a": 1.0}, tolerance=0.1),)),
@@ -101,6 +130,25 @@ EVIDENCE = EvaluationEvidence(
         calibration_error=0.02,
         champion=OTHER,
         anchor=replace(OTHER, version=1),
+    ),
+    sets=SetsEvidence(
+        spans={"storm": SpanMeasure(score=AUC, champion=OTHER)},
+        files={
+            "hard cases": FileMeasure(
+                score="right_decisions_share",
+                rows=50,
+                value=0.9,
+                champion=FileComparison(version=3, gain=0.0),
+            )
+        },
+    ),
+    old_window=OldWindow(
+        version=3,
+        days="2013-03-14 to 2013-03-31",
+        all_days=18,
+        days_left=18,
+        rows_left=1000,
+        comparison=OTHER,
     ),
     slices=SliceEvidence(candidate=slices(AUC), against_champion=slices(DIFFERENCE)),
     fairness=gap(0.1),
@@ -186,6 +234,33 @@ BAD: dict[str, tuple[dict[str, Any], Outcome]] = {
     ),
     "no_worse_than_anchor": (
         {"quality": replace(QUALITY_EVIDENCE, anchor=replace(OTHER, difference=None))},
+        INCONCLUSIVE,
+    ),
+    "sets_are_good_enough": (
+        {
+            "sets": replace(
+                EVIDENCE.sets,
+                spans={"storm": SpanMeasure(score=replace(AUC, low=0.5), champion=OTHER)},
+            )
+        },
+        FAIL,
+    ),
+    "no_worse_on_sets": (
+        {
+            "sets": replace(
+                EVIDENCE.sets,
+                files={
+                    "hard cases": replace(
+                        EVIDENCE.sets.files["hard cases"],
+                        champion=FileComparison(version=3, gain=-0.04),
+                    )
+                },
+            )
+        },
+        FAIL,
+    ),
+    "no_worse_on_old_window": (
+        {"old_window": OldWindow(version=3, days="its test window", problem="its record is lost")},
         INCONCLUSIVE,
     ),
     "slices_are_good_enough": (
@@ -280,6 +355,8 @@ def test_what_is_not_declared_is_not_judged() -> None:
         "loss_is_below_ceiling",
         "probabilities_are_calibrated",
         "no_worse_than_anchor",
+        "sets_are_good_enough",
+        "no_worse_on_sets",
         "slices_are_good_enough",
         "no_slice_falls_behind",
         "groups_are_treated_alike",
@@ -347,6 +424,7 @@ def test_a_verdict_names_its_judge_its_subject_and_all_evidence() -> None:
     assert verdict.evidence == {
         "data_digest": "data",
         "champion_digest": "champion",
+        "attribution_method": "permutation",
         "policy_digest": digest_of_json(POLICY.model_dump(mode="json")),
     }
     assert judge(digests={"policy_digest": "mine"}).evidence["policy_digest"].startswith("sha256:")

@@ -228,3 +228,41 @@ def test_what_mattered_to_the_champion_may_not_be_without_effect(
     champion = {"strong": 0.3, "other": 0.69, "weak": 0.001}
     found = judge(champion=champion, ignored=ignored)["features that matter to the champion"]
     assert (found.outcome, found.detail) == (expected, detail)
+
+
+def test_shapley_values_are_judged_by_the_same_limits_in_their_own_words() -> None:
+    """Unit and detail say what was measured."""
+    policy = POLICY.model_copy(update={"method": "shap"})
+    found = judge(policy, method="shap")
+    assert {finding.outcome for finding in found.values()} == {PASS}
+    unit = "rank correlation of mean absolute Shapley values"
+    assert found["against the champion"].unit == unit
+    assert found["core feature hour"].detail == "it moves an answer by 0.4 on average"
+
+
+@pytest.mark.parametrize(("asked", "measured"), [("shap", "permutation"), ("permutation", "shap")])
+def test_importances_by_another_method_than_the_declared_are_inconclusive(
+    asked: str, measured: str
+) -> None:
+    """The limits were set for one of them."""
+    found = judge(POLICY.model_copy(update={"method": asked}), method=measured)
+    assert {name: one.outcome for name, one in found.items()} == {"importances": INCONCLUSIVE}
+    assert found["importances"].detail == (
+        f"importances were measured by {measured}, asked for is {asked}"
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"method": "gain"},
+        {"explained_rows": 0},
+        {"background_rows": 1_000_000},
+        {"seed": -1},
+    ],
+    ids=str,
+)
+def test_a_method_nobody_knows_or_rows_out_of_range_are_refused(change: dict[str, Any]) -> None:
+    """When the policy is read."""
+    with pytest.raises(ValidationError, match=next(iter(change))):
+        AttributionPolicy(**change)

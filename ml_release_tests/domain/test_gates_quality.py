@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from ml_release.domain.gates_comparison import Comparison
 from ml_release.domain.gates_quality import (
     ANCHOR,
     CALIBRATION,
@@ -18,7 +19,6 @@ from ml_release.domain.gates_quality import (
     CHAMPION,
     DESCRIPTIONS,
     FLOOR,
-    Comparison,
     QualityEvidence,
     judge_quality,
 )

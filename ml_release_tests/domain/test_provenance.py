@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ml_release.adapters.in_memory import InMemoryWorkplace
 from ml_release.domain.identity import digest_of_bytes, digest_of_json
 from ml_release.domain.provenance import CandidateRecord, FeaturesRecord, record_from_json
 from ml_release.errors import IntegrityError
@@ -27,6 +28,7 @@ CANDIDATE = CandidateRecord(
     feature_version="sha256:v",
     policy_digest="sha256:p",
     seed=7,
+    build=InMemoryWorkplace().build(()),
     parameters={"depth": 3, "rate": 1.0, "name": "x", "early": True, "limit": None},
     window_from="2013-09-01",
     holdout_from="2013-10-18",
@@ -76,6 +78,7 @@ def test_the_newest_partition_of_the_window_is_its_last() -> None:
         pytest.param({"snapshots": {}}, id="built from nothing"),
         pytest.param({"parameters": {"depth": [3]}}, id="a list as parameter"),
         pytest.param({"partitions": {}}, id="a window of nothing"),
+        pytest.param({"build": None}, id="built by nobody knows what"),
     ],
 )
 def test_what_is_no_record_is_noticed(change: dict[str, Any]) -> None:

@@ -16,9 +16,12 @@ from ml_release.domain.verdict import Finding, Outcome, Verdict
 from ml_release.domain.waivers import (
     Waived,
     Waiver,
+    holding,
     require_pass_or_waivers,
     split_objections,
     waivable,
+    waiver_changes,
+    waivers_digest,
     waivers_from_json,
     waivers_to_json,
 )
@@ -312,3 +315,38 @@ def test_nothing_goes_on_with_an_objection_that_is_not_waived(
     else:
         with pytest.raises(RefusedError):
             require(verdict, *waivers)
+
+
+def test_the_waivers_an_act_goes_on_are_named_once() -> None:
+    """Two findings of one subject may be let go by one waiver."""
+    again = replace(SLOW, observed=301.0)
+    judged = verdict_of(SLOW, again, UNSURE)
+    slow, unsure = waiver_for(SLOW, judged), waiver_for(UNSURE, judged)
+    used = holding(require(judged, slow, unsure))
+    assert used == (slow, unsure)
+    assert waivers_digest(used) != waivers_digest(used[:1])
+    assert waivers_digest(waivers_from_json(waivers_to_json(used))) == waivers_digest(used)
+
+
+SLOW_AGAIN = waiver_for(SLOW, by="Bob")
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "expected"),
+    [
+        ((), (), ()),
+        ((waiver_for(SLOW),), (waiver_for(SLOW),), ()),
+        ((), (SLOW_AGAIN,), ("new: is_servable [memory] by Bob until 2014-01-11 12:00 UTC",)),
+        (
+            (waiver_for(SLOW), SLOW_AGAIN),
+            (SLOW_AGAIN,),
+            ("no longer used: is_servable [memory] by Ada until 2014-01-11 12:00 UTC",),
+        ),
+    ],
+    ids=["none", "the same", "added", "gone"],
+)
+def test_waivers_that_changed_between_two_acts_are_named(
+    before: tuple[Waiver, ...], now: tuple[Waiver, ...], expected: tuple[str, ...]
+) -> None:
+    """What, on whose word and until when."""
+    assert waiver_changes(before, now) == expected

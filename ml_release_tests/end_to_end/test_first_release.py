@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -73,7 +74,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     home = Home(tmp_path_factory.mktemp("first_release"))
     first = home.answer("train", LINE, "--from", "2013-01", "--to", "2013-02")
     assert first["version"] == 1
-    assert first["checks_passed"] == 31
+    assert first["checks_passed"] == 32
     home.answer("promote", LINE, "1", "--by", "ada", "--reason", "first release")
     second = home.answer("train", LINE, "--from", "2013-02", "--to", "2013-03")
     assert second["version"] == 2
@@ -112,6 +113,28 @@ def test_the_requests_of_the_readme_are_answered_alike_by_both_protocols(
     assert 0 < probability < 1
     assert second.json()["predictions"] == [probability]
     assert first.headers["x-model-version"] == "1"
+
+
+def test_a_version_is_rebuilt_from_its_record_without_touching_the_home(home: Home) -> None:
+    """The same bytes in a fresh process, of a window whose history looks back before it."""
+    before = content(home.settings.home)
+    answer = home.answer("reproduce", LINE, "2")
+    assert answer["outcome"] == "equal bytes"
+    assert answer["rebuilt_digest"] == answer["recorded_digest"]
+    assert (answer["divergences"], answer["environment"]) == ([], [])
+    assert content(home.settings.home) == before
+
+
+def content(folder: Path) -> dict[str, tuple[str, int]]:
+    """Digest and time of change of every file below a folder."""
+    return {
+        path.relative_to(folder).as_posix(): (
+            hashlib.sha256(path.read_bytes()).hexdigest(),
+            path.stat().st_mtime_ns,
+        )
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 def test_a_malformed_request_is_refused_and_names_the_field(server: str) -> None:

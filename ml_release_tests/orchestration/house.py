@@ -50,6 +50,9 @@ def wiring_of(house: House) -> Wiring:
         inference_log=house.inference_log,
         inference_archive=house.inference_archive,
         plotter=house.plotter,
+        attributor=house.attributor,
+        reports=house.reports,
+        workplace=house.workplace,
     )
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ml_release_tests.small_line import House
 
-DOWNSTREAM = ("candidate", "evaluation", "registered_version")
+DOWNSTREAM = ("candidate", "evaluation", "model_card", "registered_version")
 
 
 def with_nulls(month: str, *, share: float) -> pd.DataFrame:

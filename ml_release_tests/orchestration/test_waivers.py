@@ -30,12 +30,17 @@ def test_a_waived_finding_lets_a_later_run_register_and_is_shown_red(
     form = {"rule": RULE, "by": "Ada", "reason": "the floor is being revised", "days": 2.0}
     config = {"ops": {OP: {"config": form}}}
     assert run(house, "waive", instance, run_config=config).success
-    registered = run(house, "train", instance, assets=["registered_version"])
+    alone = run(house, "train", instance, assets=["registered_version"])
+    assert "expected a model card, found none. Materialize model_card again" in failure(alone)
+    registered = run(house, "train", instance, assets=["model_card", "registered_version"])
     assert registered.success
-    (row,) = records(registered, "waived")
+    (row,) = records(registered, "waived", asset="registered_version")
+    assert "Does not pass. WAIVED by Ada" in metadata_of(registered, "model_card")["card"].value
     assert row.data["by"] == "Ada"
     assert row.data[""] == "\N{CROSS MARK} not a pass"
     assert RULE in row.data["finding"]
+    (page,) = (text for name, text in house.reports.files.items() if name.endswith(".html"))
+    assert b"Waived(" in page
     (check,) = [c for c in result.get_asset_check_evaluations() if c.check_name == RULE]
     assert not check.passed
 
@@ -72,11 +77,19 @@ def test_the_scorecard_is_an_asset_of_its_own(house: House, instance: dg.Dagster
     assert rows[-1].data["should be"] == "released"
 
 
-def records(result: dg.ExecuteInProcessResult, name: str) -> Any:
-    """Rows of a table in the metadata of the one asset that was made."""
-    (event,) = result.get_asset_materialization_events()
-    table: Any = event.materialization.metadata[name].value
-    return table.records
+def metadata_of(result: dg.ExecuteInProcessResult, asset: str) -> Any:
+    """Metadata of one of the assets that were made."""
+    (event,) = (
+        event
+        for event in result.get_asset_materialization_events()
+        if event.asset_key is not None and event.asset_key.path[-1] == asset
+    )
+    return event.materialization.metadata
+
+
+def records(result: dg.ExecuteInProcessResult, name: str, *, asset: str = "gate_scorecard") -> Any:
+    """Rows of a table in the metadata of an asset."""
+    return metadata_of(result, asset)[name].value.records
 
 
 def dg_key(name: str) -> dg.AssetKey:

@@ -362,7 +362,8 @@ def test_a_line_that_is_not_declared_is_unknown(client: Client) -> None:
     """404 on every route that names a line."""
     for address in ADDRESSES:
         if "{line}" in address.path:
-            answered = client.send(address.method, address.path.format(line="other"), b"{}")
+            path = address.path.format(line="other", version="1")
+            answered = client.send(address.method, path, b"{}")
             assert answered.status == 404
             assert LINE in answered.json["error"]
 
@@ -399,7 +400,10 @@ def test_health_and_metadata_follow_the_protocol(client: Client) -> None:
         ("GET", "//", 404),
         ("POST", f"/v2/models/{LINE}/infer/", 404),
         ("POST", "/v2/models//infer", 404),
-        ("POST", f"/v2/models/{LINE}/versions/1/infer", 404),
+        ("POST", f"/v2/models/{LINE}/versions/1/infer/", 404),
+        ("POST", f"/v2/models/{LINE}/versions//infer", 404),
+        ("POST", f"/v2/models/{LINE}/versions/{{version}}/infer", 404),
+        ("GET", f"/v2/models/{LINE}/versions/1/infer", 405),
         ("POST", "/models/{line}/invocations", 404),
         ("GET", INFER, 405),
         ("PUT", INFER, 405),

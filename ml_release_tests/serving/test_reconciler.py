@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ml_release.adapters.model_files import ModelFiles
 from ml_release.adapters.online_files import OnlineFiles
 from ml_release.domain.artefact import EXAMPLE_FILE, MODEL_FILE, SIGNATURE_FILE
 from ml_release.domain.deployment import path_of
@@ -68,7 +67,7 @@ def test_what_nothing_refers_to_is_forgotten(reconciler: Reconciler, world: Worl
     """A version that is neither served nor a rollback target is not kept in memory."""
     world.declare(2)
     reconciler.reconcile()
-    assert list(reconciler._loaded) == [(LINE, world.digests[2])]
+    assert list(reconciler._versions._loaded) == [(LINE, world.digests[2], False)]
 
 
 def test_without_a_change_nothing_is_replaced(reconciler: Reconciler) -> None:
@@ -82,7 +81,7 @@ def test_a_version_that_is_missing_leaves_the_current_one(
     reconciler: Reconciler, world: World
 ) -> None:
     """The problem is reported with the commit that cannot be served; published, it is."""
-    files = ModelFiles(world.settings.models).read(world.digests[2])
+    files = world.models.read(world.digests[2])
     folder = world.settings.models / digest_hex(world.digests[2])
     hidden = folder.rename(folder.with_suffix(".away"))
     declared = world.declare(2)
@@ -111,9 +110,9 @@ def test_a_model_that_was_changed_is_not_served(reconciler: Reconciler, world: W
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        ({MODEL_FILE: b"no model"}, "cannot be loaded"),
+        ({MODEL_FILE: b"\x08no model"}, "cannot be loaded"),
         ({EXAMPLE_FILE: b'{"dataframe_records": [{"distance": 1}]}'}, "missing fields"),
-        ({EXAMPLE_FILE: b"nothing"}, "does not fit the signature"),
+        ({EXAMPLE_FILE: b"{nothing}"}, "does not fit the signature"),
         ({EXAMPLE_FILE: None}, "to warm up with"),
         ({SIGNATURE_FILE: b'{"line": "other", "inputs": [], "output": "p"}'}, "found other"),
         ({SIGNATURE_FILE: b"{}"}, "signature"),
@@ -159,7 +158,7 @@ def test_a_restart_beside_a_broken_canary_serves_the_champion(world: World) -> N
     """With nothing to fall back on, the champion answers in the place of what is missing."""
     world.declare(world.variant(2, weight=90), world.variant(9, role="canary", weight=10))
     route = route_of(world.parts().reconciler)
-    assert {route.pick(bucket).variant.version for bucket in (0, 9999)} == {2}
+    assert {route.answering_for(version).variant.version for version in (2, 9)} == {2}
 
 
 def test_a_canary_with_other_inputs_is_refused(

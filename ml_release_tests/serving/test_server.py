@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import subprocess
@@ -72,10 +73,16 @@ def test_a_body_has_to_be_json_and_within_the_limit(client: httpx.Client) -> Non
         yield b" "
 
     text = {"content-type": "text/csv"}
-    packed = {**JSON, "content-encoding": "gzip"}
+    packed = {**JSON, "content-encoding": "br"}
     assert client.post(INFER, content=body, headers=text).status_code == 415
     assert client.post(INFER, content=body, headers=packed).status_code == 415
     assert client.post(INFER, content=body).status_code == 200
+    octets = {"content-type": "application/octet-stream"}
+    assert client.post(INFER, content=body, headers=octets).status_code == 200
+    zipped = {**JSON, "content-encoding": "gzip"}
+    assert client.post(INFER, content=gzip.compress(padded), headers=zipped).status_code == 200
+    bomb = gzip.compress(padded + b" ")
+    assert client.post(INFER, content=bomb, headers=zipped).status_code == 413
     assert client.post(INFER, content=padded, headers=JSON).status_code == 200
     assert client.post(INFER, content=padded + b" ", headers=JSON).status_code == 413
     assert client.post(INFER, content=pieces(), headers=JSON).status_code == 413
@@ -89,11 +96,10 @@ def test_a_header_that_is_no_text_is_as_good_as_absent(client: httpx.Client) -> 
     assert len(answered.headers["x-request-id"]) == 36
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org", ""])  # noqa: S104
-def test_an_address_that_others_can_reach_is_refused(world: World, host: str) -> None:
-    """There are no tokens yet; the message says so."""
+def test_an_address_that_others_can_reach_is_refused(world: World) -> None:
+    """Before anything is loaded or listened on."""
     with pytest.raises(InputError, match="expected a loopback address"):
-        serve(world.settings, host=host, port=0)
+        serve(world.settings, host="0.0.0.0", port=0)  # noqa: S104
 
 
 def test_a_taken_port_is_one_clear_error(world: World) -> None:

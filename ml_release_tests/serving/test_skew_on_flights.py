@@ -11,10 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from ml_release.adapters.in_memory import InMemoryEvidence, InMemoryExperiments, InMemoryTables
+from ml_release.adapters.exact_shapley import ExactShapley
+from ml_release.adapters.in_memory import (
+    InMemoryEvidence,
+    InMemoryExperiments,
+    InMemoryTables,
+    InMemoryWorkplace,
+)
 from ml_release.adapters.inference_tables import InferenceTables
 from ml_release.adapters.landing_files import LandingFiles
-from ml_release.adapters.model_files import ModelFiles
 from ml_release.adapters.online_files import OnlineFiles
 from ml_release.adapters.onnx_compiler import OnnxCompiler
 from ml_release.adapters.random_search import RandomSearch
@@ -71,7 +76,7 @@ class Flights:
     def __init__(self, home: Path) -> None:
         self.world = World.at(home, line=LINE.name)
         self.landing, self.evidence = LandingFiles(DATA), InMemoryEvidence()
-        self.models = ModelFiles(self.world.settings.models)
+        self.models = self.world.models
         tables = InMemoryTables()
         for month in ("2013-01", "2013-02"):
             take_snapshot(
@@ -96,6 +101,8 @@ class Flights:
             compiler=OnnxCompiler(),
             search=RandomSearch(),
             plotter=NoPictures(),
+            attributor=ExactShapley(),
+            workplace=InMemoryWorkplace(),
             run=InMemoryExperiments().start(),
             now=NOW,
         )

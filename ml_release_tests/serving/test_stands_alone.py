@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from ml_release_tests.serving.world import ROOT
+from ml_release_tests.serving.world import ROOT, World
 
 
 def test_the_server_imports_nothing_of_the_release_system() -> None:
@@ -23,3 +23,25 @@ print(sorted(found))
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_an_artefact_is_verified_without_what_signed_it(world: World) -> None:
+    """Clients of a network, and half a second of start, stay with who trains."""
+    script = """
+import sys
+from ml_release.serving.server import build
+from ml_release.settings import read_settings
+parts = build(read_settings())
+parts.reconciler.reconcile()
+(line,) = parts.reconciler.table.lines.values()
+print(line.route is not None, sorted({"model_signing", "sigstore", "requests"} & set(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=world.environ(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "True []"

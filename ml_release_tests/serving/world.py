@@ -17,6 +17,7 @@ import numpy as np
 from ml_release.adapters.git_deployments import GitDeployments
 from ml_release.adapters.inference_tables import InferenceTables
 from ml_release.adapters.model_files import ModelFiles
+from ml_release.adapters.model_signatures import ModelSignatures
 from ml_release.adapters.online_files import OnlineFiles
 from ml_release.adapters.onnx_compiler import OnnxCompiler
 from ml_release.domain.artefact import (
@@ -127,8 +128,12 @@ class World:
     def deployments(self) -> GitDeployments:
         return GitDeployments(self.settings.deployments)
 
+    @property
+    def models(self) -> ModelFiles:
+        return ModelFiles(self.settings.models, ModelSignatures(self.settings.keys))
+
     def publish(self, number: int, files: Mapping[str, bytes]) -> str:
-        self.digests[number] = ModelFiles(self.settings.models).publish(files)
+        self.digests[number] = self.models.publish(files)
         return self.digests[number]
 
     def publish_history(self, table: HistoryTable = HISTORY) -> None:
@@ -143,6 +148,7 @@ class World:
         *variants: Variant | int,
         rollback_target: int | None = None,
         reason: str = "for the test",
+        **more: Any,
     ) -> Declaration:
         """Declare variants, or one champion by its number."""
         self._declared += 1
@@ -153,6 +159,7 @@ class World:
             variants=tuple(self.variant(v) if isinstance(v, int) else v for v in variants),
             evidence=Evidence(verdict_digest="v", policy_digest="p", feature_version="f"),
             rollback_target=None if rollback_target is None else self.variant(rollback_target),
+            **more,
         )
         current = self.deployments.read(self.line, "production")
         return self.deployments.declare(
@@ -186,11 +193,13 @@ class World:
         }
 
     @contextmanager
-    def server(self) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    def server(
+        self, *arguments: str, **variables: str
+    ) -> Iterator[tuple[str, subprocess.Popen[str]]]:
         """A server process on a free port, with its address."""
         process = subprocess.Popen(
-            self.command("--port", "0"),
-            env=self.environ(),
+            self.command("--port", "0", *arguments),
+            env={**self.environ(), **variables},
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -199,7 +208,7 @@ class World:
         try:
             assert process.stdout is not None
             announced = process.stdout.readline()
-            assert " at http://" in announced, process.communicate(timeout=START_SECONDS)[1]
+            assert " at http" in announced, process.communicate(timeout=START_SECONDS)[1]
             yield announced.split(" at ")[1].split(": ")[0], process
         finally:
             process.terminate()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -115,3 +116,55 @@ def test_what_is_no_policy_is_refused(text: str) -> None:
     """Whatever is in the file, the answer names it."""
     with pytest.raises(DeclarationError, match=r"^policy\.yaml: "):
         policies_from_yaml(text, subject="policy.yaml")
+
+
+SPAN = {"from": "2013-02-08", "to": "2013-02-10", "limit": 0.5, "champion_margin": 0.02}
+FILE = {
+    "path": "sets/hard.csv",
+    "digest": "sha256:" + "0" * 64,
+    "limit": 0.8,
+    "champion_margin": 0.02,
+    "minimum_rows": 50,
+}
+
+
+def text_with(sets: object) -> str:
+    return text_of(evaluation={**GOOD["evaluation"], "sets": sets})
+
+
+@pytest.mark.parametrize("day", [date(2013, 2, 8), "2013-02-08"])
+def test_days_of_a_set_are_read_with_and_without_quotes(day: object) -> None:
+    """YAML makes a date of one, a word of the other."""
+    text = text_with({"spans": {"storm": {**SPAN, "from": day}}, "files": {"hard": FILE}})
+    sets = policies_from_yaml(text, subject="policy.yaml").evaluation.sets
+    assert sets is not None
+    assert str(sets.spans["storm"]) == "2013-02-08 to 2013-02-10"
+    assert sets.files["hard"].score == "right_decisions_share"
+
+
+@pytest.mark.parametrize(
+    ("sets", "problem"),
+    [
+        pytest.param({}, "expected at least one span or file, found none", id="nothing"),
+        pytest.param(
+            {"spans": {"a": SPAN}, "files": {"a": FILE}}, r"not of both, found \['a'\]", id="twice"
+        ),
+        pytest.param({"spans": {"a": {**SPAN, "to": "2013-02-07"}}}, "or later", id="turned round"),
+        pytest.param({"spans": {"a": {**SPAN, "from": 20130208}}}, "spans.a.from", id="no day"),
+        pytest.param(
+            {"spans": {"a": {**SPAN, "limit": 0.0}}}, "spans.a.limit", id="a limit all keep"
+        ),
+        pytest.param({"spans": {" ": SPAN}}, "spans", id="no name"),
+        pytest.param({"files": {"a": {**FILE, "digest": "0" * 64}}}, "digest", id="no digest"),
+        pytest.param({"files": {"a": {**FILE, "path": "a.txt"}}}, "path", id="no table"),
+        pytest.param({"files": {"a": {**FILE, "path": "/a.csv"}}}, "path", id="absolute"),
+        pytest.param(
+            {"files": {"a": {**FILE, "path": "../a.csv"}}}, "below the landing zone", id="outside"
+        ),
+        pytest.param({"files": {"a": {**FILE, "score": "f1"}}}, "score", id="unknown score"),
+    ],
+)
+def test_a_set_that_makes_no_sense_is_refused(sets: object, problem: str) -> None:
+    """The field is named, or what was expected."""
+    with pytest.raises(DeclarationError, match=problem):
+        policies_from_yaml(text_with(sets), subject="policy.yaml")

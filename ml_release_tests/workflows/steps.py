@@ -10,9 +10,11 @@ import numpy as np
 from ml_release.workflows.evaluation import Evaluated, evaluate_candidate
 from ml_release.workflows.feature_building import FeaturesBuilt, build_features
 from ml_release.workflows.labels import LabelsGathered, gather_labels
+from ml_release.workflows.model_cards import WrittenCard, write_card
 from ml_release.workflows.promotion import Moved, Request, promote, roll_back
 from ml_release.workflows.registration import register_version
 from ml_release.workflows.release_gate import Releasable, require_releasable
+from ml_release.workflows.release_reports import WrittenReport, write_report
 from ml_release.workflows.snapshots import SnapshotTaken, take_snapshot
 from ml_release.workflows.training import train_candidate
 from ml_release_tests.small_line import MONTHS, trips
@@ -75,16 +77,26 @@ def train(
         compiler=house.compiler,
         search=house.search,
         plotter=house.plotter,
+        attributor=house.attributor,
+        workplace=house.workplace,
         run=house.experiments.start(),
         now=house.clock.now(),
     ).record
 
 
 def evaluate(house: House, model_digest: str | None = None) -> Evaluated:
+    """Evaluate, and write the model card that every act asks for."""
+    found = evaluate_only(house, model_digest)
+    card(house, model_digest)
+    return found
+
+
+def evaluate_only(house: House, model_digest: str | None = None) -> Evaluated:
     return evaluate_candidate(
         house.line,
         model_digest=model_digest,
         environment=house.environment,
+        landing=house.landing,
         tables=house.tables,
         evidence=house.evidence,
         models=house.models,
@@ -94,6 +106,32 @@ def evaluate(house: House, model_digest: str | None = None) -> Evaluated:
         registry=house.registry,
         experiments=house.experiments,
         plotter=house.plotter,
+        attributor=house.attributor,
+        now=house.clock.now(),
+    )
+
+
+def card(house: House, model_digest: str | None = None) -> WrittenCard:
+    return write_card(
+        house.line,
+        model_digest=model_digest,
+        evidence=house.evidence,
+        experiments=house.experiments,
+        registry=house.registry,
+        reports=house.reports,
+        now=house.clock.now(),
+    )
+
+
+def report(house: House, model_digest: str | None = None) -> WrittenReport:
+    return write_report(
+        house.line,
+        model_digest=model_digest,
+        tables=house.tables,
+        evidence=house.evidence,
+        experiments=house.experiments,
+        reports=house.reports,
+        now=house.clock.now(),
     )
 
 

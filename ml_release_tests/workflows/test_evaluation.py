@@ -72,6 +72,7 @@ def test_the_verdict_names_what_it_rests_on(evaluated: House) -> None:
         "candidate_digest": candidate.digest,
         "policy_digest": candidate.policy_digest,
         "champion_digest": "none",
+        "attribution_method": "permutation",
         "anchor_digest": "none",
         "holdout": found.evidence.holdout_use.holdout,
     }

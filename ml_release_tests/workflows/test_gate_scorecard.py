@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 
 def bench_of(house: House) -> Bench:
-    return Bench(line=house.line, compiler=house.compiler, loader=house.loader, probe=house.probe)
+    return Bench(
+        line=house.line,
+        compiler=house.compiler,
+        loader=house.loader,
+        probe=house.probe,
+        attributor=house.attributor,
+    )
 
 
 @pytest.fixture(scope="module")

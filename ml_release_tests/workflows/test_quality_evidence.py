@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from ml_release.adapters.exact_shapley import ExactShapley
 from ml_release.adapters.in_memory import SameProcessProbe
 from ml_release.adapters.onnx_compiler import OnnxCompiler
 from ml_release.adapters.onnx_models import OnnxLoader
@@ -63,6 +64,7 @@ def test_a_regressor_meets_the_same_gates_by_its_own_errors(
         compiler=OnnxCompiler(),
         loader=OnnxLoader(),
         probe=SameProcessProbe(OnnxLoader()),
+        attributor=ExactShapley(),
     )
     base = bench.fit(window)
     (trial,) = _honest(bench, window, name="w", base=base, champion=None, seeds=1)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ml_release.domain.identity import canonical_json
+from ml_release.domain.model_card import CardNotes
 from ml_release.domain.verdict import Outcome
 from ml_release.errors import IntegrityError, MlReleaseError, NotFoundError, RefusedError
 from ml_release.workflows.evaluation import EVALUATION_VERDICT, VERDICT_TAG
+from ml_release.workflows.model_cards import MODEL_CARD
 from ml_release.workflows.snapshots import DATA_VERDICT
 from ml_release.workflows.training import CANDIDATE, CANDIDATE_TAG
 from ml_release_tests.workflows import steps
@@ -123,6 +125,19 @@ def _no_artefact(house: House) -> None:
     del house.models.artefacts[digest_of(house)]
 
 
+def _edited_card(name: str) -> Callable[[House], None]:
+    def act(house: House) -> None:
+        changed = {name: steps.NOWHERE}
+        steps.edit(house, MODEL_CARD, digest_of(house), lambda card: card.update(changed))
+
+    return act
+
+
+def _other_notes(house: House) -> None:
+    notes = CardNotes(intended_use="something else")
+    house.line = house.line.model_copy(update={"card": notes})
+
+
 def _no_run(house: House) -> None:
     del house.experiments._runs["run-1"]
 
@@ -175,16 +190,16 @@ CASES: dict[str, tuple[Callable[[House], Any], type[MlReleaseError], str]] = {
         RefusedError,
         "expected a recorded passing verdict, found none",
     ),
-    "evaluation verdict fails": (_outcome("fail"), RefusedError, "evaluation_gates/2 is fail"),
+    "evaluation verdict fails": (_outcome("fail"), RefusedError, "evaluation_gates/3 is fail"),
     "evaluation verdict is inconclusive": (
         _outcome("inconclusive"),
         RefusedError,
-        "evaluation_gates/2 is inconclusive",
+        "evaluation_gates/3 is inconclusive",
     ),
     "evaluation verdict is an error": (
         _outcome("error"),
         RefusedError,
-        "evaluation_gates/2 is error",
+        "evaluation_gates/3 is error",
     ),
     "evaluation verdict without findings": (
         _without_findings,
@@ -289,6 +304,31 @@ CASES: dict[str, tuple[Callable[[House], Any], type[MlReleaseError], str]] = {
         lambda house: tags_of(house).update({VERDICT_TAG: steps.NOWHERE}),
         RefusedError,
         "run-1 carries sha256:000000000000. One of them was changed; evaluate again",
+    ),
+    "no model card": (
+        lambda house: steps.forget(house, MODEL_CARD, digest_of(house)),
+        RefusedError,
+        "expected a model card, found none. Materialize model_card again",
+    ),
+    "the model card is of another candidate": (
+        _edited_card("candidate_digest"),
+        RefusedError,
+        "model card is stale (candidate: the card is about sha256:000000000000",
+    ),
+    "the model card is of another verdict": (
+        _edited_card("verdict_digest"),
+        RefusedError,
+        "model card is stale (verdict: the card is about sha256:000000000000",
+    ),
+    "the model card: not one": (
+        lambda house: house.evidence.record(steps.LINE, MODEL_CARD, digest_of(house), b"{}"),
+        IntegrityError,
+        "model card: expected a recorded one",
+    ),
+    "the declared notes were changed": (
+        _other_notes,
+        RefusedError,
+        "model card is stale (declared notes: the card is about sha256:",
     ),
     "the run carries no candidate": (
         lambda house: tags_of(house).pop(CANDIDATE_TAG),

@@ -9,6 +9,7 @@ import pytest
 from ml_release.domain.verdict import Outcome
 from ml_release.workflows.evaluation import EVALUATION_VERDICT
 from ml_release.workflows.status import LineStatus, line_status
+from ml_release.workflows.training import CANDIDATE
 from ml_release_tests.workflows import steps
 from ml_release_tests.workflows.test_monitoring import drift, observe
 from ml_release_tests.workflows.test_promotion import candidate_version
@@ -25,6 +26,7 @@ def status(house: House) -> LineStatus:
         evidence=house.evidence,
         registry=house.registry,
         deployments=house.deployments,
+        workplace=house.workplace,
     )
 
 
@@ -86,6 +88,22 @@ def test_what_serves_is_told_with_who_declared_it_and_why(serving: House) -> Non
     assert (found.serving, found.share_percent) == (1, 100.0)
     assert (found.by, found.reason) == ("Ada", "passed its gates")
     assert (found.since, found.commit) == (declaration.committed_at, declaration.commit)
+
+
+def test_another_environment_than_that_of_the_serving_version_is_told(serving: House) -> None:
+    """As a remark: it is waited for by nobody."""
+    assert status(serving).environment_drift == ()
+    serving.workplace.move(packages={"numpy": "2.5.0"})
+    found = status(serving)
+    assert found.environment_drift == ("package numpy: recorded 2.4.6, found 2.5.0",)
+    assert found.waits_for == ""
+
+
+def test_without_the_record_of_what_serves_no_environment_is_compared(serving: House) -> None:
+    """Unknown is not the same as none."""
+    (version,) = serving.registry.versions(steps.LINE)
+    steps.forget(serving, CANDIDATE, version.model_digest)
+    assert status(serving).environment_drift is None
 
 
 def test_a_newer_version_waits_for_promotion_beside_what_serves(serving: House) -> None:

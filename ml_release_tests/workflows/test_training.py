@@ -125,12 +125,29 @@ def test_the_run_carries_model_data_features_and_the_record(prepared: House) -> 
         "ml_release.model_digest": record.model_digest,
         "ml_release.data_digest": record.data_digest,
         "ml_release.feature_version": record.feature_version,
+        "ml_release.code_commit": record.build.code_commit,
+        "ml_release.code_digest": record.build.code_digest,
+        "ml_release.lock_digest": record.build.lock_digest,
         CANDIDATE_TAG: record.digest,
     }
     assert run.params["max_iter"] == "12"
+    assert run.params["python"] == "3.11.7"
+    assert run.params["code_dirty"] == "False"
     assert run.params["window"] == "2013-01-01 to 2013-04-30"
     assert run.metrics == {"train_rows": record.train_rows, "holdout_rows": record.holdout_rows}
     assert run.files["model/model.onnx"] == prepared.models.read(record.model_digest)["model.onnx"]
+
+
+def test_outside_of_a_checkout_the_run_says_so(prepared: House) -> None:
+    """No tag for what is not known; the digest names the code all the same."""
+    prepared.workplace.move(code_commit=None, code_dirty=None, lock_digest=None)
+    record = steps.train(prepared)
+    run = prepared.experiments.resume(record.run_id)
+    assert record.build == prepared.workplace.build(())
+    assert {"ml_release.code_commit", "ml_release.lock_digest"}.isdisjoint(run.tags)
+    assert run.tags["ml_release.code_digest"] == record.build.code_digest
+    assert (run.params["code_commit"], run.params["code_dirty"]) == ("none", "unknown")
+    assert run.params["lock_digest"] == "none"
 
 
 def test_the_example_is_a_real_request_of_the_newest_month(prepared: House) -> None:
@@ -350,7 +367,7 @@ class AnyModel:
 
     def model_files(self, estimator: object) -> dict[str, bytes]:
         self.models.append(estimator)
-        return {"model.onnx": b"any"}
+        return {"model.onnx": b"\x08any"}
 
     def compile(self, estimator: object) -> bytes:
         return self.model_files(estimator)["model.onnx"]
@@ -370,6 +387,8 @@ def test_a_calibrated_model_is_what_is_compiled_and_compared(prepared: House) ->
         compiler=compiler,
         search=prepared.search,
         plotter=prepared.plotter,
+        attributor=prepared.attributor,
+        workplace=prepared.workplace,
         run=prepared.experiments.start(),
         now=prepared.clock.now(),
     ).record

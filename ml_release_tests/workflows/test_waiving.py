@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ml_release.domain.verdict import Outcome, verdict_from_json
-from ml_release.errors import InputError, NotFoundError, RefusedError
+from ml_release.domain.waivers import waivers_digest
+from ml_release.errors import InputError, IntegrityError, NotFoundError, RefusedError
 from ml_release.workflows.evaluation import EVALUATION_VERDICT
-from ml_release.workflows.waiving import LONGEST, WaiverRequest, recorded_waivers, waive
+from ml_release.workflows.waiver_trail import USED_WAIVERS
+from ml_release.workflows.waiving import LONGEST, WAIVERS, WaiverRequest, recorded_waivers, waive
 from ml_release_tests.workflows import steps
 
 if TYPE_CHECKING:
@@ -33,6 +35,19 @@ def failed(prepared: House) -> House:
     found = steps.evaluate(prepared)
     assert {f.rule for f in found.verdict.objections} == {RULE}
     return prepared
+
+
+class Declared:
+    """The trailers ``Waivers-Digest`` of what a house declares from now on."""
+
+    def __init__(self, house: House) -> None:
+        self.trailers: list[str | None] = []
+        self._declare = house.deployments.declare
+        house.deployments.declare = self.declare  # type: ignore[method-assign]
+
+    def declare(self, state: Any, **told: Any) -> Any:
+        self.trailers.append(told["trailers"].get("Waivers-Digest"))
+        return self._declare(state, **told)
 
 
 def let_go(house: House, **changes: Any) -> tuple[Waived, ...]:
@@ -70,6 +85,76 @@ def test_a_waived_candidate_is_registered_and_stays_failed(failed: House) -> Non
     assert [w.finding.rule for w in found.waived] == [RULE]
     assert found.verdict.outcome is Outcome.FAIL
     assert steps.declare(failed).declaration.state.champion.version == 1
+
+
+def test_version_and_commit_name_the_waivers_they_went_on(failed: House) -> None:
+    """By one digest, of exactly those that are used: an older one that has expired is not."""
+    let_go(failed, lasts=timedelta(days=1))
+    failed.clock.move(timedelta(days=2))
+    (waived,) = let_go(failed)
+    version = steps.register(failed)
+    digest = waivers_digest([waived.waiver])
+    assert version.tags["waivers_digest"] == digest
+    assert version.tags["waived"] == waived.sentence()
+    declared = Declared(failed)
+    assert steps.declare(failed).waiver_changes == ()
+    assert declared.trailers == [digest]
+
+
+def test_a_version_without_waivers_names_none(evaluated: House) -> None:
+    """Neither in its tags nor in its commit."""
+    assert "waivers_digest" not in steps.register(evaluated).tags
+    declared = Declared(evaluated)
+    assert steps.declare(evaluated).waiver_changes == ()
+    assert declared.trailers == [None]
+
+
+def test_a_waiver_given_again_after_registration_is_named(failed: House) -> None:
+    """Promotion goes on the new word, and says that it is another one."""
+    let_go(failed, lasts=timedelta(days=1))
+    version = steps.register(failed)
+    failed.clock.move(timedelta(days=1))
+    (again,) = let_go(failed, by="Bob")
+    declared = Declared(failed)
+    assert steps.declare(failed).waiver_changes == (
+        f"no longer used: {RULE} [auc_score on the holdout] by Ada until 2026-11-22 09:00 UTC",
+        f"new: {RULE} [auc_score on the holdout] by Bob until 2026-11-29 09:00 UTC",
+    )
+    assert declared.trailers == [waivers_digest([again.waiver])]
+    assert declared.trailers != [version.tags["waivers_digest"]]
+
+
+def test_a_waiver_that_was_edited_after_registration_stops_the_promotion(failed: House) -> None:
+    """Its end was moved: it would hold, and it is not what somebody answers for."""
+    let_go(failed, lasts=timedelta(days=1))
+    version = steps.register(failed)
+    steps.edit(
+        failed,
+        WAIVERS,
+        version.model_digest,
+        lambda waivers: waivers[0].update(expires_at="2027-01-01T00:00:00Z"),
+    )
+    failed.clock.move(timedelta(days=3))
+    message = rf"version 1: .* edited or removed\.\n  - {RULE} \[.*\] by Ada until 2026-11-22"
+    with pytest.raises(IntegrityError, match=message):
+        steps.declare(failed)
+    assert failed.deployments.read(steps.LINE, "production") is None
+
+
+@pytest.mark.parametrize("harm", ["lost", "edited"])
+def test_without_the_waivers_of_its_registration_a_version_is_not_promoted(
+    failed: House, harm: str
+) -> None:
+    """What cannot be compared is not taken for unchanged."""
+    let_go(failed)
+    digest = steps.register(failed).tags["waivers_digest"]
+    if harm == "lost":
+        steps.forget(failed, USED_WAIVERS, digest)
+    else:
+        steps.edit(failed, USED_WAIVERS, digest, lambda waivers: waivers.clear())
+    with pytest.raises(IntegrityError, match="waivers that small_line version 1 was registered on"):
+        steps.declare(failed)
+    assert failed.deployments.read(steps.LINE, "production") is None
 
 
 def test_an_expired_waiver_lets_nothing_go(failed: House) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from ml_release.domain.inference import InferenceRecord, Label, SegmentKind
+    from ml_release.domain.inference import InferenceRecord, Label, Reward, SegmentKind
     from ml_release.domain.log_health import Durability
 
 SEGMENT_BYTES = 64 * 1024 * 1024
@@ -109,6 +109,10 @@ class InferenceLogFiles:
     def append_labels(self, line: str, labels: Sequence[Label]) -> int:
         """Keep labels of one line, all or none, as `append_records` does."""
         return self._append(line, "labels", self._encoder.encode_lines(labels))
+
+    def append_rewards(self, line: str, rewards: Sequence[Reward]) -> int:
+        """Keep rewards of one line, all or none, as `append_records` does."""
+        return self._append(line, "rewards", self._encoder.encode_lines(rewards))
 
     def commit(self, position: int) -> Future[None] | None:
         """What has to be awaited before a write may be acknowledged; None if nothing has to be.

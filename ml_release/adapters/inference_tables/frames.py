@@ -25,6 +25,9 @@ _DTYPES = {
     "latency_ms": "float64",
     "shadow": "bool",
     "label": "int64",
+    "assigned_version": "Int64",
+    "propensity": "float64",
+    "decision": "Int64",
 }
 
 

@@ -61,17 +61,20 @@ class InferenceTables:
         -------
         pandas.DataFrame
             One column per field of `InferenceRecord`: times as datetime64 in UTC, ``bucket``
-            and the two of history as nullable Int64, ``prediction`` as float64 with NaN for failed
-            requests, ``features`` as one mapping per record (see
+            and other whole numbers that may be missing as nullable Int64, ``prediction`` as float64
+            with NaN for failed requests, ``features`` as one mapping per record (see
             `ml_release.domain.inference.feature_columns`). Of records with the same request id and
-            row the first one stands, within one read: a client that repeats a request id much later
-            appears again in a later read.
+            row (and version, for shadows) the first one stands, within one read: a client that
+            repeats a request id much later appears again in a later read.
         dict
             Segment name to bytes read, of the segments that still are there in either form.
         """
         frame, cursor = self._read(line, "records", InferenceRecord, after)
         torn = frame.attrs["torn_lines"]
-        frame = frame.drop_duplicates(["request_id", "row"], ignore_index=True)
+        # A shadow answers the same request again; it stands beside the answer, not in its place.
+        asked = frame["version"].where(frame["shadow"], 0)
+        again = frame.assign(asked=asked).duplicated(["request_id", "row", "asked"])
+        frame = frame[~again].reset_index(drop=True)
         frame.attrs["torn_lines"] = torn
         return frame, cursor
 

@@ -1,0 +1,137 @@
+"""Pages for reviewers as files: one HTML document each, with nothing outside it.
+
+Everything is escaped by the template engine, and a Content-Security-Policy forbids scripts and
+requests besides: a carrier that is called ``<script>`` is a carrier. Same content, same bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ml_release.domain.identity import check_line_name
+from ml_release.domain.release_report import claim_of, plain_sentence
+from ml_release.domain.verdict import Outcome
+from ml_release.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jinja2 import Template
+
+    from ml_release.domain.evaluation_measures import Measured
+    from ml_release.domain.release_report import ReleaseReport
+    from ml_release.domain.verdict import Finding
+
+_TEMPLATE = "report.html.j2"
+_UNKNOWN = "unknown"
+# The mark says it without the colour.
+_MARKS = {
+    "pass": "\N{HEAVY CHECK MARK} pass",
+    "inconclusive": "? cannot tell",
+    "error": "! error",
+    "fail": "\N{HEAVY BALLOT X} fail",
+    "waived": "\N{HEAVY BALLOT X} waived, not a pass",
+}
+
+
+class ReportPages:
+    """`ReportWriter` in a folder: ``<line>/<name>``."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def page(self, report: ReleaseReport) -> bytes:
+        """One HTML page that needs nothing else; the same report gives the same bytes."""
+        return _template().render(report=report).encode()
+
+    def keep(self, line: str, name: str, content: bytes) -> str:
+        """Keep a file in one step, in the place of one of that name; return where it is.
+
+        Raises
+        ------
+        InputError
+            If ``name`` is not the plain name of a file.
+        """
+        if not name or Path(name).name != name or name.startswith("."):
+            message = f"report of {line}: expected a plain file name, found {name!r}"
+            raise InputError(message)
+        folder = self._root / check_line_name(line)
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, draft = tempfile.mkstemp(dir=folder, prefix=".draft-")
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        path = folder / name
+        os.replace(draft, path)  # noqa: PTH105 (draft is a plain string)
+        return str(path)
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("ml_release.adapters.report_pages", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": _number,
+        "ends": _ends,
+        "mark": _mark,
+        "short": _short,
+        "data_uri": _data_uri,
+        "names": _names,
+        "claim": claim_of,
+        "sentence": plain_sentence,
+        "moment": _moment,
+        "failing": _failing,
+    }
+    return environment.get_template(_TEMPLATE)
+
+
+def _number(value: float | None) -> str:
+    return _UNKNOWN if value is None else f"{value:.4g}"
+
+
+def _ends(measured: Measured | None) -> str:
+    if measured is None or measured.low is None or measured.high is None:
+        return _UNKNOWN
+    return f"{_number(measured.low)} to {_number(measured.high)}"
+
+
+def _mark(outcome: str | None) -> str:
+    return "\N{EN DASH} no vote" if outcome is None else _MARKS[Outcome(outcome).value]
+
+
+def _short(digest: str) -> str:
+    return digest[:19]
+
+
+def _data_uri(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def _names(names: Sequence[str | None]) -> str:
+    return ", ".join("missing" if name is None else name for name in names) or "none"
+
+
+def _failing(finding: Finding) -> str:
+    """What to read before the claim of a finding that does not pass."""
+    return {
+        Outcome.FAIL: "Does not hold:",
+        Outcome.ERROR: "Could not be judged:",
+        Outcome.INCONCLUSIVE: "Cannot be told:",
+    }.get(finding.outcome, "")
+
+
+def _moment(iso: str) -> str:
+    """An ISO moment without what nobody reads: fractions of a second."""
+    day, _, clock = iso.partition("T")
+    return f"{day} {clock[:5]} {'UTC' if clock.endswith(('+00:00', 'Z')) else clock[-6:]}"

@@ -1,0 +1,364 @@
+"""A request for predictions: read, assigned, answered by a version or by none, logged, counted.
+
+The order is fixed: read the table once, decode, assign, predict, write the log, answer. A request
+whose records could not be written gets no prediction, unless the log is full and the operator has
+declared that requests are answered unlogged then.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ml_release.domain.assignment import Assigned, assign
+from ml_release.errors import InputError, UnavailableError
+from ml_release.serving.answers import answer_reply
+from ml_release.serving.bandits import Met
+from ml_release.serving.binary_tensors import LENGTH_HEADER, json_length
+from ml_release.serving.csv_rows import CSV_TYPE
+from ml_release.serving.predictions import (
+    Asked,
+    history_age_days,
+    predict,
+    predict_isolated,
+    records_of,
+    static_records,
+)
+from ml_release.serving.protocols import (
+    DECISION,
+    PredictionRequest,
+    count_invocations,
+    count_rows,
+    decode_csv,
+    decode_infer,
+    decode_invocations,
+    encode_infer,
+    encode_invocations,
+    encode_static,
+)
+from ml_release.serving.replies import (
+    JSON_HEADER,
+    NOT_LOGGED,
+    HttpError,
+    Reply,
+    error_reply,
+)
+from ml_release.serving.request_headers import new_request_id, read_context, usable_id
+from ml_release.serving.stated_version import champion_by_name, is_beside_a_split
+from ml_release.serving.workers import IsolatedModel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, MutableMapping
+    from datetime import datetime
+
+    from ml_release.domain.artefact import Signature
+    from ml_release.serving.bandits import Bandits
+    from ml_release.serving.kill_switches import KillSwitches
+    from ml_release.serving.line_counts import LineCounts
+    from ml_release.serving.model_table import Answering, LineState, Route
+    from ml_release.serving.predictions import Answer
+    from ml_release.serving.recording import Recorder
+    from ml_release.serving.request_headers import HeaderValues, RequestContext
+    from ml_release.serving.shadows import Shadows
+
+    Replied = Reply | Coroutine[Any, Any, Reply]
+
+MAX_ROWS = 10_000
+_STATIC_OUTPUT = "static"
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class InferenceRoute:
+    """Answers requests for predictions, in either protocol.
+
+    Attributes
+    ----------
+    recorder
+        Takes records before a client hears of them.
+    """
+
+    recorder: Recorder
+    now: Callable[[], datetime]
+    switches: KillSwitches
+    bandits: Bandits
+    shadows: Shadows
+    counts: MutableMapping[str, LineCounts]
+    _last_failure: dict[str, str] = field(default_factory=dict)
+
+    def reply(
+        self,
+        line: str,
+        state: LineState,
+        headers: HeaderValues,
+        body: bytes,
+        *,
+        is_v2: bool,
+        version: str | None = None,
+    ) -> Replied:
+        """Answer one request; the answer of a version in its own process is still to come.
+
+        Parameters
+        ----------
+        version
+            As the path names it; None if it names none.
+        """
+        begun = time.perf_counter()
+        static = self.switches.answer(line, state.kill_switch)
+        if static is not None:
+            return self._answer_without_model(line, state, static, headers, body, is_v2=is_v2)
+        route = serving_route(line, state)
+        named = None if version is None else champion_by_name(line, route, version)
+        context, request = self._read(line, route, headers, body, is_v2=is_v2)
+        request_id = context.request_id or usable_id(request.request_id) or new_request_id()
+        is_pinned = named is not None and is_beside_a_split(route)
+        assigned = (
+            # Asked for by name, it was met by no chance and counts for no arm.
+            Assigned(route.champion.variant.version, 0, None, 1.0)
+            if is_pinned
+            else assign(
+                route.declaration.state,
+                unit=context.unit,
+                request_id=request_id,
+                arm_percent=self.bandits.percent(line, route.declaration.state.experiment),
+            )
+        )
+        asked = Asked(
+            line=line,
+            route=route,
+            context=context,
+            request=request,
+            request_id=request_id,
+            assigned=assigned,
+            is_pinned=is_pinned,
+            is_v2=is_v2,
+            begun=begun,
+        )
+        chosen = route.answering_for(assigned.version)
+        if isinstance(chosen.loaded.model, IsolatedModel):
+            return self._ask_isolated(asked, chosen, chosen.loaded.model)
+        failure = None
+        if assigned.version != chosen.variant.version:
+            failure = f"version {assigned.version} is not loaded"
+        return self._finish(asked, chosen, predict(chosen, route, request), failure)
+
+    async def _ask_isolated(self, asked: Asked, chosen: Answering, model: IsolatedModel) -> Reply:
+        """Ask a variant that has not proven itself; the champion answers in its place."""
+        answer = await predict_isolated(chosen, model, asked.route, asked.request)
+        failure = None
+        if answer.error is not None:
+            failure = f"version {chosen.variant.version}: {answer.error}"
+            # Said once: a canary that is down fails thousands of times a second.
+            if self._last_failure.get(asked.line) != failure:
+                self._last_failure[asked.line] = failure
+                _LOG.warning("%s, request %s: %s", asked.line, asked.request_id, failure)
+            chosen = asked.route.champion
+            answer = predict(chosen, asked.route, asked.request)
+        return self._finish(asked, chosen, answer, failure)
+
+    def _finish(
+        self, asked: Asked, chosen: Answering, answer: Answer, failure: str | None
+    ) -> Reply:
+        """Write the log, count, and answer; ``failure`` says why another than the assigned did."""
+        line, route, request, assigned = asked.line, asked.route, asked.request, asked.assigned
+        counts = self.counts[line]
+        of_variant = counts.variant(chosen.variant.role, chosen.variant.version)
+        of_variant.fallbacks += failure is not None
+        records = records_of(
+            answer,
+            asked,
+            chosen=chosen,
+            failure=failure,
+            latency_ms=_milliseconds_since(asked.begun),
+        )
+        try:
+            written = self.recorder.record(line, records, chosen.loaded.masks)
+        except UnavailableError:
+            of_variant.add_error("unlogged", at=asked.begun)
+            raise
+        counts.fallbacks[assigned.version] += failure is not None
+        headers_out: tuple[tuple[str, str], ...] = (
+            ("x-request-id", asked.request_id),
+            *chosen.headers,
+            *(() if written is not None else (NOT_LOGGED,)),
+        )
+        if answer.error is not None:
+            counts.failed += 1
+            of_variant.add_error("failed", at=asked.begun)
+            failed = _failed_reply(asked, chosen, answer.error, headers_out)
+            return failed._replace(written=written)
+        if assigned.experiment is not None:
+            headers_out = (*headers_out, ("x-experiment", assigned.experiment))
+            # What the champion earns in the place of an arm says nothing about either.
+            if failure is None:
+                met = Met(assigned.experiment, assigned.version, assigned.propensity)
+                self.bandits.remember(line, asked.request_id, met)
+        content = _encoded(asked, chosen, answer)
+        latency_ms = _milliseconds_since(asked.begun)
+        is_probability = chosen.loaded.signature.output_kind == "probability"
+        of_variant.add_answered(
+            at=asked.begun,
+            features=answer.features,
+            probabilities=answer.predictions if is_probability else (),
+            latency_ms=latency_ms,
+        )
+        counts.add_answered(
+            version=chosen.variant.version,
+            rows=request.rows,
+            look_ups=request.rows * len(chosen.loaded.model.plan.history_features),
+            misses=sum(answer.misses),
+            age_days=history_age_days(route, asked.context),
+            latency_ms=latency_ms,
+        )
+        if route.shadows:
+            self.shadows.offer(asked)
+        return answer_reply(content, headers_out, request.binary)._replace(written=written)
+
+    def _answer_without_model(
+        self,
+        line: str,
+        state: LineState,
+        static: float,
+        headers: HeaderValues,
+        body: bytes,
+        *,
+        is_v2: bool,
+    ) -> Reply:
+        """Every row gets the declared answer: no model is asked, and none has to be loaded."""
+        context = read_context(headers, now=self.now())
+        rows, stated_id = _counted(headers, body, state, is_v2=is_v2)
+        refuse_too_many(rows)
+        request_id = context.request_id or usable_id(stated_id) or new_request_id()
+        commit = state.declared_commit or "none"
+        records = static_records(
+            static, rows, line=line, request_id=request_id, context=context, commit=commit
+        )
+        written = self.recorder.record(line, records, {})
+        self.counts[line].static += 1
+        predictions = [static] * rows
+        output = _STATIC_OUTPUT
+        if state.route is not None:
+            output = state.route.champion.loaded.signature.output
+        content = (
+            encode_static(predictions, line=line, output=output, request_id=request_id)
+            if is_v2
+            else encode_invocations(predictions)
+        )
+        headers_out = (
+            ("x-request-id", request_id),
+            ("x-variant", "kill_switch"),
+            *(() if written is not None else (NOT_LOGGED,)),
+        )
+        return Reply(200, content, (JSON_HEADER, *headers_out), written)
+
+    def _read(
+        self, line: str, route: Route, headers: HeaderValues, body: bytes, *, is_v2: bool
+    ) -> tuple[RequestContext, PredictionRequest]:
+        # All variants of a route take the same columns; the reconciler sees to that.
+        signature = route.champion.loaded.signature
+        try:
+            context = read_context(headers, now=self.now())
+            request = _decoded(headers, body, signature, is_v2=is_v2)
+            refuse_too_many(request.rows)
+            _refuse_undeclared_output(request, route)
+        except (InputError, HttpError):
+            self.counts[line].rejected += 1
+            raise
+        return context, request
+
+
+def serving_route(line: str, state: LineState) -> Route:
+    """What answers for a line; `HttpError` 503 while nothing is loaded."""
+    if state.route is None:
+        reasons = "; ".join(state.problems) or "it is still being loaded"
+        message = f"model {line}: declared, but no version is loaded ({reasons})"
+        raise HttpError(503, message)
+    return state.route
+
+
+def refuse_too_many(rows: int) -> None:
+    """`HttpError` 413 for more rows than one request may have."""
+    if rows > MAX_ROWS:
+        message = f"request: expected at most {MAX_ROWS} rows, found {rows}"
+        raise HttpError(413, message)
+
+
+def _refuse_undeclared_output(request: PredictionRequest, route: Route) -> None:
+    if DECISION in request.outputs and route.declaration.state.threshold is None:
+        expected = route.champion.loaded.signature.output
+        message = (
+            f"outputs: expected {expected!r}, found {DECISION!r}, but no threshold is declared"
+        )
+        raise InputError(message)
+
+
+def _decoded(
+    headers: HeaderValues, body: bytes, signature: Signature, *, is_v2: bool
+) -> PredictionRequest:
+    if is_v2:
+        stated = headers.get(LENGTH_HEADER)
+        if stated is None:
+            return decode_infer(body, signature)
+        length = json_length(stated, body)
+        return decode_infer(body[:length], signature, binary=body[length:])
+    if _is_csv(headers):
+        return decode_csv(body, signature)
+    return decode_invocations(body, signature)
+
+
+def _counted(
+    headers: HeaderValues, body: bytes, state: LineState, *, is_v2: bool
+) -> tuple[int, str | None]:
+    """Rows of a request that no model will see, and the id its body names."""
+    if is_v2:
+        stated = headers.get(LENGTH_HEADER)
+        return count_rows(body if stated is None else body[: json_length(stated, body)])
+    if _is_csv(headers):
+        # Lines cannot be told from quoted breaks without its columns.
+        signature = serving_route("", state).champion.loaded.signature
+        return decode_csv(body, signature).rows, None
+    return count_invocations(body), None
+
+
+def _is_csv(headers: HeaderValues) -> bool:
+    return (headers.get("content-type") or "").lower().startswith(CSV_TYPE)
+
+
+def _encoded(asked: Asked, chosen: Answering, answer: Answer) -> bytes:
+    threshold = asked.route.declaration.state.threshold
+    wanted = asked.request.outputs
+    decisions = None
+    if threshold is not None and (not wanted or DECISION in wanted):
+        decisions = [int(prediction >= threshold) for prediction in answer.predictions]
+    if not asked.is_v2:
+        return encode_invocations(answer.predictions, decisions=decisions)
+    return encode_infer(
+        answer.predictions,
+        signature=chosen.loaded.signature,
+        version=chosen.variant.version,
+        request_id=asked.request_id,
+        decisions=decisions,
+    )
+
+
+def _failed_reply(
+    asked: Asked, chosen: Answering, error: str, headers: tuple[tuple[str, str], ...]
+) -> Reply:
+    # Without its words, which may quote the request: they are in the inference log.
+    _LOG.error(
+        "the model failed; its record in the inference log says how",
+        extra={
+            "line": asked.line,
+            "version": chosen.variant.version,
+            "variant": chosen.variant.role,
+            "request_id": asked.request_id,
+        },
+    )
+    message = f"{asked.line} version {chosen.variant.version}, request {asked.request_id}: {error}"
+    return error_reply(500, message, headers)
+
+
+def _milliseconds_since(begun: float) -> float:
+    return (time.perf_counter() - begun) * 1e3
