@@ -160,7 +160,7 @@ def test_without_its_key_nothing_personal_is_answered(
     personal = Signature(**{**signature.model_dump(), "personal": {"carrier": "hash"}})
     world.publish(3, {**artefacts[1], SIGNATURE_FILE: personal.to_json()})
     world.declare(3)
-    world.settings.keys.mkdir()
+    world.settings.keys.mkdir(exist_ok=True)
     (world.settings.keys / "inference_log.key").write_bytes(b"short")
     assert Client(world.parts()).post(INFER, v2_body([ROW])).status == 503
     assert len(world.logged()) == 0
