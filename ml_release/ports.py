@@ -13,7 +13,7 @@ from ml_release.domain.answering import LoadedModel as LoadedModel  # noqa: PLC0
 from ml_release.domain.answering import ModelLoader as ModelLoader  # noqa: PLC0414 (passed on)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     import numpy as np
@@ -88,10 +88,27 @@ class Tables(Protocol):
     def write(self, line: str, table: str, partition: str, rows: pd.DataFrame) -> SnapshotId:
         """Replace one partition in one atomic commit; the same rows again write nothing."""
 
+    def write_batches(
+        self, line: str, table: str, partition: str, batches: Iterable[pd.DataFrame]
+    ) -> SnapshotId:
+        """The same for rows that come in batches and may be more than fits into memory.
+
+        Nothing is written if a batch cannot be had: what it raises is passed on. Raises
+        `InputError` if there are no rows or batches differ in their columns.
+        """
+
     def read(self, snapshot: SnapshotId, table: str) -> pd.DataFrame:
         """The rows of a snapshot.
 
         Raises `IntegrityError` if they do not have the snapshot's digest.
+        """
+
+    def scan(
+        self, snapshot: SnapshotId, table: str, *, rows_per_batch: int
+    ) -> Iterator[pd.DataFrame]:
+        """The rows of a snapshot in their order, in batches of at most ``rows_per_batch``.
+
+        Raises `IntegrityError` before the first batch if they do not have the snapshot's digest.
         """
 
     def current(self, line: str, table: str) -> tuple[SnapshotId, ...]:
