@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
+    from ml_release.domain.batch_scoring import ScoreSpread
     from ml_release.domain.build_record import BuildRecord
     from ml_release.domain.column_profile import ColumnShares
     from ml_release.domain.deployment import Declaration, DeclaredState
@@ -403,6 +404,9 @@ class Plotter(Protocol):
         method: AttributionMethod,
     ) -> bytes:
         """PNG of how much each feature matters, beside the champion's; the method is named."""
+
+    def scores(self, spread: ScoreSpread, *, threshold: float | None) -> bytes:
+        """PNG of a histogram of predictions, the threshold of decisions marked if there is one."""
 
     def maturity(self, maturity: Maturity) -> bytes:
         """PNG of the share of requests whose label is known, by days since the event."""

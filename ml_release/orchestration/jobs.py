@@ -1,4 +1,4 @@
-"""The jobs of a line: train, promote, monitor (and rollback, which stands with the endpoint)."""
+"""The jobs of a line: train, promote, monitor, score (rollback stands with the endpoint)."""
 
 from __future__ import annotations
 
@@ -43,6 +43,11 @@ def promote_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
 def monitor_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
     """The job ``<line>_monitor``: read the inference log and judge it."""
     return _job(line, "monitor", MONITORED, "Read the log: window, labels, drift, performance.")
+
+
+def score_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
+    """The job ``<line>_score``: answer every row of some months."""
+    return _job(line, "score", ("batch_predictions",), "Answer every row of a month.")
 
 
 def training_request(
