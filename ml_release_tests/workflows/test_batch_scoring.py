@@ -217,7 +217,7 @@ def changed_artefact(house: House) -> None:
     [
         pytest.param(unfit, RefusedError, "the current one is", id="a new snapshot that is unfit"),
         pytest.param(replaced, RefusedError, "Materialize small_line/features", id="replaced"),
-        pytest.param(without_verdict, RefusedError, "no verdict", id="no verdict"),
+        pytest.param(without_verdict, RefusedError, "expected a recorded passing verdict", id="no verdict"),
         pytest.param(without_record, RefusedError, "expected a record", id="no record"),
         pytest.param(fewer_features, RefusedError, "all 600 rows", id="rows left out"),
         pytest.param(other_features, RefusedError, "declares others", id="other features"),
