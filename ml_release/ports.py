@@ -344,6 +344,12 @@ class EndpointClient(Protocol):
         Raises `UnavailableError` if nothing answers.
         """
 
+    def switch(self, line: str, pull: Mapping[str, object]) -> tuple[int, str]:
+        """Pull or release the kill switch of a line: HTTP status and body.
+
+        Raises `UnavailableError` if nothing answers.
+        """
+
 
 class Attributor(Protocol):
     """Says how far each feature moves each answer of a model that is only asked."""

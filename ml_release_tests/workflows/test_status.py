@@ -26,6 +26,7 @@ def status(house: House) -> LineStatus:
         evidence=house.evidence,
         registry=house.registry,
         deployments=house.deployments,
+        switches=house.switches,
         workplace=house.workplace,
     )
 
