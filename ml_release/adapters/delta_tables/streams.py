@@ -161,5 +161,9 @@ def batches_of(
         batch_readahead=1,
         fragment_readahead=0,
         use_threads=False,
+        # Pre-buffered, a whole file is kept until its last batch.
+        fragment_scan_options=ds.ParquetFragmentScanOptions(
+            use_buffered_stream=True, pre_buffer=False
+        ),
     )
     return (batch for batch in scanner.to_batches() if batch.num_rows)
