@@ -297,9 +297,7 @@ def score(
     last: Annotated[
         str | None, typer.Option("--to", help="Last month, included; default the newest.")
     ] = None,
-    version: Annotated[
-        int | None, typer.Option(help="Default: what production declares.")
-    ] = None,
+    version: Annotated[int | None, typer.Option(help="Default: what production declares.")] = None,
     as_json: Json = False,
 ) -> None:
     """Answer every row of some months with what production declares."""

@@ -39,9 +39,7 @@ def print_json(document: Mapping[str, object]) -> None:
     print(json.dumps(document, indent=2, sort_keys=True, default=str))
 
 
-def print_facts(
-    facts: Sequence[tuple[str, str]], *, title: str, alarm: str | None = None
-) -> None:
+def print_facts(facts: Sequence[tuple[str, str]], *, title: str, alarm: str | None = None) -> None:
     """Name and value per line, below an alarm in red if there is one.
 
     A long value is not broken, so that it can be copied.

@@ -1,4 +1,4 @@
-"""The predictions of a whole partition: what they are called, how they spread, what they rest on."""
+"""Predictions of a whole partition: their names, how they spread, and what they rest on."""
 
 from __future__ import annotations
 

@@ -90,8 +90,9 @@ def switch_in_words(declared: KillSwitch | None, pulled: Pulled | None) -> str |
     if pulled is not None:
         done = "pulled" if pulled.engaged else "released"
         where = "in Git it is still engaged" if in_git else "not in Git yet"
-        return f"{done} by {pulled.by} at {pulled.at:%Y-%m-%d %H:%M}: {pulled.reason}; {holds}; " + (
-            where
+        return (
+            f"{done} by {pulled.by} at {pulled.at:%Y-%m-%d %H:%M}: {pulled.reason}; {holds}; "
+            + (where)
         )
     return f"engaged in Git: {holds}" if in_git else None
 

@@ -31,12 +31,12 @@ from ml_release.workflows.feature_building import (
     declaration_digest,
     require_current_features,
 )
-from ml_release.workflows.scoring_version import ScoringVersion
 from ml_release.workflows.snapshots import SNAPSHOT_TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    import numpy.typing as npt
     import pandas as pd
 
     from ml_release.domain.answering import LoadedModel
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from ml_release.domain.identity import SnapshotId
     from ml_release.ports import EvidenceStore, ModelLoader, ModelStore, Tables
     from ml_release.spec.release_line import ReleaseLine
+    from ml_release.workflows.scoring_version import ScoringVersion
 
 PREDICTIONS_TABLE = "predictions"
 PREDICTIONS_RECORD = "predictions"
@@ -192,19 +193,23 @@ class _Scoring:
         predictions = self.model.predict(values)
         require_answers(self.chosen.model_digest, predictions, self.kind)
         for name, column in values.items():
-            nothing = np.equal(column, None) if column.dtype == object else np.isnan(column)
-            self.missing[name] += int(np.count_nonzero(nothing))
+            self.missing[name] += _missing(column)
         if self.spread is None:
             self.spread = empty_spread(predictions, is_probability=self.kind == "probability")
         self.spread = self.spread.with_more(predictions)
         kept = rows[list(dict.fromkeys((*self.line.keys, self.line.event_time)))]
-        answers = {PREDICTION: predictions}
+        answers: dict[str, npt.NDArray[np.generic] | int | str] = {PREDICTION: predictions}
         if self.chosen.threshold is not None:
             answers[DECISION] = (predictions >= self.chosen.threshold).astype(np.int8)
-        return kept.assign(
-            **answers,
-            **{VERSION: self.chosen.version, MODEL_DIGEST: self.chosen.model_digest},
-        )
+        answers |= {VERSION: self.chosen.version, MODEL_DIGEST: self.chosen.model_digest}
+        return kept.assign(**answers)
+
+
+def _missing(column: npt.NDArray[np.generic]) -> int:
+    """Values that are not there: None among words, NaN among numbers."""
+    if column.dtype == object:
+        return sum(word is None for word in column)
+    return int(np.count_nonzero(np.isnan(column.astype(np.float64, copy=False))))
 
 
 def _check_names(line: ReleaseLine) -> None:

@@ -86,7 +86,9 @@ def pull_kill_switch(
     UnavailableError
         If it can neither be done nor kept.
     """
-    pulled = _pulled(check_line_name(line), engaged, by, reason, answer, clock=clock)
+    pulled = _pulled(
+        check_line_name(line), engaged=engaged, by=by, reason=reason, answer=answer, clock=clock
+    )
     wanted = {"engaged": engaged, "by": pulled.by, "reason": pulled.reason}
     wanted |= {"answer": answer} if engaged and answer is not None else {}
     try:
@@ -107,7 +109,7 @@ def pull_kill_switch(
 
 
 def _pulled(
-    line: str, engaged: bool, by: str, reason: str, answer: float | None, *, clock: Clock
+    line: str, *, engaged: bool, by: str, reason: str, answer: float | None, clock: Clock
 ) -> Pulled:
     try:
         return Pulled(

@@ -261,7 +261,17 @@ def test_help_lists_every_command(
     """Each with what it does."""
     assert ml_release(monkeypatch, "--help") == 0
     printed = capsys.readouterr().out
-    for command in ("train", "promote", "rollback", "status", "verify", "reproduce", "serve", "up", "score"):
+    for command in (
+        "train",
+        "promote",
+        "rollback",
+        "status",
+        "verify",
+        "reproduce",
+        "serve",
+        "up",
+        "score",
+    ):
         assert command in printed
 
 

@@ -49,7 +49,7 @@ def test_months_are_scored_in_one_run_with_progress_and_a_page_each(
     assert [one.partition for one in made] == ["2013-02", "2013-03"]
     written = steps.current(released, PREDICTIONS_TABLE)
     for one in made:
-        metadata = {name: value.value for name, value in one.metadata.items()}
+        metadata: dict[str, Any] = {name: value.value for name, value in one.metadata.items()}
         assert metadata["dagster/row_count"] == ROWS_PER_MONTH
         assert metadata["digest"] == written[one.partition or ""].digest
         assert metadata["version"] == 1
@@ -89,7 +89,9 @@ def test_a_month_that_is_not_fit_is_refused_in_every_run(
     assert steps.current(released, PREDICTIONS_TABLE) == {}
 
 
-def test_without_a_declaration_nothing_is_scored(house: House, instance: dg.DagsterInstance) -> None:
+def test_without_a_declaration_nothing_is_scored(
+    house: House, instance: dg.DagsterInstance
+) -> None:
     """The message says what to do."""
     result = score(house, instance, "2013-03", "2013-03")
     assert "ml-release promote small_line" in failure(result)

@@ -90,7 +90,9 @@ def test_what_was_counted_on_the_way_is_that_of_all_rows(serving: House) -> None
     """Whatever the batches: spread, missing shares, progress; one digest, written once."""
     steps_made: list[tuple[int, int]] = []
     small = score(
-        serving, rows_per_batch=250, on_progress=lambda done, total: steps_made.append((done, total))
+        serving,
+        rows_per_batch=250,
+        on_progress=lambda done, total: steps_made.append((done, total)),
     )
     whole = score(serving, rows_per_batch=10_000)
     assert steps_made == [(250, 600), (500, 600), (600, 600)]
@@ -100,9 +102,8 @@ def test_what_was_counted_on_the_way_is_that_of_all_rows(serving: House) -> None
     features = serving.tables.read(steps.current(serving, FEATURES_TABLE)[MONTH], FEATURES_TABLE)
     assert small.missing_shares == whole.missing_shares
     assert small.missing_shares == {
-        name.removeprefix("features."): features[name].isna().mean()
-        for name in features
-        if name.startswith("features.")
+        feature.name: features[f"features.{feature.name}"].isna().mean()
+        for feature in serving.line.features
     }
 
 
@@ -217,7 +218,9 @@ def changed_artefact(house: House) -> None:
     [
         pytest.param(unfit, RefusedError, "the current one is", id="a new snapshot that is unfit"),
         pytest.param(replaced, RefusedError, "Materialize small_line/features", id="replaced"),
-        pytest.param(without_verdict, RefusedError, "expected a recorded passing verdict", id="no verdict"),
+        pytest.param(
+            without_verdict, RefusedError, "expected a recorded passing verdict", id="no verdict"
+        ),
         pytest.param(without_record, RefusedError, "expected a record", id="no record"),
         pytest.param(fewer_features, RefusedError, "all 600 rows", id="rows left out"),
         pytest.param(other_features, RefusedError, "declares others", id="other features"),

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from ml_release.adapters.delta_tables.digest import content_digest as content_digest  # noqa: PLC0414 (passed on)
+from ml_release.adapters.delta_tables.digest import content_digest as content_digest
 from ml_release.adapters.delta_tables.digest import digest_of_columns
 from ml_release.adapters.delta_tables.streams import batches_of, commit, discard, written
 from ml_release.adapters.delta_tables.types import (

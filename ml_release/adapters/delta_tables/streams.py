@@ -8,7 +8,6 @@ names it.
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -71,9 +70,8 @@ def written(
         If a later table has other columns than the first one, or a value that the type of its
         column cannot hold.
     """
-    import pyarrow.fs as fs
     from deltalake.fs import DeltaStorageHandler
-    from pyarrow import parquet
+    from pyarrow import fs, parquet
 
     files = fs.PyFileSystem(DeltaStorageHandler(address))
     path = f"part-00000-{uuid.uuid4()}-c000.zstd.parquet"
@@ -124,13 +122,14 @@ def commit(delta: DeltaTable, file: Written, *, partition: str, digest: str) -> 
 
     standing = pa.schema(delta.schema().to_arrow())
     new = [field for field in file.schema if field.name not in standing.names]
+    info = file.filesystem.get_file_info(file.path)
     delta.create_write_transaction(
         [
             AddAction(
                 path=file.path,
-                size=file.filesystem.get_file_info(file.path).size,
+                size=info.size,
                 partition_values={MONTH: partition, DIGEST: digest},
-                modification_time=int(time.time() * 1000),
+                modification_time=info.mtime_ns // 1_000_000,
                 data_change=True,
                 stats=json.dumps({"numRecords": file.rows}),
             )

@@ -70,9 +70,7 @@ def _kept_type(found: pa.DataType) -> pa.DataType:
     raise TypeError(message)
 
 
-def as_known(
-    known: Mapping[str, pa.DataType], content: pa.Table, *, subject: str
-) -> pa.Table:
+def as_known(known: Mapping[str, pa.DataType], content: pa.Table, *, subject: str) -> pa.Table:
     """The rows with the types that the columns have in the table already, nothing lost."""
     import pyarrow as pa
 

@@ -97,9 +97,7 @@ class Graph:
         """
         behind = self.constant(np.full((_AT_A_TIME - 1, 1), 0.5))
         longer = self.node(operator, self.node("Concat", tensor, behind, axis=0))
-        start, end, axis = (
-            self.constant([at], kind=np.int64) for at in (0, -(_AT_A_TIME - 1), 0)
-        )
+        start, end, axis = (self.constant([at], kind=np.int64) for at in (0, -(_AT_A_TIME - 1), 0))
         return self.node("Slice", longer, start, end, axis)
 
     def clipped(self, matrix: str, lowest: float, highest: float) -> str:
