@@ -62,6 +62,7 @@ RATIO_GOAL = 0.2
 """At least this many rows a second for one of the floor."""
 MEMORY_GOAL = 0.5
 """Memory on top of the start, for one of the table; of the table of the whole run."""
+MISSING = 0.02
 MEGABYTE = 2**20
 
 
@@ -76,7 +77,9 @@ def values(rows: int, seed: int) -> dict[str, Any]:
         elif isinstance(feature, Calendar):
             found[feature.name] = rng.integers(0, 1440, rows).astype(np.float64)
         else:
-            found[feature.name] = np.where(rng.random(rows) < 0.02, np.nan, rng.normal(size=rows))
+            found[feature.name] = np.where(
+                rng.random(rows) < MISSING, np.nan, rng.normal(size=rows)
+            )
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -324,7 +324,7 @@ def test_a_row_is_answered_alike_alone_and_among_others(family: str, rows: int) 
         estimator.fit(matrix, target)
         calibration = CalibratedMargin(estimator=estimator, slope=0.9, intercept=0.1)
     plan = plan_of(2)
-    kind = "value" if family == "gamma" else "probability"
+    kind: Literal["value", "probability"] = "value" if family == "gamma" else "probability"
     files = files_of(OnnxCompiler().compile(calibration or estimator), plan)
     files[SIGNATURE_FILE] = signature_of("line", plan, output="p", output_kind=kind).to_json()
     model = OnnxLoader().load(files)

@@ -11,13 +11,14 @@ import json
 import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from ml_release.adapters.delta_tables.types import DIGEST, MONTH, as_known
 from ml_release.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     import pyarrow as pa
     import pyarrow.dataset as ds
@@ -53,7 +54,7 @@ class Written:
 
 @contextmanager
 def written(
-    address: str, contents: Iterable[pa.Table], known: dict[str, pa.DataType], *, subject: str
+    address: str, contents: Iterable[pa.Table], known: Mapping[str, pa.DataType], *, subject: str
 ) -> Iterator[Written]:
     """Write tables of the same columns one after the other; the file is gone if the block raises.
 
@@ -61,6 +62,8 @@ def written(
     ----------
     address
         Folder of the table.
+    contents
+        At least one, of which one at a time is held.
     known
         Types that columns have in the table already; the first of ``contents`` gives the others.
 
@@ -71,37 +74,45 @@ def written(
         column cannot hold.
     """
     from deltalake.fs import DeltaStorageHandler
-    from pyarrow import fs, parquet
+    from pyarrow import fs
 
     files = fs.PyFileSystem(DeltaStorageHandler(address))
     path = f"part-00000-{uuid.uuid4()}-c000.zstd.parquet"
-    types, writer, rows = dict(known), None, 0
     try:
-        for content in contents:
-            typed = as_known(types, content, subject=subject)
-            if writer is None:
-                schema = typed.schema
-                types |= {field.name: field.type for field in schema}
-                writer = parquet.ParquetWriter(path, schema, filesystem=files, compression="zstd")
-            elif set(typed.column_names) != set(schema.names):
-                message = (
-                    f"{subject}: expected batches of the columns {schema.names}, found one of"
-                    f" {typed.column_names}"
-                )
-                raise InputError(message)
-            writer.write_table(typed.select(schema.names))
-            rows += typed.num_rows
-        if writer is None:
-            message = f"{subject}: expected rows, found none; nothing was written"
-            raise InputError(message)
-        writer.close()
+        schema, rows = _write_all(path, files, contents, known, subject=subject)
         yield Written(path=path, filesystem=files, schema=schema, rows=rows)
     except BaseException:
-        if writer is not None:
-            with suppress(OSError):
-                writer.close()
-            discard(path, files)
+        discard(path, files)
         raise
+
+
+def _write_all(
+    path: str,
+    files: pa.fs.FileSystem,
+    contents: Iterable[pa.Table],
+    known: Mapping[str, pa.DataType],
+    *,
+    subject: str,
+) -> tuple[pa.Schema, int]:
+    """Schema and rows of what was written."""
+    from pyarrow import parquet
+
+    rest = iter(contents)
+    first = as_known(known, next(rest), subject=subject)
+    schema, rows = first.schema, 0
+    types = {field.name: field.type for field in schema}
+    with parquet.ParquetWriter(path, schema, filesystem=files, compression="zstd") as writer:
+        for content in chain([first], rest):
+            if set(content.column_names) != set(schema.names):
+                message = (
+                    f"{subject}: expected batches of the columns {schema.names}, found one of"
+                    f" {content.column_names}"
+                )
+                raise InputError(message)
+            typed = as_known(types, content, subject=subject).select(schema.names)
+            writer.write_table(typed)
+            rows += typed.num_rows
+    return schema, rows
 
 
 def discard(path: str, files: pa.fs.FileSystem) -> None:
