@@ -275,6 +275,7 @@ def test_all_sensors_are_on_by_default(house: House) -> None:
     sensors = definitions_of(house).get_repository_def().sensor_defs
     assert {sensor.name for sensor in sensors} == {
         "small_line_drift",
+        "small_line_kill_switch",
         "small_line_label_volume",
         "small_line_new_records",
     }
