@@ -28,7 +28,7 @@ class HttpEndpoint:
     Parameters
     ----------
     token
-        Access token with the scopes ``predict`` and ``label``; None sends none.
+        Access token with the scopes that are needed; None sends none.
     certificate
         Of the server, if it is one of ours; None trusts who everybody trusts.
     """
@@ -63,6 +63,10 @@ class HttpEndpoint:
     def tell_labels(self, line: str, labels: Sequence[Mapping[str, object]]) -> tuple[int, str]:
         """Tell late labels by request id."""
         return self._post(f"/models/{line}/labels", json={"labels": list(labels)})
+
+    def switch(self, line: str, pull: Mapping[str, object]) -> tuple[int, str]:
+        """Pull or release the kill switch of a line."""
+        return self._post(f"/models/{line}/kill-switch", json=dict(pull))
 
     def close(self) -> None:
         """Close the connections."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
+from ml_release.errors import IntegrityError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     import numpy.typing as npt
 
+    from ml_release.domain.artefact import OutputKind
     from ml_release.domain.features import Columns, FeaturePlan
 
 
@@ -40,3 +44,24 @@ class ModelLoader(Protocol):
 
         Raise `UnavailableError` if something has to be installed first.
         """
+
+
+def require_answers(
+    model_digest: str, predictions: npt.NDArray[np.float64], kind: OutputKind
+) -> None:
+    """Raise `IntegrityError` if an answer is not of the kind that the signature promises.
+
+    Parameters
+    ----------
+    predictions
+        Shape (n,): probabilities from 0 to 1, or finite values of a regression, as ``kind`` says.
+    """
+    if kind == "value":
+        expected, is_answer = "finite values", np.isfinite(predictions)
+    else:
+        # NaN compares false with everything, so it is caught here too.
+        expected, is_answer = "probabilities", (predictions >= 0) & (predictions <= 1)
+    if not is_answer.all():
+        wrong = predictions[~is_answer][:5]
+        message = f"model {model_digest}: expected {expected}, found {wrong}"
+        raise IntegrityError(message)

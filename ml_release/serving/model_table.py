@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from ml_release.domain.answering import require_answers
 from ml_release.domain.artefact import EXAMPLE_FILE, SIGNATURE_FILE, signature_from_json
 from ml_release.domain.features import feature_values
 from ml_release.domain.history_table import look_up
@@ -21,6 +20,7 @@ from ml_release.serving.protocols import decode_any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
     import numpy.typing as npt
 
     from ml_release.domain.answering import LoadedModel, ModelLoader
@@ -86,15 +86,7 @@ class LoadedVersion:
 
     def check(self, predictions: npt.NDArray[np.float64]) -> None:
         """Raise `IntegrityError` if an answer is not of the kind that the signature promises."""
-        if self.signature.output_kind == "value":
-            expected, is_answer = "finite values", np.isfinite(predictions)
-        else:
-            # NaN compares false with everything, so it is caught here too.
-            expected, is_answer = "probabilities", (predictions >= 0) & (predictions <= 1)
-        if not is_answer.all():
-            wrong = predictions[~is_answer][:5]
-            message = f"model {self.model_digest}: expected {expected}, found {wrong}"
-            raise IntegrityError(message)
+        require_answers(self.model_digest, predictions, self.signature.output_kind)
 
 
 def load_version(

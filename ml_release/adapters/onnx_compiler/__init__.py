@@ -100,7 +100,7 @@ def _probability(graph: Graph, answer: Answer) -> str:
     scaled = answer.tensor
     if answer.slope != 1:
         scaled = graph.node("Mul", scaled, graph.constant([[answer.slope]]))
-    return graph.node("Sigmoid", scaled)
+    return graph.row_by_row("Sigmoid", scaled)
 
 
 def _is_pipeline(estimator: Any) -> bool:
