@@ -84,7 +84,7 @@ class HttpEndpoint:
             answer = self._client.post(path, content=content, json=json, headers=headers)
         except httpx.HTTPError as error:
             message = (
-                f"endpoint {self._client.base_url}{path.removeprefix('/')}: no answer ({error})."
+                f"endpoint {str(self._client.base_url).rstrip('/')}{path}: no answer ({error})."
                 " Is the endpoint server running? Start it with `ml-release serve`."
             )
             raise UnavailableError(message) from error
