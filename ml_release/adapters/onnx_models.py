@@ -35,7 +35,7 @@ class OnnxModel:
     ) -> None:
         self._plan = plan
         self._session = session
-        self._output = output
+        self._outputs = [output]
 
     @property
     def plan(self) -> FeaturePlan:
@@ -44,7 +44,11 @@ class OnnxModel:
 
     def predict(self, values: Columns) -> npt.NDArray[np.float64]:
         """Probability of the positive class or value of a regression per row, shape (n,)."""
-        (answers,) = self._session.run([self._output], {"matrix": encode(self._plan, values)})
+        return self.predict_matrix(encode(self._plan, values))
+
+    def predict_matrix(self, matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """As `predict`, of encoded rows, shape (n, features)."""
+        (answers,) = self._session.run(self._outputs, {"matrix": matrix})
         result: npt.NDArray[np.float64] = np.asarray(answers, dtype=np.float64).reshape(-1)
         return result
 

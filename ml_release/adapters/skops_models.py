@@ -59,7 +59,10 @@ class SkopsModel:
 
     def predict(self, values: Columns) -> npt.NDArray[np.float64]:
         """Probability of the positive class or value of a regression per row, shape (n,)."""
-        matrix = encode(self._plan, values)
+        return self.predict_matrix(encode(self._plan, values))
+
+    def predict_matrix(self, matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """As `predict`, of encoded rows, shape (n, features)."""
         if not len(matrix):
             return np.empty(0)
         if self._output == "value":

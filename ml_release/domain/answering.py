@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +30,14 @@ class LoadedModel(Protocol):
         The probability of the positive class, or the value of a regression: the signature of the
         artefact says which.
         """
+
+
+@runtime_checkable
+class MatrixModel(LoadedModel, Protocol):
+    """A model that answers encoded rows too, so that who has a row encoded need not build arrays."""
+
+    def predict_matrix(self, matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """As `predict`, of what `ml_release.domain.features.encode` gives: shape (n, features)."""
 
 
 class ModelLoader(Protocol):

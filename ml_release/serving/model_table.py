@@ -6,6 +6,7 @@ request meets half of one. How a table comes about is `reconciler`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from ml_release.domain.features import feature_values
 from ml_release.domain.history_table import look_up
 from ml_release.errors import InputError, IntegrityError
 from ml_release.serving.protocols import decode_any
+from ml_release.serving.row_plan import row_model_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from ml_release.domain.deployment import Declaration, KillSwitch, Shadow, Variant
     from ml_release.domain.features import Columns
     from ml_release.domain.history_table import HistoryTable
+    from ml_release.serving.row_plan import PreparedRow, RowModel
+    from ml_release.serving.single_row import SingleRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +41,14 @@ class LoadedVersion:
     ----------
     model_digest
         What it was loaded by.
+    row_model
+        The same model for single rows; None if it answers columns only.
     """
 
     model_digest: str
     signature: Signature
     model: LoadedModel
+    row_model: RowModel | None = None
 
     def predict(
         self, columns: Columns, history: HistoryTable | None
@@ -67,6 +74,22 @@ class LoadedVersion:
         predictions = self.model.predict(values)
         self.check(predictions)
         return values, predictions, misses
+
+    def predict_row(
+        self, row: SingleRow, history: HistoryTable | None
+    ) -> tuple[PreparedRow, float] | None:
+        """As `predict`, of one row and without arrays of one value.
+
+        None if this version answers columns only.
+        """
+        if self.row_model is None:
+            return None
+        prepared, predictions = self.row_model.predict(row, history)
+        (prediction,) = predictions.tolist()
+        is_value = self.signature.output_kind == "value"
+        if not (math.isfinite(prediction) if is_value else 0 <= prediction <= 1):
+            self.check(predictions)
+        return prepared, prediction
 
     def prepare(
         self, columns: Columns, history: HistoryTable | None
@@ -113,7 +136,12 @@ def load_version(
             f"model {model_digest}: expected {EXAMPLE_FILE} to warm up with, found {sorted(files)}"
         )
         raise IntegrityError(message)
-    version = LoadedVersion(model_digest=model_digest, signature=signature, model=model)
+    version = LoadedVersion(
+        model_digest=model_digest,
+        signature=signature,
+        model=model,
+        row_model=row_model_of(model, signature),
+    )
     try:
         example = decode_any(files[EXAMPLE_FILE], signature)
         version.predict(example.columns, history)

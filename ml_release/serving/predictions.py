@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ml_release.domain.inference import InferenceRecord
 from ml_release.errors import MlReleaseError, UnavailableError
+from ml_release.serving.single_row import SingleRow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -121,6 +122,13 @@ async def predict_isolated(
 
 def predict_rows(loaded: LoadedVersion, columns: Columns, history: HistoryTable | None) -> Answer:
     """What a version makes of typed columns; raises what the version raises."""
+    if isinstance(columns, SingleRow):
+        one = loaded.predict_row(columns, history)
+        if one is not None:
+            prepared, prediction = one
+            return Answer(
+                features=[prepared.readable], predictions=[prediction], misses=[prepared.misses]
+            )
     values, predictions, misses = loaded.predict(columns, history)
     return Answer(
         features=_readable_rows(values),

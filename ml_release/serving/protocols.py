@@ -19,6 +19,7 @@ import msgspec
 
 from ml_release.errors import InputError
 from ml_release.serving.request_columns import Values, columns_of
+from ml_release.serving.single_row import reader_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,7 +48,7 @@ class PredictionRequest:
     Attributes
     ----------
     columns
-        One array of shape (rows,) per input of the signature.
+        One array of shape (rows,) per input of the signature; a `SingleRow` for most single rows.
     request_id
         As the body names it; None if it does not.
     """
@@ -90,6 +91,8 @@ def decode_infer(body: bytes, signature: Signature) -> PredictionRequest:
         if output.name != signature.output:
             message = f"outputs: expected {signature.output!r}, found {output.name!r}"
             raise InputError(message)
+    if (row := reader_of(signature).of_tensors(request.inputs)) is not None:
+        return PredictionRequest(columns=row, rows=1, request_id=request.id)
     types = {field.name: field.type for field in signature.inputs}
     given: dict[str, Values] = {}
     whole: set[str] = set()
@@ -153,6 +156,8 @@ def decode_invocations(body: bytes, signature: Signature) -> PredictionRequest:
         If it is malformed or does not fit the signature, naming row and field.
     """
     given, rows = _rows_of(body)
+    if rows == 1 and (row := reader_of(signature).of_values(given)) is not None:
+        return PredictionRequest(columns=row, rows=1)
     return PredictionRequest(columns=columns_of(signature, given, rows=rows), rows=rows)
 
 
