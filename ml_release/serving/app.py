@@ -72,24 +72,27 @@ class EndpointApp:
 
     async def __rsgi__(self, scope: Scope, connection: Connection) -> None:
         """Answer one request."""
-        visit = self._attendance.arrive(_Readable(scope.headers))
-        reply = await self._reply(scope, connection, visit)
+        headers = _Readable(scope.headers)
+        visit = self._attendance.arrive(headers)
+        reply = await self._reply(scope, headers, connection, visit)
         reply = self._attendance.leave(visit, scope.method, reply)
         connection.response_bytes(reply.status, list(reply.headers), reply.body)
 
-    async def _reply(self, scope: Scope, connection: Connection, visit: Visit) -> Reply:
-        method, path, headers = scope.method, scope.path, scope.headers
+    async def _reply(
+        self, scope: Scope, headers: _Readable, connection: Connection, visit: Visit
+    ) -> Reply:
+        method, path = scope.method, scope.path
         try:
             address, line = find_address(method, path)
             # Before the body is read: nobody without a token makes the server keep anything.
-            self._attendance.admit(visit, address, line, _Readable(headers))
-            body = await _body(headers, connection) if address.method == "POST" else b""
+            self._attendance.admit(visit, address, line, headers)
+            body = await _body(scope.headers, connection) if address.method == "POST" else b""
         except HttpError as error:
             return error.reply()
         # The connection broke or its framing is wrong: there may be nobody left to tell.
         except (RuntimeError, OSError) as error:
             return error_reply(400, f"request body: it cannot be read ({error})")
-        reply = self._endpoint.answer(method, path, _Readable(headers), body)
+        reply = self._endpoint.answer(method, path, headers, body)
         return reply if isinstance(reply, Reply) else await reply
 
 

@@ -6,8 +6,10 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from ml_release.domain.history_table import HistoryTable
 from ml_release.domain.inference import InferenceRecord
 from ml_release.errors import MlReleaseError, UnavailableError
 from ml_release.serving.single_row import SingleRow
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
     from ml_release.domain.assignment import Assigned
     from ml_release.domain.features import Columns
-    from ml_release.domain.history_table import HistoryTable
     from ml_release.serving.model_table import Answering, LoadedVersion, Route
     from ml_release.serving.protocols import PredictionRequest
     from ml_release.serving.request_headers import RequestContext
@@ -260,9 +261,18 @@ def static_records(
 
 def history_age_days(route: Route, context: RequestContext) -> int | None:
     """Age of the route's history table at the event, as `InferenceRecord` has it."""
-    if route.history is None:
+    history = route.history
+    if history is None:
         return None
-    return route.history.age_days(datetime.fromisoformat(context.event_time))
+    # Without fractions of a second: requests of the same second share the work.
+    second = context.event_time[:19] + context.event_time[-6:]
+    return _age_days(history.as_of, history.time_zone, second)
+
+
+@lru_cache(maxsize=1024)
+def _age_days(as_of: str, time_zone: str | None, moment: str) -> int | None:
+    table = HistoryTable(as_of=as_of, values={}, defaults={}, time_zone=time_zone)
+    return table.age_days(datetime.fromisoformat(moment))
 
 
 def _readable_rows(values: Mapping[str, npt.NDArray[np.generic]]) -> list[FeatureRow]:

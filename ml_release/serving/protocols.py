@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import msgspec
 
 from ml_release.errors import InputError
+from ml_release.serving.plain_json import decode_plain
 from ml_release.serving.request_columns import Values, columns_of
 from ml_release.serving.single_row import reader_of
 
@@ -332,6 +333,8 @@ def _from_columns(content: object) -> tuple[dict[str, Values], int]:
 
 def _strict_json(body: bytes) -> Mapping[str, Any]:
     """A JSON object without NaN, infinities and names that are given twice."""
+    if (plain := decode_plain(body)) is not None:
+        return plain
     try:
         document = json.loads(
             body.decode(), object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant

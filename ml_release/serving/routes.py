@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from ml_release.serving.replies import HttpError
@@ -101,6 +102,7 @@ ADDRESSES = (
 )
 
 
+@lru_cache(maxsize=128)
 def find_address(method: str, path: str) -> tuple[Address, str]:
     """The route of a request and the line it names, empty where it names none.
 

@@ -124,12 +124,15 @@ class RowReader:
             if known is None or data is None or len(data) != 1 or tensor.shape not in _SHAPES:
                 return None
             type_, value = known[0], data[0]
-            if type_ != "number":
-                if datatype not in _WORD_TYPES:
+            if type_ == "number":
+                if datatype in _NUMBER_TYPES:
+                    # As `_cell` does, without the call: most values are these.
+                    if type(value) is float and value - value == 0:
+                        cells[name] = value
+                        continue
+                elif datatype not in _WHOLE_TYPES or type(value) is float:
                     return None
-            elif datatype not in _NUMBER_TYPES and (
-                datatype not in _WHOLE_TYPES or type(value) is float
-            ):
+            elif datatype not in _WORD_TYPES:
                 return None
             cell = _cell(type_, value, is_nullable=known[1])
             if cell is _UNSURE:
