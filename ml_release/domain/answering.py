@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -33,11 +33,11 @@ class LoadedModel(Protocol):
 
 
 @runtime_checkable
-class MatrixModel(LoadedModel, Protocol):
-    """A model that answers encoded rows too, so that who has a row encoded need not build arrays."""
+class RowByRow(LoadedModel, Protocol):
+    """A model that also answers one row at a time, for those who have it without arrays."""
 
-    def predict_matrix(self, matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """As `predict`, of what `ml_release.domain.features.encode` gives: shape (n, features)."""
+    def predict_row(self, encoded: Sequence[float]) -> float:
+        """The same bits as `predict`, of one row as `ml_release.domain.features.encode` has it."""
 
 
 class ModelLoader(Protocol):

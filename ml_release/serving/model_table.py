@@ -84,11 +84,10 @@ class LoadedVersion:
         """
         if self.row_model is None:
             return None
-        prepared, predictions = self.row_model.predict(row, history)
-        (prediction,) = predictions.tolist()
+        prepared, prediction = self.row_model.predict(row, history)
         is_value = self.signature.output_kind == "value"
         if not (math.isfinite(prediction) if is_value else 0 <= prediction <= 1):
-            self.check(predictions)
+            self.check(np.array([prediction]))
         return prepared, prediction
 
     def prepare(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ml_release.domain.features import FieldType
 
 Cell = float | str | datetime | None
-"""A float (NaN is missing), a str or None, or a local datetime or None, by the field's type."""
+"""A float, a str or a local datetime, by the field's type; None is missing."""
 
 _NUMBER_TYPES = frozenset({"FP16", "FP32", "FP64"})
 _WHOLE_TYPES = frozenset(f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64))
@@ -58,7 +58,7 @@ class SingleRow(Mapping[str, "npt.NDArray[np.generic]"]):
         cell = self.cells[name]
         type_ = self._types[name]
         if type_ == "number":
-            return np.array([cell], dtype=np.float64)
+            return np.array([math.nan if cell is None else cell], dtype=np.float64)
         if type_ == "timestamp":
             return np.array([cell], dtype="datetime64[us]")
         return np.array([cell], dtype=np.object_)
@@ -154,7 +154,7 @@ def _cell(type_: FieldType, value: object, *, is_nullable: bool) -> object:
             return value if value - value == 0 else _UNSURE  # type: ignore[operator]
         if kind is int:
             return float(value) if -_EXACT <= value <= _EXACT else _UNSURE  # type: ignore[arg-type,operator]
-        return math.nan if value is None and is_nullable else _UNSURE
+        return None if value is None and is_nullable else _UNSURE
     if value is None:
         return None if is_nullable else _UNSURE
     if not isinstance(value, str):
