@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ml_release.domain.history_table import HistoryTable
 from ml_release.domain.inference import InferenceRecord
@@ -32,8 +31,7 @@ _LOG = logging.getLogger(__name__)
 FeatureRow = dict[str, float | str | None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(NamedTuple):
     """What a model made of a request.
 
     Attributes
@@ -63,8 +61,7 @@ class Answer:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(NamedTuple):
     """One request that was read and assigned.
 
     Attributes

@@ -11,6 +11,10 @@ from ml_release.errors import InputError
 MAX_ID_CHARACTERS = 128
 _CLOCKS_DIFFER_BY = timedelta(minutes=5)
 
+_DRAWN_AT_ONCE = 256
+"""Each draw is a system call, during which other threads may take the interpreter's lock."""
+_random: list[str] = []
+
 
 class HeaderValues(Protocol):
     """Headers of a request by lower-case name."""
@@ -99,7 +103,12 @@ def new_request_id() -> str:
     >>> len(new_request_id()), new_request_id()[14]
     (36, '4')
     """
-    digits = os.urandom(16).hex()
+    try:
+        digits = _random.pop()
+    except IndexError:
+        drawn = os.urandom(16 * _DRAWN_AT_ONCE).hex()
+        _random.extend(drawn[start : start + 32] for start in range(0, len(drawn), 32))
+        digits = _random.pop()
     variant = "89ab"[int(digits[16], 16) & 3]
     return (
         f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
