@@ -98,16 +98,16 @@ class RowPlan:
 
 
 class RowModel:
-    """A model that is asked row by row."""
+    """A model that is asked row by row: `plan` prepares, `model` answers."""
 
     def __init__(self, model: RowByRow) -> None:
-        self._plan = RowPlan(model.plan)
-        self._model = model
+        self.plan = RowPlan(model.plan)
+        self.model = model
 
     def predict(self, row: SingleRow, history: HistoryTable | None) -> tuple[PreparedRow, float]:
         """What the model was asked, and its answer."""
-        prepared = self._plan.prepare(row, history)
-        return prepared, self._model.predict_row(prepared.encoded)
+        prepared = self.plan.prepare(row, history)
+        return prepared, self.model.predict_row(prepared.encoded)
 
 
 def row_model_of(model: LoadedModel, signature: Signature) -> RowModel | None:
