@@ -82,6 +82,11 @@ class Flights:
     raw: list[Record]
     prepared: list[Record]
 
+    @property
+    def line(self) -> str:
+        """Its name."""
+        return LINE.name
+
     def declare(self, version: int, *, rollback_target: int | None = None) -> Declaration:
         """Let a version serve all traffic, by one commit."""
         deployments = GitDeployments(self.settings.deployments)
@@ -140,9 +145,7 @@ def publish_flights(home: Path, *, smaller: tuple[int, ...] = ()) -> Flights:
     plan = fit_plan(LINE.features, values)
     march = tables.read(snapshots[-1], SNAPSHOT_TABLE)
     drawn = np.sort(np.random.default_rng(7).choice(len(march), ROWS, replace=False))
-    raw = plain_records(
-        columns_of(march.iloc[drawn], plan.request_fields(), subject=LINE.name)
-    )
+    raw = plain_records(columns_of(march.iloc[drawn], plan.request_fields(), subject=LINE.name))
     features = tables.read(built[-1], FEATURES_TABLE).iloc[drawn]
     prepared = plain_records(values_of(features, LINE.features))
     models = ModelFiles(settings.models, ModelSignatures(settings.keys))

@@ -207,9 +207,7 @@ def measured(
             requests.write_text(json.dumps({"path": server.path, "bodies": bodies}))
             load = [sys.executable, str(Path(__file__).with_name("http_load.py"))]
             arguments = [str(port), str(requests), str(connections), str(seconds)]
-            ended = subprocess.run(
-                [*load, *arguments], check=False, capture_output=True, text=True
-            )
+            ended = subprocess.run([*load, *arguments], check=False, capture_output=True, text=True)
             if ended.returncode:
                 raise SystemExit(f"{server.name}, {name}: {ended.stderr}")  # noqa: EM102, TRY003 (a script)
             figures[name] = json.loads(ended.stdout)

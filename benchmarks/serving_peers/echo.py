@@ -12,7 +12,7 @@ HEADERS = [("content-type", "application/json")]
 class Echo:
     """An RSGI application."""
 
-    async def __rsgi__(self, _scope: Any, connection: Any) -> None:  # noqa: ANN401, PLW3201 (Granian's own)
+    async def __rsgi__(self, _scope: Any, connection: Any) -> None:  # noqa: ANN401 (Granian's own)
         """Answer."""
         await connection()
         connection.response_bytes(200, HEADERS, BODY)

@@ -114,7 +114,9 @@ def joined_keys(columns: Columns, keys: tuple[str, ...]) -> npt.NDArray[np.str_]
     A separator inside a part is escaped, so that different keys stay different.
     """
     parts = [
-        np.array([escaped_part(word) if isinstance(word, str) else "" for word in columns[key]], str)
+        np.array(
+            [escaped_part(word) if isinstance(word, str) else "" for word in columns[key]], str
+        )
         for key in keys
     ]
     joined = parts[0]

@@ -110,9 +110,7 @@ def new_request_id() -> str:
         _random.extend(drawn[start : start + 32] for start in range(0, len(drawn), 32))
         digits = _random.pop()
     variant = "89ab"[int(digits[16], 16) & 3]
-    return (
-        f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
-    )
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def utc_time(subject: str, text: str) -> str:

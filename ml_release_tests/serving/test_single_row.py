@@ -208,7 +208,9 @@ def test_features_of_a_row_equal_those_of_columns(
 def test_keys_of_several_columns_are_joined_alike(parts: list[str]) -> None:
     """Also those that hold the separator, or what escapes it."""
     names = tuple(f"k{i}" for i in range(len(parts)))
-    columns = {name: np.array([part], dtype=object) for name, part in zip(names, parts, strict=True)}
+    columns = {
+        name: np.array([part], dtype=object) for name, part in zip(names, parts, strict=True)
+    }
     (key,) = joined_keys(columns, names).tolist()
     table = HistoryTable(as_of="2013-10-01", values={"rate": {key: 0.25}}, defaults={})
     plan = FeaturePlan(
