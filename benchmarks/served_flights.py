@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,7 +49,6 @@ from ml_release.workflows.snapshots import SNAPSHOT_TABLE, take_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from ml_release.domain.deployment import Declaration
     from ml_release.domain.features import FeaturePlan
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 MONTHS = ("2013-01", "2013-02", "2013-03")
 ROWS = 2_000
 """So many different rows are asked for, drawn with a seed from the flights of March."""
+_PROJECT = Path(__file__).resolve().parents[1]
 _DECLARED_AT = datetime(2013, 5, 1, tzinfo=UTC)
 
 Record = dict[str, str | float | None]
@@ -127,7 +128,7 @@ def publish_flights(home: Path, *, smaller: tuple[int, ...] = ()) -> Flights:
     """
     settings = read_settings({"ML_RELEASE_HOME": str(home)})
     tables, evidence = InMemoryTables(), InMemoryEvidence()
-    landing = LandingFiles(_project() / "data")
+    landing = LandingFiles(_PROJECT / "data")
     built, snapshots = [], []
     for month in MONTHS:
         taken = take_snapshot(
@@ -187,9 +188,3 @@ def _pipeline(plan: FeaturePlan) -> Pipeline:
             ("trees", LINE.build_estimator(dict(LINE.parameters), LINE.seed)),
         ]
     )
-
-
-def _project() -> Path:
-    from pathlib import Path
-
-    return Path(__file__).resolve().parents[1]

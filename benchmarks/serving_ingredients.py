@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from served_flights import LINE
-
 from ml_release.domain.assignment import assign
+from ml_release.lines.flight_delay.line import LINE
 from ml_release.serving.predictions import Answer, Asked, records_of
 from ml_release.serving.protocols import decode_infer, encode_infer
 from ml_release.serving.request_headers import new_request_id, read_context
@@ -96,5 +96,5 @@ def _stages(endpoint: Any, body: bytes, found: dict[str, list[float]]) -> None: 
     passed("log write")
     encode_infer(answer.predictions, signature=signature, version=1, request_id=request_id)
     passed("encode")
-    for (_, before), (stage, after) in zip(moments, moments[1:], strict=False):
+    for (_, before), (stage, after) in itertools.pairwise(moments):
         found.setdefault(stage, []).append(after - before)

@@ -10,14 +10,14 @@ import joblib
 import pandas as pd
 
 
-@bentoml.service(workers=1)  # type: ignore[untyped-decorator] # not installed where types are checked
+@bentoml.service(workers=1)
 class Pipeline:
     """The pipeline behind ``/invocations``."""
 
     def __init__(self) -> None:
         self.pipeline = joblib.load(os.environ["PIPELINE"])
 
-    @bentoml.api(batchable=True, max_batch_size=256, max_latency_ms=5000, route="/invocations")  # type: ignore[untyped-decorator]
+    @bentoml.api(batchable=True, max_batch_size=256, max_latency_ms=5000, route="/invocations")
     def invocations(self, dataframe_records: list[dict[str, Any]]) -> list[float]:
         """One probability per row."""
         found: list[float] = self.pipeline.predict_proba(pd.DataFrame(dataframe_records))[

@@ -15,7 +15,7 @@ _DECODER = msgspec.json.Decoder()
 
 
 def decode_plain(body: bytes) -> dict[str, Any] | None:
-    """The object, None if this is no object, or not certainly one without repeated names.
+    r"""The object, None if this is no object, or not certainly one without repeated names.
 
     Examples
     --------

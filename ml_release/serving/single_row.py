@@ -145,7 +145,7 @@ class RowReader:
 _UNSURE = object()
 
 
-def _cell(type_: FieldType, value: object, *, is_nullable: bool) -> object:
+def _cell(type_: FieldType, value: object, *, is_nullable: bool) -> object:  # noqa: PLR0911 (a table of cases)
     """What a value is in a row, `_UNSURE` if it has to be looked at more closely."""
     kind = type(value)
     if type_ == "number":

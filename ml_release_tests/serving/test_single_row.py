@@ -305,7 +305,7 @@ def test_a_missing_number_is_nan_in_its_column() -> None:
         {"distance": None, "carrier": None, "departure": datetime(2013, 10, 1)},  # noqa: DTZ001
         {field.name: field.type for field in SIGNATURE.inputs},
     )
-    assert math.isnan(row["distance"].item())  # type: ignore[arg-type]
+    assert math.isnan(row["distance"].item())
     assert row["carrier"].tolist() == [None]
     column: npt.NDArray[Any] = row["departure"]
     assert column.dtype == np.dtype("datetime64[us]")
