@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,7 @@ from ml_release.domain.features import FeaturePlan, encode, plan_from_json
 from ml_release.errors import IntegrityError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
     import onnxruntime
@@ -36,6 +37,7 @@ class OnnxModel:
         self._plan = plan
         self._session = session
         self._output = output
+        self._row = _Row(session, output, len(plan.features))
 
     @property
     def plan(self) -> FeaturePlan:
@@ -44,9 +46,45 @@ class OnnxModel:
 
     def predict(self, values: Columns) -> npt.NDArray[np.float64]:
         """Probability of the positive class or value of a regression per row, shape (n,)."""
-        (answers,) = self._session.run([self._output], {"matrix": encode(self._plan, values)})
+        matrix = encode(self._plan, values)
+        (answers,) = self._session.run([self._output], {"matrix": matrix})
         result: npt.NDArray[np.float64] = np.asarray(answers, dtype=np.float64).reshape(-1)
         return result
+
+    def predict_row(self, encoded: Sequence[float]) -> float:
+        """As `predict`, of one encoded row."""
+        return self._row.predict(encoded)
+
+
+class _Row:
+    """One row of input and its answer, at places that stay the same.
+
+    onnxruntime reads and writes there, which saves a third of what one row costs: handing over an
+    array, checking its name, making another.
+    """
+
+    def __init__(self, session: onnxruntime.InferenceSession, output: str, width: int) -> None:
+        from onnxruntime import OrtValue
+
+        self._session = session
+        self._lock = threading.Lock()
+        self._input = np.zeros((1, width))
+        (answer,) = session.run([output], {"matrix": self._input})
+        self._answer = np.empty_like(answer)
+        # On the CPU an OrtValue is the memory of its array.
+        self._values = (
+            OrtValue.ortvalue_from_numpy(self._input),
+            OrtValue.ortvalue_from_numpy(self._answer),
+        )
+        self._binding = session.io_binding()
+        self._binding.bind_ortvalue_input("matrix", self._values[0])
+        self._binding.bind_ortvalue_output(output, self._values[1])
+
+    def predict(self, encoded: Sequence[float]) -> float:
+        with self._lock:
+            self._input[0] = encoded
+            self._session.run_with_iobinding(self._binding)
+            return float(self._answer.item())
 
 
 class OnnxLoader:

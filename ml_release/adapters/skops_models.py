@@ -32,7 +32,7 @@ from ml_release.domain.trusted_types import named_types, untrusted_types
 from ml_release.errors import IntegrityError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -59,7 +59,14 @@ class SkopsModel:
 
     def predict(self, values: Columns) -> npt.NDArray[np.float64]:
         """Probability of the positive class or value of a regression per row, shape (n,)."""
-        matrix = encode(self._plan, values)
+        return self._predict(encode(self._plan, values))
+
+    def predict_row(self, encoded: Sequence[float]) -> float:
+        """As `predict`, of one encoded row."""
+        (answer,) = self._predict(np.array([encoded], dtype=np.float64)).tolist()
+        return float(answer)
+
+    def _predict(self, matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         if not len(matrix):
             return np.empty(0)
         if self._output == "value":

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
 from ml_release.errors import IntegrityError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -34,6 +34,14 @@ class LoadedModel(Protocol):
         The probability of the positive class, or the value of a regression: the signature of the
         artefact says which.
         """
+
+
+@runtime_checkable
+class RowByRow(LoadedModel, Protocol):
+    """A model that also answers one row at a time, for those who have it without arrays."""
+
+    def predict_row(self, encoded: Sequence[float]) -> float:
+        """The same bits as `predict`, of one row as `ml_release.domain.features.encode` has it."""
 
 
 class ModelLoader(Protocol):

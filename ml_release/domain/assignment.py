@@ -108,6 +108,8 @@ def assign(
         version, share = pick(declared if arm_percent is None else arm_percent, bucket)
         return Assigned(version, bucket, experiment.name, share)
     bucket = bucket_of(request_id if unit is None else unit, state.release)
+    if len(state.variants) == 1:
+        return Assigned(state.variants[0].version, bucket, None, 1.0)
     version, share = pick(_weights(state.variants), bucket)
     return Assigned(version, bucket, None, share)
 

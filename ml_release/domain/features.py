@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Literal
 
 import numpy as np
@@ -114,7 +115,7 @@ class FeaturePlan(BaseModel):
         """Feature names in the order of the matrix columns."""
         return tuple(feature.name for feature in self.features)
 
-    @property
+    @cached_property
     def history_features(self) -> tuple[History, ...]:
         """The features that have to be looked up by key."""
         return tuple(feature for feature in self.features if isinstance(feature, History))

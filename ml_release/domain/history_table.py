@@ -114,7 +114,9 @@ def joined_keys(columns: Columns, keys: tuple[str, ...]) -> npt.NDArray[np.str_]
     A separator inside a part is escaped, so that different keys stay different.
     """
     parts = [
-        np.array([_escaped(word) if isinstance(word, str) else "" for word in columns[key]], str)
+        np.array(
+            [escaped_part(word) if isinstance(word, str) else "" for word in columns[key]], str
+        )
         for key in keys
     ]
     joined = parts[0]
@@ -123,7 +125,8 @@ def joined_keys(columns: Columns, keys: tuple[str, ...]) -> npt.NDArray[np.str_]
     return joined
 
 
-def _escaped(word: str) -> str:
+def escaped_part(word: str) -> str:
+    """A part of a key, so that the separator stands between parts only."""
     if "\\" not in word and KEY_SEPARATOR not in word and not word.endswith("\0"):
         return word
     # numpy drops NUL at the end of a string, which would make two words one.

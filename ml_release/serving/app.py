@@ -75,27 +75,30 @@ class EndpointApp:
 
     async def __rsgi__(self, scope: Scope, connection: Connection) -> None:
         """Answer one request."""
-        visit = self._attendance.arrive(_Readable(scope.headers))
-        reply = await self._reply(scope, connection, visit)
+        headers = _Readable(scope.headers)
+        visit = self._attendance.arrive(headers)
+        reply = await self._reply(scope, headers, connection, visit)
         reply = self._attendance.leave(visit, scope.method, reply)
         connection.response_bytes(reply.status, list(reply.headers), reply.body)
 
-    async def _reply(self, scope: Scope, connection: Connection, visit: Visit) -> Reply:
-        method, path, headers = scope.method, scope.path, scope.headers
+    async def _reply(
+        self, scope: Scope, headers: _Readable, connection: Connection, visit: Visit
+    ) -> Reply:
+        method, path = scope.method, scope.path
         try:
             address, line, _ = find_address(method, path)
             # Before the body is read: nobody without a token makes the server keep anything.
             line = line or self._endpoint.line_meant_by(address)
-            self._attendance.admit(visit, address, line, _Readable(headers))
+            self._attendance.admit(visit, address, line, headers)
             body = b""
             if address.method == "POST":
-                body = await _body(headers, connection, address.content_types)
+                body = await _body(scope.headers, connection, address.content_types)
         except HttpError as error:
             return error.reply()
         # The connection broke or its framing is wrong: there may be nobody left to tell.
         except (RuntimeError, OSError) as error:
             return error_reply(400, f"request body: it cannot be read ({error})")
-        reply = self._endpoint.answer(method, path, _Readable(headers), body)
+        reply = self._endpoint.answer(method, path, headers, body)
         reply = reply if isinstance(reply, Reply) else await reply
         return await self._acknowledging.when_durable(reply)
 

@@ -87,8 +87,9 @@ class LineCounts:
         self.history_look_ups += look_ups
         self.history_misses += misses
         self.history_age_days = age_days
-        known = [age for age in (age_days, self.history_age_largest_days) if age is not None]
-        self.history_age_largest_days = max(known, default=None)
+        if age_days is not None:
+            largest = self.history_age_largest_days
+            self.history_age_largest_days = age_days if largest is None else max(age_days, largest)
         self.by_version[version] += 1
         self.latencies_ms.append(latency_ms)
 

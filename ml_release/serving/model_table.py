@@ -6,8 +6,11 @@ request meets half of one. How a table comes about is `reconciler`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from ml_release.domain.answering import require_answers
 from ml_release.domain.artefact import EXAMPLE_FILE, SIGNATURE_FILE, signature_from_json
@@ -16,11 +19,11 @@ from ml_release.domain.history_table import look_up
 from ml_release.domain.masking import masks_of
 from ml_release.errors import InputError, IntegrityError
 from ml_release.serving.protocols import decode_any
+from ml_release.serving.row_plan import row_model_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     import numpy.typing as npt
 
     from ml_release.domain.answering import LoadedModel, ModelLoader
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from ml_release.domain.features import Columns
     from ml_release.domain.history_table import HistoryTable
     from ml_release.domain.masking import Mask
+    from ml_release.serving.row_plan import PreparedRow, RowModel
+    from ml_release.serving.single_row import SingleRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +48,8 @@ class LoadedVersion:
         What of its records holds personal values, by column or feature name.
     example
         The example request that travels with it, in either protocol.
+    row_model
+        The same model for single rows; None if it answers columns only.
     """
 
     model_digest: str
@@ -50,6 +57,7 @@ class LoadedVersion:
     model: LoadedModel
     masks: Mapping[str, Mask] = field(default_factory=dict)
     example: bytes = b""
+    row_model: RowModel | None = None
 
     def predict(
         self, columns: Columns, history: HistoryTable | None
@@ -75,6 +83,21 @@ class LoadedVersion:
         predictions = self.model.predict(values)
         self.check(predictions)
         return values, predictions, misses
+
+    def predict_row(
+        self, row: SingleRow, history: HistoryTable | None
+    ) -> tuple[PreparedRow, float] | None:
+        """As `predict`, of one row and without arrays of one value.
+
+        None if this version answers columns only.
+        """
+        if self.row_model is None:
+            return None
+        prepared, prediction = self.row_model.predict(row, history)
+        is_value = self.signature.output_kind == "value"
+        if not (math.isfinite(prediction) if is_value else 0 <= prediction <= 1):
+            self.check(np.array([prediction]))
+        return prepared, prediction
 
     def prepare(
         self, columns: Columns, history: HistoryTable | None
@@ -119,6 +142,7 @@ def load_version(
         model=model,
         masks=masks_of(signature.personal, model.plan.features),
         example=files[EXAMPLE_FILE],
+        row_model=row_model_of(model, signature),
     )
     try:
         example = decode_any(files[EXAMPLE_FILE], signature)

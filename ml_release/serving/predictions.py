@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
+from ml_release.domain.history_table import HistoryTable
 from ml_release.domain.inference import InferenceRecord
 from ml_release.errors import MlReleaseError, UnavailableError
+from ml_release.serving.single_row import SingleRow
 from ml_release.serving.stated_version import PINNED
 
 if TYPE_CHECKING:
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
     from ml_release.domain.assignment import Assigned
     from ml_release.domain.features import Columns
-    from ml_release.domain.history_table import HistoryTable
     from ml_release.serving.model_table import Answering, LoadedVersion, Route
     from ml_release.serving.protocols import PredictionRequest
     from ml_release.serving.request_headers import RequestContext
@@ -31,8 +32,7 @@ _LOG = logging.getLogger(__name__)
 FeatureRow = dict[str, float | str | None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(NamedTuple):
     """What a model made of a request.
 
     Attributes
@@ -62,8 +62,7 @@ class Answer:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(NamedTuple):
     """One request that was read and assigned.
 
     Attributes
@@ -125,6 +124,13 @@ async def predict_isolated(
 
 def predict_rows(loaded: LoadedVersion, columns: Columns, history: HistoryTable | None) -> Answer:
     """What a version makes of typed columns; raises what the version raises."""
+    if isinstance(columns, SingleRow):
+        one = loaded.predict_row(columns, history)
+        if one is not None:
+            prepared, prediction = one
+            return Answer(
+                features=[prepared.readable], predictions=[prediction], misses=[prepared.misses]
+            )
     values, predictions, misses = loaded.predict(columns, history)
     return Answer(
         features=_readable_rows(values),
@@ -256,9 +262,18 @@ def static_records(
 
 def history_age_days(route: Route, context: RequestContext) -> int | None:
     """Age of the route's history table at the event, as `InferenceRecord` has it."""
-    if route.history is None:
+    history = route.history
+    if history is None:
         return None
-    return route.history.age_days(datetime.fromisoformat(context.event_time))
+    # Without fractions of a second: requests of the same second share the work.
+    second = context.event_time[:19] + context.event_time[-6:]
+    return _age_days(history.as_of, history.time_zone, second)
+
+
+@lru_cache(maxsize=1024)
+def _age_days(as_of: str, time_zone: str | None, moment: str) -> int | None:
+    table = HistoryTable(as_of=as_of, values={}, defaults={}, time_zone=time_zone)
+    return table.age_days(datetime.fromisoformat(moment))
 
 
 def _readable_rows(values: Mapping[str, npt.NDArray[np.generic]]) -> list[FeatureRow]:

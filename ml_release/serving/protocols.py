@@ -20,7 +20,9 @@ import msgspec
 from ml_release.errors import InputError
 from ml_release.serving.binary_tensors import BinaryData
 from ml_release.serving.csv_rows import values_of_csv
+from ml_release.serving.plain_json import decode_plain
 from ml_release.serving.request_columns import Values, columns_of
+from ml_release.serving.single_row import reader_of
 from ml_release.serving.tensor_types import DATATYPE, TENSOR_TYPES
 from ml_release.serving.v2_parameters import Parameters, binary_wish, require_supported
 
@@ -46,7 +48,7 @@ class PredictionRequest:
     Attributes
     ----------
     columns
-        One array of shape (rows,) per input of the signature.
+        One array of shape (rows,) per input of the signature; a `SingleRow` for most single rows.
     request_id
         As the body names it; None if it does not.
     binary
@@ -104,6 +106,14 @@ def decode_infer(body: bytes, signature: Signature, *, binary: bytes = b"") -> P
     """
     request = _decode_v2(body)
     wish = _wish(request, signature)
+    outputs = tuple(output.name for output in request.outputs or ())
+    is_plain = all(tensor.parameters is None for tensor in request.inputs)
+    if is_plain and (row := reader_of(signature).of_tensors(request.inputs)) is not None:
+        # What stands behind the object belongs to no tensor then.
+        (BinaryData(binary) if binary else _NO_DATA).require_all_taken()
+        return PredictionRequest(
+            columns=row, rows=1, request_id=request.id, binary=wish, outputs=outputs
+        )
     types = {field.name: field.type for field in signature.inputs}
     given: dict[str, Values] = {}
     whole: set[str] = set()
@@ -140,7 +150,7 @@ def decode_infer(body: bytes, signature: Signature, *, binary: bytes = b"") -> P
         rows=rows or 0,
         request_id=request.id,
         binary=wish,
-        outputs=tuple(output.name for output in request.outputs or ()),
+        outputs=outputs,
     )
 
 
@@ -223,6 +233,8 @@ def decode_invocations(body: bytes, signature: Signature) -> PredictionRequest:
         If it is malformed or does not fit the signature, naming row and field.
     """
     given, rows = _rows_of(body)
+    if rows == 1 and (row := reader_of(signature).of_values(given)) is not None:
+        return PredictionRequest(columns=row, rows=1)
     return PredictionRequest(columns=columns_of(signature, given, rows=rows), rows=rows)
 
 
@@ -410,6 +422,8 @@ def _from_columns(content: object) -> tuple[dict[str, Values], int]:
 
 def _strict_json(body: bytes) -> Mapping[str, Any]:
     """A JSON object without infinities and names that are given twice; NaN is null."""
+    if (plain := decode_plain(body)) is not None:
+        return plain
     try:
         document = json.loads(
             body.decode(), object_pairs_hook=_without_duplicates, parse_constant=_constant

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import uuid
-from dataclasses import dataclass
+import os
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ml_release.errors import InputError
 
 MAX_ID_CHARACTERS = 128
 _CLOCKS_DIFFER_BY = timedelta(minutes=5)
+
+_DRAWN_AT_ONCE = 256
+"""Each draw is a system call, during which other threads may take the interpreter's lock."""
+_random: list[str] = []
 
 
 class HeaderValues(Protocol):
@@ -20,8 +23,7 @@ class HeaderValues(Protocol):
         """The value, None if the header is absent."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestContext:
+class RequestContext(NamedTuple):
     """What headers say about a request.
 
     Attributes
@@ -96,8 +98,19 @@ def usable_id(text: str | None) -> str | None:
 
 
 def new_request_id() -> str:
-    """A random name for a request whose client gave none."""
-    return str(uuid.uuid4())
+    """A random name for a request whose client gave none: a UUID of version 4, as RFC 9562 has it.
+
+    >>> len(new_request_id()), new_request_id()[14]
+    (36, '4')
+    """
+    try:
+        digits = _random.pop()
+    except IndexError:
+        drawn = os.urandom(16 * _DRAWN_AT_ONCE).hex()
+        _random.extend(drawn[start : start + 32] for start in range(0, len(drawn), 32))
+        digits = _random.pop()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def utc_time(subject: str, text: str) -> str:

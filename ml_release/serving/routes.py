@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from ml_release.serving.csv_rows import CSV_TYPE
@@ -196,6 +197,7 @@ class Found(NamedTuple):
     version: str = ""
 
 
+@lru_cache(maxsize=128)
 def find_address(method: str, path: str) -> Found:
     """The route of a request.
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import http.client
 import json
 import threading
+import time
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 from ml_release_tests.serving.world import LINE, ROW, v2_body
@@ -13,12 +15,14 @@ from ml_release_tests.serving.world import LINE, ROW, v2_body
 
 @dataclass(frozen=True)
 class Acknowledged:
-    """One answer as a client saw it."""
+    """One answer as a client saw it, and when, in seconds of `time.monotonic`."""
 
     request_id: str
     version: int
     commit: str
     prediction: float
+    sent_at: float
+    received_at: float
 
 
 @dataclass
@@ -29,6 +33,8 @@ class Load:
     threads: int = 4
     limit: int = 20_000
     prefix: str = ""
+    path: str = f"/v2/models/{LINE}/infer"
+    row: dict[str, Any] = field(default_factory=lambda: dict(ROW))
     acknowledged: list[Acknowledged] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     _stopping: threading.Event = field(default_factory=threading.Event)
@@ -52,12 +58,11 @@ class Load:
             if self._stopping.is_set():
                 break
             request_id = f"{self.prefix}{thread}-{number}"
-            row = {**ROW, "distance": 100.0 + number % 2000}
+            row = {**self.row, "distance": 100.0 + number % 2000}
             headers = {"content-type": "application/json", "x-request-id": request_id}
+            sent_at = time.monotonic()
             try:
-                connection.request(
-                    "POST", f"/v2/models/{LINE}/infer", json.dumps(v2_body([row])), headers
-                )
+                connection.request("POST", self.path, json.dumps(v2_body([row])), headers)
                 response = connection.getresponse()
                 document = json.loads(response.read())
             except (OSError, http.client.HTTPException, ValueError) as error:
@@ -70,6 +75,8 @@ class Load:
                         version=int(response.headers["x-model-version"]),
                         commit=response.headers["x-route-commit"],
                         prediction=document["outputs"][0]["data"][0],
+                        sent_at=sent_at,
+                        received_at=time.monotonic(),
                     )
                 )
             else:

@@ -277,6 +277,7 @@ def test_a_model_that_fails_gives_an_error_and_a_record(
 
     with monkeypatch.context() as patched:
         patched.setattr(OnnxModel, "predict", predict)
+        patched.setattr(OnnxModel, "predict_row", lambda *asked: predict(*asked).item())
         answered = client.post(INFER, v2_body([ROW]), x_request_id="broken")
     assert answered.status == 500
     assert "the model failed" in answered.json["error"]

@@ -95,13 +95,13 @@ def make_files(seed: int) -> dict[str, bytes]:
 
 def v2_body(rows: list[dict[str, Any]], **more: object) -> dict[str, Any]:
     """Rows as a request of protocol v2."""
-    types = {"distance": "FP64", "carrier": "BYTES", "departure": "BYTES"}
+    words = {name for row in rows for name, value in row.items() if isinstance(value, str)}
     return {
         "inputs": [
             {
                 "name": name,
                 "shape": [len(rows)],
-                "datatype": types.get(name, "FP64"),
+                "datatype": "BYTES" if name in words | {"carrier", "departure"} else "FP64",
                 "data": [row[name] for row in rows],
             }
             for name in rows[0]
