@@ -95,13 +95,14 @@ def make_files(seed: int) -> dict[str, bytes]:
 
 def v2_body(rows: list[dict[str, Any]], **more: object) -> dict[str, Any]:
     """Rows as a request of protocol v2."""
-    words = {name for row in rows for name, value in row.items() if isinstance(value, str)}
+    types = {"distance": "FP64", "carrier": "BYTES", "departure": "BYTES"}
     return {
         "inputs": [
             {
                 "name": name,
                 "shape": [len(rows)],
-                "datatype": "BYTES" if name in words | {"carrier", "departure"} else "FP64",
+                # Fields of other lines by the value in the first row.
+                "datatype": types.get(name, "BYTES" if isinstance(rows[0][name], str) else "FP64"),
                 "data": [row[name] for row in rows],
             }
             for name in rows[0]
