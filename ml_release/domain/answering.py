@@ -25,10 +25,10 @@ class LoadedModel(Protocol):
         """The feature plan it was fitted with."""
 
     def predict(self, values: Columns) -> npt.NDArray[np.float64]:
-        """One answer per row, shape (n,), from readable feature values.
+        """One answer per row, from readable feature values.
 
-        The probability of the positive class, or the value of a regression: the signature of the
-        artefact says which.
+        The signature of the artefact says which: the probability of the positive class or the
+        value of a regression, shape (n,), or the probabilities of its k classes, shape (n, k).
         """
 
 
