@@ -22,7 +22,7 @@ REFERENCE_FILE = "reference.json"
 EXAMPLE_FILE = "example.json"
 
 CLASSES = "classes"
-"""Where a graph with several classes names them, in the order of its columns, as JSON."""
+"""Under this word a graph and an answer name several classes, in the order of their columns."""
 
 OutputKind = Literal["probability", "probabilities", "value"]
 

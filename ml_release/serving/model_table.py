@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml_release.domain.artefact import EXAMPLE_FILE, SIGNATURE_FILE, signature_from_json
+from ml_release.domain.artefact import (
+    EXAMPLE_FILE,
+    SIGNATURE_FILE,
+    SUM_TOLERANCE,
+    signature_from_json,
+)
 from ml_release.domain.features import feature_values
 from ml_release.domain.history_table import look_up
 from ml_release.domain.masking import masks_of
@@ -61,8 +66,8 @@ class LoadedVersion:
         dict
             Readable feature values, each of shape (n,).
         numpy.ndarray
-            One answer per row, shape (n,): a probability from 0 to 1, or the finite value of a
-            regression, as the signature says.
+            One answer per row, as the signature says: a probability from 0 to 1 or the finite
+            value of a regression, shape (n,), or the probabilities of k classes, shape (n, k).
         numpy.ndarray
             Look-ups in the history table that met no key, per row, shape (n,).
 
@@ -86,10 +91,22 @@ class LoadedVersion:
 
     def check(self, predictions: npt.NDArray[np.float64]) -> None:
         """Raise `IntegrityError` if an answer is not of the kind that the signature promises."""
-        if self.signature.output_kind == "value":
+        k = len(self.signature.classes)
+        if predictions.shape[1:] != ((k,) if k else ()):
+            message = (
+                f"model {self.model_digest}: expected {f'{k} probabilities' if k else 'one number'}"
+                f" per row, found the shape {predictions.shape}"
+            )
+            raise IntegrityError(message)
+        if k:
+            expected = f"probabilities of {k} classes that add to 1 within {SUM_TOLERANCE:g}"
+            # NaN compares false with everything, so it is caught here and below.
+            is_answer = ((predictions >= 0) & (predictions <= 1)).all(axis=1) & (
+                np.abs(predictions.sum(axis=1) - 1) <= SUM_TOLERANCE
+            )
+        elif self.signature.output_kind == "value":
             expected, is_answer = "finite values", np.isfinite(predictions)
         else:
-            # NaN compares false with everything, so it is caught here too.
             expected, is_answer = "probabilities", (predictions >= 0) & (predictions <= 1)
         if not is_answer.all():
             wrong = predictions[~is_answer][:5]
@@ -194,6 +211,17 @@ class Route:
     def champion(self) -> Answering:
         """Who answers by default."""
         return self.answering[self.declaration.state.champion.version]
+
+    @property
+    def threshold(self) -> float | None:
+        """From this probability on the decision is yes; None where none is given.
+
+        None is where the answers are probabilities of several classes, whatever is declared.
+        """
+        threshold = self.declaration.state.threshold
+        if threshold is not None and self.champion.loaded.signature.classes:
+            return None
+        return threshold
 
     def answering_for(self, version: int) -> Answering:
         """Who answers those assigned to a version: that one, the champion in its place."""

@@ -164,11 +164,10 @@ def _tensor_schema(field: InputField, max_rows: int) -> Schema:
 
 def predictions_schema(signature: Signature) -> Schema:
     """The answer in MLflow's format."""
-    return {
-        "type": "object",
-        "required": ["predictions"],
-        "properties": {"predictions": {"type": "array", "items": _answer_schema(signature)}},
-    }
+    properties: Schema = {"predictions": {"type": "array", "items": _answer_schema(signature)}}
+    if signature.classes:
+        properties["classes"] = {"const": list(signature.classes)}
+    return {"type": "object", "required": list(properties), "properties": properties}
 
 
 def infer_answer_schema(signature: Signature) -> Schema:
@@ -181,11 +180,18 @@ def infer_answer_schema(signature: Signature) -> Schema:
             "shape": {"type": "array", "items": {"type": "integer"}},
             "datatype": {"type": "string"},
             "data": {"type": "array", "items": {"type": "number"}},
+            "parameters": {"type": "object"},
         },
     }
+    description = f"{signature.output} is the name of the output that every request gets."
+    if signature.classes:
+        description += (
+            f" Its shape is [rows, {len(signature.classes)}], row by row; its parameter classes"
+            f" names the columns as JSON text: {', '.join(signature.classes)}."
+        )
     return {
         "type": "object",
-        "description": f"{signature.output} is the name of the output that every request gets.",
+        "description": description,
         "required": ["model_name", "model_version", "id", "outputs"],
         "properties": {
             "model_name": {"const": signature.line},
@@ -214,7 +220,11 @@ def infer_example(signature: Signature, rows: list[dict[str, Any]]) -> dict[str,
 def _answer_schema(signature: Signature) -> Schema:
     if signature.output_kind == "value":
         return {"type": "number"}
-    return {"type": "number", "minimum": 0, "maximum": 1}
+    probability: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+    if signature.classes:
+        k = len(signature.classes)
+        return {"type": "array", "items": probability, "minItems": k, "maxItems": k}
+    return probability
 
 
 def _closed(properties: Mapping[str, Schema]) -> Schema:
