@@ -201,7 +201,7 @@ def thresholds_of(estimator: Any) -> list[tuple[int, float]]:
     """Feature and threshold of every split on a number."""
     last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
     if hasattr(last, "_predictors"):
-        nodes = [node for (tree,) in last._predictors for node in tree.nodes]
+        nodes = [node for step in last._predictors for tree in step for node in tree.nodes]
         found = [
             (int(node["feature_idx"]), float(node["num_threshold"]))
             for node in nodes
