@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import pytest
+import tritonclient.http as triton
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
@@ -25,6 +27,7 @@ from ml_release.domain.features import FeaturePlan, Number
 from ml_release.serving import workers
 from ml_release.serving.loaders import serving_loader
 from ml_release.serving.workers import IsolatedModel, Limits
+from ml_release_tests.serving.test_unmodified_clients import mlflow_client
 from ml_release_tests.serving.world import LINE, World
 
 if TYPE_CHECKING:
@@ -326,3 +329,28 @@ def test_the_probes_measure_such_a_model(name: str) -> None:
     assert measured.n == len(ROWS)
     assert measured.p50_ms > 0
     assert SameProcessProbe(serving_loader()).measure(files_of(fitted(name)), values).n == len(ROWS)
+
+
+def test_unmodified_clients_get_a_matrix(world: World) -> None:
+    """Those of Triton and of MLflow, from a server process, in JSON and as bytes."""
+    estimator = fitted("forest")
+    expected = estimator.predict_proba(ROWS)
+    world.publish(1, files_of(estimator))
+    world.declare(1)
+    with world.server() as (url, _):
+        client = triton.InferenceServerClient(url.removeprefix("http://"))
+        for is_binary in (True, False):
+            inputs = []
+            for i, name in enumerate(("distance", "hour")):
+                tensor = triton.InferInput(name, [len(ROWS)], "FP64")
+                tensor.set_data_from_numpy(ROWS[:, i].copy(), binary_data=is_binary)
+                inputs.append(tensor)
+            outputs = [triton.InferRequestedOutput("punctuality", binary_data=is_binary)]
+            answer = client.infer(LINE, inputs, outputs=outputs)
+            np.testing.assert_array_equal(answer.as_numpy("punctuality"), expected)
+            parameters = answer.get_output("punctuality")["parameters"]
+            assert json.loads(parameters["classes"]) == list(NAMES)
+        client.close()
+        frame = pd.DataFrame(ROWS, columns=["distance", "hour"])
+        answered = mlflow_client(url).invoke(frame)
+        np.testing.assert_array_equal(answered.get_predictions().to_numpy(), expected)
