@@ -13,13 +13,14 @@ from ml_release.domain.answering import LoadedModel as LoadedModel  # noqa: PLC0
 from ml_release.domain.answering import ModelLoader as ModelLoader  # noqa: PLC0414 (passed on)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
 
+    from ml_release.domain.batch_scoring import ScoreSpread
     from ml_release.domain.build_record import BuildRecord
     from ml_release.domain.column_profile import ColumnShares
     from ml_release.domain.deployment import Declaration, DeclaredState
@@ -89,10 +90,27 @@ class Tables(Protocol):
     def write(self, line: str, table: str, partition: str, rows: pd.DataFrame) -> SnapshotId:
         """Replace one partition in one atomic commit; the same rows again write nothing."""
 
+    def write_batches(
+        self, line: str, table: str, partition: str, batches: Iterable[pd.DataFrame]
+    ) -> SnapshotId:
+        """The same for rows that come in batches and may be more than fits into memory.
+
+        Nothing is written if a batch cannot be had: what it raises is passed on. Raises
+        `InputError` if there are no rows or batches differ in their columns.
+        """
+
     def read(self, snapshot: SnapshotId, table: str) -> pd.DataFrame:
         """The rows of a snapshot.
 
         Raises `IntegrityError` if they do not have the snapshot's digest.
+        """
+
+    def scan(
+        self, snapshot: SnapshotId, table: str, *, rows_per_batch: int
+    ) -> Iterator[pd.DataFrame]:
+        """The rows of a snapshot in their order, in batches of at most ``rows_per_batch``.
+
+        Raises `IntegrityError` before the first batch if they do not have the snapshot's digest.
         """
 
     def current(self, line: str, table: str) -> tuple[SnapshotId, ...]:
@@ -343,6 +361,12 @@ class EndpointClient(Protocol):
         Raises `UnavailableError` if nothing answers.
         """
 
+    def switch(self, line: str, pull: Mapping[str, object]) -> tuple[int, str]:
+        """Pull or release the kill switch of a line: HTTP status and body.
+
+        Raises `UnavailableError` if nothing answers.
+        """
+
 
 class Attributor(Protocol):
     """Says how far each feature moves each answer of a model that is only asked."""
@@ -403,6 +427,9 @@ class Plotter(Protocol):
         method: AttributionMethod,
     ) -> bytes:
         """PNG of how much each feature matters, beside the champion's; the method is named."""
+
+    def scores(self, spread: ScoreSpread, *, threshold: float | None) -> bytes:
+        """PNG of a histogram of predictions, the threshold of decisions marked if there is one."""
 
     def maturity(self, maturity: Maturity) -> bytes:
         """PNG of the share of requests whose label is known, by days since the event."""

@@ -30,6 +30,7 @@ from ml_release.adapters.in_memory import (
     InMemoryWorkplace,
     SameProcessProbe,
 )
+from ml_release.adapters.in_memory_switches import InMemorySwitches
 from ml_release.adapters.inference_log import InferenceLogFiles
 from ml_release.adapters.inference_tables import InferenceArchiveFiles, InferenceTables
 from ml_release.adapters.onnx_compiler import OnnxCompiler
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from ml_release.domain.batch_scoring import ScoreSpread
     from ml_release.domain.column_profile import ColumnShares
     from ml_release.domain.gates_attribution import AttributionMethod
     from ml_release.domain.label_maturity import Maturity
@@ -250,6 +252,9 @@ class NoPictures:
     ) -> bytes:
         return self._draw(f"importances by {method} of " + ", ".join(candidate))
 
+    def scores(self, spread: ScoreSpread, *, threshold: float | None) -> bytes:
+        return self._draw(f"{spread.counts.sum()} scores beside {threshold}")
+
     def maturity(self, maturity: Maturity) -> bytes:
         return self._draw(f"maturity of {maturity.known} labels")
 
@@ -290,6 +295,7 @@ class House:
     experiments: InMemoryExperiments = field(default_factory=InMemoryExperiments)
     deployments: InMemoryDeployments = field(default_factory=InMemoryDeployments)
     online: InMemoryOnlineHistory = field(default_factory=InMemoryOnlineHistory)
+    switches: InMemorySwitches = field(default_factory=InMemorySwitches)
     reports: InMemoryReports = field(default_factory=InMemoryReports)
     plotter: NoPictures = field(default_factory=NoPictures)
     attributor: Attributor = field(default_factory=ExactShapley)

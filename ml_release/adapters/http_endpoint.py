@@ -28,7 +28,7 @@ class HttpEndpoint:
     Parameters
     ----------
     token
-        Access token with the scopes ``predict`` and ``label``; None sends none.
+        Access token with the scopes that are needed; None sends none.
     certificate
         Of the server, if it is one of ours; None trusts who everybody trusts.
     """
@@ -64,6 +64,10 @@ class HttpEndpoint:
         """Tell late labels by request id."""
         return self._post(f"/models/{line}/labels", json={"labels": list(labels)})
 
+    def switch(self, line: str, pull: Mapping[str, object]) -> tuple[int, str]:
+        """Pull or release the kill switch of a line."""
+        return self._post(f"/models/{line}/kill-switch", json=dict(pull))
+
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
@@ -80,7 +84,7 @@ class HttpEndpoint:
             answer = self._client.post(path, content=content, json=json, headers=headers)
         except httpx.HTTPError as error:
             message = (
-                f"endpoint {self._client.base_url}{path.removeprefix('/')}: no answer ({error})."
+                f"endpoint {str(self._client.base_url).rstrip('/')}{path}: no answer ({error})."
                 " Is the endpoint server running? Start it with `ml-release serve`."
             )
             raise UnavailableError(message) from error

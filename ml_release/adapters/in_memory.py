@@ -31,7 +31,7 @@ from ml_release.domain.identity import (
 from ml_release.errors import InputError, IntegrityError, NotFoundError, StaleWriteError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import pandas as pd
 
@@ -187,6 +187,20 @@ class InMemoryTables:
             writes.append((snapshot, content))
         return snapshot
 
+    def write_batches(
+        self, line: str, table: str, partition: str, batches: Iterable[pd.DataFrame]
+    ) -> SnapshotId:
+        """The same for rows that come in batches."""
+        import pandas as pd
+
+        frames = list(batches)
+        subject = f"{line} {table} {partition}"
+        if any(set(frame) != set(frames[0]) for frame in frames):
+            message = f"{subject}: expected batches of the columns {list(frames[0])}, found others"
+            raise InputError(message)
+        rows = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+        return self.write(line, table, partition, rows)
+
     def read(self, snapshot: SnapshotId, table: str) -> pd.DataFrame:
         """The rows of a snapshot, compared with its digest."""
         import pandas as pd
@@ -202,6 +216,14 @@ class InMemoryTables:
                 return pd.read_parquet(io.BytesIO(content))
         message = f"{subject}: no such partition in version {snapshot.table_version}"
         raise IntegrityError(message)
+
+    def scan(
+        self, snapshot: SnapshotId, table: str, *, rows_per_batch: int
+    ) -> Iterator[pd.DataFrame]:
+        """The rows of a snapshot in batches, compared with its digest before the first."""
+        rows = self.read(snapshot, table)
+        starts = range(0, len(rows), rows_per_batch)
+        return (rows[s : s + rows_per_batch].reset_index(drop=True) for s in starts)
 
     def current(self, line: str, table: str) -> tuple[SnapshotId, ...]:
         """The newest snapshot of every partition, in the order of the partitions."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from ml_release.domain.batch_scoring import ScoreSpread
     from ml_release.domain.column_profile import ColumnShares
     from ml_release.domain.gates_attribution import AttributionMethod
     from ml_release.domain.label_maturity import Maturity
@@ -177,6 +178,19 @@ class Plots:
         axes.set_yticks(positions, names)
         axes.set_xlabel(IMPORTANCE[method])
         axes.set_title(f"Importances ({method})", loc="left")
+        return _png(figure)
+
+    def scores(self, spread: ScoreSpread, *, threshold: float | None) -> bytes:
+        """PNG of a histogram of predictions, the threshold of decisions marked if there is one."""
+        figure, axes = _figure(5.4, 3.2)
+        axes.stairs(spread.counts, spread.edges, fill=True, color=_COLOURS[0])
+        if threshold is not None:
+            axes.axvline(threshold, color=_COLOURS[1], linewidth=1.2, linestyle="--")
+            axes.set_title(f"Predictions; decisions from {threshold:g} on", fontsize=10)
+        else:
+            axes.set_title("Predictions", fontsize=10)
+        axes.set_xlabel("prediction")
+        axes.set_ylabel("rows")
         return _png(figure)
 
     def maturity(self, maturity: Maturity) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import getpass
 import sys
 import time
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +28,13 @@ if TYPE_CHECKING:
     from ml_release.spec.release_line import ReleaseLine
 
 REFUSED, BAD_INPUT, BROKEN = 1, 2, 3
+
+
+class Position(StrEnum):
+    """Of a kill switch."""
+
+    ON = "on"
+    OFF = "off"
 
 
 app = typer.Typer(
@@ -217,6 +225,7 @@ def status(
             evidence=wiring.evidence,
             registry=wiring.registry,
             deployments=wiring.deployments,
+            switches=wiring.switches,
             workplace=wiring.workplace,
         )
         for one in (LINES if line is None else (find_line(line),))
@@ -242,7 +251,77 @@ def status(
             ("environment drift", _drift_in_words(one.environment_drift)),
             ("waits for", one.waits_for or "nothing"),
         ]
-        print_facts(facts, title=f"{one.line} ({one.environment})")
+        print_facts(
+            facts,
+            title=f"{one.line} ({one.environment})",
+            alarm=None if one.kill_switch is None else f"KILL SWITCH {one.kill_switch}",
+        )
+
+
+@app.command("kill-switch")
+def kill_switch(
+    line: Line,
+    position: Annotated[Position, typer.Argument(metavar="on|off", help="Pull or release it.")],
+    by: By = "",
+    reason: Annotated[str, typer.Option("--reason", help="Why.")] = "",
+    answer: Annotated[
+        float | None, typer.Option(help="For every row while it is on; default the declared one.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Let every row be answered without a model at once, or models answer again."""
+    from ml_release.cli.switching import in_words, switch
+
+    done = switch(
+        line,
+        engaged=position is Position.ON,
+        by=by or getpass.getuser(),
+        reason=reason,
+        answer=answer,
+        settings=_settings(),
+    )
+    _tell(
+        in_words(line, done),
+        {"line": line, "answers": done.answers, "by_server": done.by_server, "said": done.said},
+        as_json=as_json,
+    )
+
+
+@app.command()
+def score(
+    line: Line,
+    *,
+    first: Annotated[
+        str | None, typer.Option("--from", help="First month; default the last one asked for.")
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", help="Last month, included; default the newest.")
+    ] = None,
+    version: Annotated[int | None, typer.Option(help="Default: what production declares.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Answer every row of some months with what production declares."""
+    from ml_release.cli import acts
+
+    found, settings, wiring = _open(line)
+    run = acts.score(
+        found, first=first, last=last, version=version, settings=settings, wiring=wiring
+    )
+    made = run.metadata["batch_predictions"]
+    scored = made[acts.SCORED]
+    rows = sum(one["rows"] for one in scored.values())
+    _tell(
+        f"{line}: {rows} rows of {', '.join(scored)} scored with version {made['version']}, in the"
+        f" table predictions of {settings.lake}",
+        {
+            "line": line,
+            "version": made["version"],
+            "model_digest": made["model digest"],
+            "partitions": scored,
+            "run_id": run.run_id,
+        },
+        as_json=as_json,
+    )
 
 
 @app.command()

@@ -15,6 +15,8 @@ from ml_release.orchestration.jobs import (
     REASON_TAG,
     training_request,
 )
+from ml_release.orchestration.scoring_asset import SCORED as SCORED  # noqa: PLC0414 (passed on)
+from ml_release.workflows.feature_building import FEATURES_TABLE
 from ml_release.workflows.promotion import Request
 from ml_release.workflows.snapshots import SNAPSHOT_TABLE
 
@@ -161,6 +163,43 @@ def register(line: ReleaseLine, *, settings: Settings, wiring: Wiring) -> JobRun
         wiring=wiring,
         # The card says who waived what, so it is written anew.
         assets=[dg.AssetKey([line.name, name]) for name in ("model_card", "registered_version")],
+    )
+
+
+def score(
+    line: ReleaseLine,
+    *,
+    first: str | None,
+    last: str | None,
+    version: int | None,
+    settings: Settings,
+    wiring: Wiring,
+) -> JobRun:
+    """Answer every row of some months, the newest with features for None."""
+    known = [features.partition for features in wiring.tables.current(line.name, FEATURES_TABLE)]
+    if not known:
+        message = (
+            f"{line.name}: expected months with features to score, found none. Run"
+            f" `ml-release train {line.name}` first."
+        )
+        raise NotFoundError(message)
+    end = last or known[-1]
+    begin = first or end
+    months = line.landing.between(begin, end)
+    missing = sorted(set(months) - set(known))
+    if not months or missing:
+        message = (
+            f"{line.name}: expected months with features, of {', '.join(known)}, found {begin} to"
+            f" {end}" + (f"; {missing} have none" if missing else "")
+        )
+        raise InputError(message)
+    config = {} if version is None else {"version": version}
+    return run_job(
+        f"{line.name}_score",
+        settings=settings,
+        wiring=wiring,
+        run_config={"ops": {f"{line.name}__batch_predictions": {"config": config}}},
+        tags={FIRST_PARTITION_TAG: begin, LAST_PARTITION_TAG: end},
     )
 
 

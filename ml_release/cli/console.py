@@ -39,9 +39,14 @@ def print_json(document: Mapping[str, object]) -> None:
     print(json.dumps(document, indent=2, sort_keys=True, default=str))
 
 
-def print_facts(facts: Sequence[tuple[str, str]], *, title: str) -> None:
-    """Name and value per line; a long value is not broken, so that it can be copied."""
+def print_facts(facts: Sequence[tuple[str, str]], *, title: str, alarm: str | None = None) -> None:
+    """Name and value per line, below an alarm in red if there is one.
+
+    A long value is not broken, so that it can be copied.
+    """
     results.print(title, style="bold", soft_wrap=True)
+    if alarm is not None:
+        results.print(f"  {alarm}", style="bold red", markup=False, soft_wrap=True)
     width = max(len(name) for name, _ in facts) + 2
     for name, value in facts:
         results.print(f"  {name:<{width}}{value}", markup=False, soft_wrap=True)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
+from ml_release.domain.artefact import SUM_TOLERANCE
+from ml_release.errors import IntegrityError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     import numpy.typing as npt
 
+    from ml_release.domain.artefact import OutputKind
     from ml_release.domain.features import Columns, FeaturePlan
 
 
@@ -40,3 +45,38 @@ class ModelLoader(Protocol):
 
         Raise `UnavailableError` if something has to be installed first.
         """
+
+
+def require_answers(
+    model_digest: str, predictions: npt.NDArray[np.float64], kind: OutputKind, *, classes: int = 0
+) -> None:
+    """Raise `IntegrityError` if an answer is not of the kind that the signature promises.
+
+    Parameters
+    ----------
+    predictions
+        Shape (n,): probabilities from 0 to 1, or finite values of a regression, as ``kind`` says;
+        or shape (n, classes): probabilities that add to 1 within `SUM_TOLERANCE` in every row.
+    classes
+        How many, of ``probabilities``; 0 for the other kinds.
+    """
+    if predictions.shape[1:] != ((classes,) if classes else ()):
+        message = (
+            f"model {model_digest}: expected {f'{classes} probabilities' if classes else 'a number'}"
+            f" per row, found the shape {predictions.shape}"
+        )
+        raise IntegrityError(message)
+    if classes:
+        expected = f"probabilities of {classes} classes that add to 1 within {SUM_TOLERANCE:g}"
+        # NaN compares false with everything, so it is caught here and below.
+        is_answer = ((predictions >= 0) & (predictions <= 1)).all(axis=1) & (
+            np.abs(predictions.sum(axis=1) - 1) <= SUM_TOLERANCE
+        )
+    elif kind == "value":
+        expected, is_answer = "finite values", np.isfinite(predictions)
+    else:
+        expected, is_answer = "probabilities", (predictions >= 0) & (predictions <= 1)
+    if not is_answer.all():
+        wrong = predictions[~is_answer][:5]
+        message = f"model {model_digest}: expected {expected}, found {wrong}"
+        raise IntegrityError(message)

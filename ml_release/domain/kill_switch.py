@@ -78,6 +78,28 @@ def static_answer(declared: KillSwitch | None, pulled: Pulled | None) -> float |
     return declared.answer if declared is not None and declared.engaged else None
 
 
+def switch_in_words(declared: KillSwitch | None, pulled: Pulled | None) -> str | None:
+    """What a reader has to know of the switch; None while it stands off and Git knows it.
+
+    Examples
+    --------
+    >>> from ml_release.domain.deployment import KillSwitch
+    >>> switch_in_words(KillSwitch(answer=0.1, engaged=True), None)
+    'engaged in Git: every row is answered with 0.1'
+    """
+    answer = static_answer(declared, pulled)
+    holds = "models answer" if answer is None else f"every row is answered with {answer:g}"
+    in_git = declared is not None and declared.engaged
+    if pulled is not None:
+        done = "pulled" if pulled.engaged else "released"
+        where = "in Git it is still engaged" if in_git else "not in Git yet"
+        return (
+            f"{done} by {pulled.by} at {pulled.at:%Y-%m-%d %H:%M}: {pulled.reason}; {holds}; "
+            + (where)
+        )
+    return f"engaged in Git: {holds}" if in_git else None
+
+
 def answer_to_pull(
     line: str, declared: KillSwitch | None, wanted: float | None, *, kind: OutputKind | None
 ) -> float:

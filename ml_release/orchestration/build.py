@@ -10,7 +10,14 @@ import dagster as dg
 from ml_release.orchestration.card_asset import model_card_asset
 from ml_release.orchestration.data_assets import features_asset, landing_spec, snapshot_asset
 from ml_release.orchestration.endpoint_assets import production_endpoint_asset, rollback_job
-from ml_release.orchestration.jobs import keep_log_job, monitor_job, promote_job, train_job
+from ml_release.orchestration.jobs import (
+    keep_log_job,
+    monitor_job,
+    promote_job,
+    score_job,
+    train_job,
+)
+from ml_release.orchestration.kill_switch_job import adopt_kill_switch_job, kill_switch_sensor
 from ml_release.orchestration.label_assets import labels_asset
 from ml_release.orchestration.log_assets import finished_segments_sensor, inference_archive_asset
 from ml_release.orchestration.model_assets import (
@@ -24,6 +31,7 @@ from ml_release.orchestration.monitoring_assets import (
     performance_report_asset,
 )
 from ml_release.orchestration.scorecard_asset import gate_scorecard_asset
+from ml_release.orchestration.scoring_asset import batch_predictions_asset
 from ml_release.orchestration.sensors import drift_sensor, label_volume_sensor, new_records_sensor
 from ml_release.orchestration.waiver_job import waiver_job
 
@@ -71,6 +79,7 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
                     registered_version_asset,
                     production_endpoint_asset,
                     inference_archive_asset,
+                    batch_predictions_asset,
                     inference_window_asset,
                     labels_asset,
                     drift_report_asset,
@@ -85,11 +94,14 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
             waiver_job(line, wiring),
             monitor_job(line),
             keep_log_job(line),
+            score_job(line),
+            adopt_kill_switch_job(line, wiring),
         ],
         sensors=[
             new_records_sensor(line, wiring),
             drift_sensor(line, wiring),
             label_volume_sensor(line, wiring),
             finished_segments_sensor(line, wiring),
+            kill_switch_sensor(line, wiring),
         ],
     )

@@ -1,4 +1,4 @@
-"""The jobs of a line: train, promote, monitor (and rollback, which stands with the endpoint)."""
+"""The jobs of a line: train, promote, monitor, score (rollback stands with the endpoint)."""
 
 from __future__ import annotations
 
@@ -48,6 +48,11 @@ def monitor_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
 def keep_log_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
     """The job ``<line>_keep_log``: archive the finished log, delete what is too old."""
     return _job(line, "keep_log", ("inference_archive",), "Archive the log, forget what is old.")
+
+
+def score_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
+    """The job ``<line>_score``: answer every row of some months."""
+    return _job(line, "score", ("batch_predictions",), "Answer every row of a month.")
 
 
 def training_request(

@@ -24,6 +24,7 @@ from ml_release.adapters.report_pages import ReportPages
 from ml_release.adapters.shap_values import ShapValues
 from ml_release.adapters.skops_compiler import SkopsCompiler
 from ml_release.adapters.skops_models import SkopsLoader
+from ml_release.adapters.switch_files import SwitchFiles
 from ml_release.adapters.system_clock import SystemClock
 from ml_release.adapters.workplace import LocalWorkplace
 from ml_release.domain.artefact import MODEL_FILE, SKOPS_FILE
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
         Plotter,
         ReportWriter,
         ServabilityProbe,
+        Switches,
         Tables,
         Workplace,
     )
@@ -70,6 +72,7 @@ class Wiring:
     experiments: Experiments
     registry: ModelRegistry
     deployments: Deployments
+    switches: Switches
     online: OnlineHistory
     inference_log: InferenceLog
     inference_archive: InferenceArchive
@@ -103,6 +106,7 @@ def local_wiring(settings: Settings) -> Wiring:
         experiments=MlflowExperiments(settings.tracking_uri, now=clock.now),
         registry=MlflowRegistry(settings.tracking_uri),
         deployments=GitDeployments(settings.deployments),
+        switches=SwitchFiles(settings.switches),
         online=OnlineFiles(settings.online),
         inference_log=InferenceTables(settings.inference),
         inference_archive=InferenceArchiveFiles(settings.inference),

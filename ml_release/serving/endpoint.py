@@ -258,6 +258,11 @@ class Endpoint:
             environment=self.environment,
             started_at=self._started_at,
             seconds=time.perf_counter(),
+            static_answers={
+                name: static
+                for name, state in self.table().lines.items()
+                if (static := self.switches.answer(name, state.kill_switch)) is not None
+            },
             more_problems=[
                 *(f"tokens file: {problem}" for problem in self.vitals.access_problems()),
                 *(["stopping: requests are still answered"] if self.vitals.is_draining else []),

@@ -197,9 +197,23 @@ class _Families:
             ("labels", "Labels that were taken.", "labels"),
             ("history_look_ups", "Look-ups of history features.", "history_look_ups"),
             ("history_misses", "Look-ups that met no key.", "history_misses"),
+            ("static_answers", "Requests that the kill switch answered.", "static"),
+            ("shadow_answers", "Questions that shadows answered.", "shadows_asked"),
+            ("shadow_failures", "Questions that shadows failed on.", "shadows_failed"),
+            ("shadow_drops", "Questions to shadows that did not fit.", "shadows_dropped"),
         ):
             taken = (((name,), getattr(counts[name], field)) for name in names)
             yield _counter(metric, documentation, _LINE, taken)
+        yield _counter(
+            "failed_over",
+            "Requests that another version answered in the place of this one.",
+            ("line", "version"),
+            (
+                ((name, str(version)), n)
+                for name in names
+                for version, n in sorted(counts[name].fallbacks.items())
+            ),
+        )
         yield _counter(
             "swaps",
             "How often another set of versions began to answer.",

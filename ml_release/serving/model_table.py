@@ -9,14 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from ml_release.domain.artefact import (
-    EXAMPLE_FILE,
-    SIGNATURE_FILE,
-    SUM_TOLERANCE,
-    signature_from_json,
-)
+from ml_release.domain.answering import require_answers
+from ml_release.domain.artefact import EXAMPLE_FILE, SIGNATURE_FILE, signature_from_json
 from ml_release.domain.features import feature_values
 from ml_release.domain.history_table import look_up
 from ml_release.domain.masking import masks_of
@@ -26,6 +20,7 @@ from ml_release.serving.protocols import decode_any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
     import numpy.typing as npt
 
     from ml_release.domain.answering import LoadedModel, ModelLoader
@@ -91,27 +86,13 @@ class LoadedVersion:
 
     def check(self, predictions: npt.NDArray[np.float64]) -> None:
         """Raise `IntegrityError` if an answer is not of the kind that the signature promises."""
-        k = len(self.signature.classes)
-        if predictions.shape[1:] != ((k,) if k else ()):
-            message = (
-                f"model {self.model_digest}: expected {f'{k} probabilities' if k else 'one number'}"
-                f" per row, found the shape {predictions.shape}"
-            )
-            raise IntegrityError(message)
-        if k:
-            expected = f"probabilities of {k} classes that add to 1 within {SUM_TOLERANCE:g}"
-            # NaN compares false with everything, so it is caught here and below.
-            is_answer = ((predictions >= 0) & (predictions <= 1)).all(axis=1) & (
-                np.abs(predictions.sum(axis=1) - 1) <= SUM_TOLERANCE
-            )
-        elif self.signature.output_kind == "value":
-            expected, is_answer = "finite values", np.isfinite(predictions)
-        else:
-            expected, is_answer = "probabilities", (predictions >= 0) & (predictions <= 1)
-        if not is_answer.all():
-            wrong = predictions[~is_answer][:5]
-            message = f"model {self.model_digest}: expected {expected}, found {wrong}"
-            raise IntegrityError(message)
+        signature = self.signature
+        require_answers(
+            self.model_digest,
+            predictions,
+            signature.output_kind,
+            classes=len(signature.classes),
+        )
 
 
 def load_version(

@@ -22,6 +22,7 @@ def status_document(
     environment: str,
     started_at: str,
     seconds: float,
+    static_answers: Mapping[str, float] | None = None,
     more_problems: Sequence[str] = (),
 ) -> dict[str, object]:
     """Everything ``GET /status`` tells; only JSON types.
@@ -30,6 +31,8 @@ def status_document(
     ----------
     seconds
         Now, in seconds of `time.perf_counter`, which rates are counted by.
+    static_answers
+        By line what is answered without a model now, because its kill switch is pulled.
     more_problems
         Those the table does not know, of the tokens file for one.
     """
@@ -40,14 +43,22 @@ def status_document(
         "commit": table.commit,
         "problems": [*table.problems, *more_problems],
         "lines": {
-            name: _line(state, counts.get(name) or LineCounts(), seconds)
+            name: _line(
+                state,
+                counts.get(name) or LineCounts(),
+                seconds,
+                static=(static_answers or {}).get(name),
+            )
             for name, state in sorted(table.lines.items())
         },
     }
 
 
-def _line(state: LineState, counts: LineCounts, seconds: float) -> dict[str, object]:
+def _line(
+    state: LineState, counts: LineCounts, seconds: float, *, static: float | None
+) -> dict[str, object]:
     return {
+        "static_answer": static,
         "serving": None if state.route is None else _route(state.route, counts, seconds),
         "declared_commit": state.declared_commit,
         "problems": [*state.problems, *filter(None, (state.history_problem,))],
@@ -56,6 +67,7 @@ def _line(state: LineState, counts: LineCounts, seconds: float) -> dict[str, obj
             "rejected": counts.rejected,
             "failed": counts.failed,
             "unlogged": counts.unlogged,
+            "static": counts.static,
             "rows": counts.rows,
             "labels": counts.labels,
         },
@@ -89,6 +101,29 @@ def _route(route: Route, counts: LineCounts, seconds: float) -> dict[str, object
             }
             for variant in state.variants
         ],
+        "shadows": [
+            {
+                "version": shadow.version,
+                "sample_percent": shadow.sample_percent,
+                "loaded": any(s.shadow.version == shadow.version for s in route.shadows),
+            }
+            for shadow in state.shadows
+        ],
+        "shadow_questions": {
+            "answered": counts.shadows_asked,
+            "failed": counts.shadows_failed,
+            "dropped": counts.shadows_dropped,
+        },
+        "experiment": None
+        if state.experiment is None
+        else {
+            "name": state.experiment.name,
+            "share_percent": state.experiment.share_percent,
+            "allocation": state.experiment.allocation,
+            "arms": {str(arm.version): arm.weight_percent for arm in state.experiment.arms},
+        },
+        "threshold": state.threshold,
+        "fallbacks": {str(version): n for version, n in counts.fallbacks.items() if n},
         "rollback_target": None
         if target is None
         else {

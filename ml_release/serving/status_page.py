@@ -66,6 +66,11 @@ def status_page(status: dict[str, Any], *, now: str) -> str:
         parts = ["<p>No line is declared in this environment yet.</p>"]
     problems = [
         *status["problems"],
+        *(
+            f"{name}: the kill switch is pulled: every row is answered {line['static_answer']:g}"
+            for name, line in ordered
+            if line["static_answer"] is not None
+        ),
         *(f"{name}: {problem}" for name, line in ordered for problem in line["problems"]),
     ]
     routes = "".join(
@@ -98,7 +103,7 @@ def status_page(status: dict[str, Any], *, now: str) -> str:
 
 
 def _needs_a_look(line: dict[str, Any]) -> bool:
-    return bool(line["problems"]) or line["serving"] is None
+    return bool(line["problems"]) or line["serving"] is None or line["static_answer"] is not None
 
 
 def _line(name: str, line: dict[str, Any]) -> str:
@@ -151,8 +156,33 @@ def _serving(serving: dict[str, Any]) -> str:
         ("commit", _short(serving["commit"])),
         ("rollback target", warm),
         ("withdrawn", escape(", ".join(map(str, serving["withdrawn"])) or "none")),
+        *_beside(serving),
         ("history features", _history(history)),
     )
+
+
+def _beside(serving: dict[str, Any]) -> list[tuple[str, str]]:
+    """What is in use beside the variants."""
+    found = []
+    experiment, asked = serving["experiment"], serving["shadow_questions"]
+    if experiment is not None:
+        arms = ", ".join(f"version {v} {w:g} %" for v, w in experiment["arms"].items())
+        text = f"{experiment['name']}: {experiment['share_percent']:g} % of the units, {arms}"
+        found.append(("experiment", escape(f"{text} ({experiment['allocation']})")))
+    if serving["shadows"]:
+        shadows = ", ".join(
+            f"version {shadow['version']} {shadow['sample_percent']:g} %"
+            + ("" if shadow["loaded"] else " not loaded")
+            for shadow in serving["shadows"]
+        )
+        counted = ", ".join(f"{n} {name}" for name, n in asked.items())
+        found.append(("shadows", escape(f"{shadows}: {counted}")))
+    if serving["fallbacks"]:
+        text = ", ".join(f"{n} for version {v}" for v, n in serving["fallbacks"].items())
+        found.append(("fallbacks", escape(f"the champion answered {text}")))
+    if serving["threshold"] is not None:
+        found.append(("decision", f"yes from {serving['threshold']:g} on"))
+    return found
 
 
 def _variant(variant: dict[str, Any]) -> str:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
+from ml_release.domain.kill_switch import switch_in_words
 from ml_release.domain.verdict import Outcome, verdict_from_json
+from ml_release.errors import IntegrityError
 from ml_release.workflows.environment_drift import environment_drift
 from ml_release.workflows.evaluation import EVALUATION_VERDICT
 from ml_release.workflows.labels import newest_labels
@@ -15,7 +17,7 @@ from ml_release.workflows.training import CANDIDATE
 
 if TYPE_CHECKING:
     from ml_release.domain.deployment import Declaration
-    from ml_release.ports import Deployments, EvidenceStore, ModelRegistry, Workplace
+    from ml_release.ports import Deployments, EvidenceStore, ModelRegistry, Switches, Workplace
     from ml_release.spec.release_line import ReleaseLine
 
 
@@ -28,6 +30,8 @@ class LineStatus(BaseModel):
         Registered version numbers.
     serving, share_percent
         Version that is declared to answer, and its share of the traffic.
+    kill_switch
+        What is to be known of a switch that is pulled or not in Git yet, in words.
     labels
         Requests whose label was gathered.
     environment_drift
@@ -48,6 +52,7 @@ class LineStatus(BaseModel):
     by: str | None
     reason: str | None
     commit: str | None
+    kill_switch: str | None
     withdrawn: tuple[int, ...]
     candidate: str | None
     candidate_verdict: Outcome | None
@@ -67,6 +72,7 @@ def line_status(
     evidence: EvidenceStore,
     registry: ModelRegistry,
     deployments: Deployments,
+    switches: Switches,
     workplace: Workplace,
 ) -> LineStatus:
     """Gather the status of a line."""
@@ -98,6 +104,7 @@ def line_status(
         by=None if declaration is None else declaration.actor,
         reason=None if declaration is None else declaration.reason,
         commit=None if declaration is None else declaration.commit,
+        kill_switch=_kill_switch(line, declaration, environment=environment, switches=switches),
         withdrawn=() if state is None else state.withdrawn,
         candidate=digest,
         candidate_verdict=None if verdict is None else verdict.outcome,
@@ -115,6 +122,16 @@ def line_status(
             newest=versions[-1].number if versions else None,
         ),
     )
+
+
+def _kill_switch(
+    line: ReleaseLine, declaration: Declaration | None, *, environment: str, switches: Switches
+) -> str | None:
+    try:
+        pulled = switches.read(line.name, environment)
+    except IntegrityError as error:
+        return f"nobody can tell: {error}"
+    return switch_in_words(None if declaration is None else declaration.state.kill_switch, pulled)
 
 
 def _waits_for(  # noqa: PLR0911 (one answer per step of the way)

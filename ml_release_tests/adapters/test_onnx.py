@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -302,3 +302,33 @@ def test_readable_values_are_encoded_by_the_plan_of_the_artefact() -> None:
     expected = estimator.predict_proba(np.array([[1.0], [2.0], [0.0]]))[:, 1]
     np.testing.assert_allclose(found, expected, rtol=0, atol=PARITY)
     assert found[0] > max(found[1], found[2])
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 7, 64])
+@pytest.mark.parametrize("family", ["boosting", "logistic", "gamma", "calibrated forest"])
+def test_a_row_is_answered_alike_alone_and_among_others(family: str, rows: int) -> None:
+    """To the last bit, whatever the number of rows that are asked together."""
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.linear_model import GammaRegressor, LogisticRegression
+
+    matrix, target = sample(3, n=1001, missing=False)
+    matrix = matrix[:, :2]
+    calibration = None
+    if family == "boosting":
+        estimator: Any = fit(matrix, target, max_iter=20)
+    elif family == "logistic":
+        estimator = LogisticRegression().fit(matrix, target)
+    elif family == "gamma":
+        estimator = GammaRegressor().fit(matrix, np.exp(target))
+    else:
+        estimator = RandomForestClassifier(n_estimators=10, max_depth=5, random_state=0)
+        estimator.fit(matrix, target)
+        calibration = CalibratedMargin(estimator=estimator, slope=0.9, intercept=0.1)
+    plan = plan_of(2)
+    kind: Literal["value", "probability"] = "value" if family == "gamma" else "probability"
+    files = files_of(OnnxCompiler().compile(calibration or estimator), plan)
+    files[SIGNATURE_FILE] = signature_of("line", plan, output="p", output_kind=kind).to_json()
+    model = OnnxLoader().load(files)
+    together = predict(model, matrix)
+    apart = [predict(model, matrix[start : start + rows]) for start in range(0, 1001, rows)]
+    assert np.concatenate(apart).tobytes() == together.tobytes()

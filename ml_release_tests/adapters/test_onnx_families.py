@@ -290,6 +290,9 @@ def test_several_classes_are_answered_as_by_the_estimator(name: str) -> None:
     is_sum_of_shares = any(word in name for word in ("tree", "forest"))
     np.testing.assert_allclose(found, expected, rtol=0, atol=0 if is_sum_of_shares else PARITY)
     assert np.abs(found.sum(axis=1) - 1).max() <= SUM_TOLERANCE
+    if "boosting" in name or "forest" in name:
+        few = [answers_of(content, rows[i : i + 3], "probabilities", width=4) for i in (6, 9, 12)]
+        np.testing.assert_array_equal(np.concatenate(few), found[6:15])
 
 
 @pytest.mark.parametrize("name", REGRESSORS)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ml_release.adapters.plots import Plots
+from ml_release.domain.batch_scoring import empty_spread
 from ml_release.domain.column_profile import ColumnShares
 from ml_release.domain.intervals import Interval
 from ml_release.domain.label_maturity import Maturity
@@ -108,3 +109,16 @@ def test_costs_slices_and_importances_are_drawn() -> None:
         plots.importances({"a": 0.1, "b": 0.01}, {"a": 0.2}, method="shap"),
     ):
         assert png.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("threshold", [None, 0.3])
+@pytest.mark.parametrize("scores", [[0.1, 0.2, 0.9], [5.0], [-3.0, 1e9]])
+def test_predictions_are_drawn_whatever_their_range(
+    scores: list[float], threshold: float | None
+) -> None:
+    """Also a single one, of a regression."""
+    values = np.array(scores)
+    spread = empty_spread(values, is_probability=max(scores) <= 1).with_more(values)
+    png = Plots().scores(spread, threshold=threshold)
+    assert png.startswith(b"\x89PNG")
+    assert Plots().scores(spread, threshold=threshold) == png

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +19,7 @@ from ml_release.adapters.in_memory import InMemoryTables
 from ml_release.errors import InputError, IntegrityError, NotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from ml_release.domain.identity import SnapshotId
@@ -187,6 +190,97 @@ def test_writers_of_different_partitions_lose_nothing(tables: Tables) -> None:
     assert read == [[number] for number in range(6)]
 
 
+def in_batches(tables: Tables, rows: pd.DataFrame, *sizes: int) -> SnapshotId:
+    """Write the rows in batches of these sizes, the rest in a last one."""
+    ends = [0, *np.cumsum(sizes).tolist(), len(rows)]
+    parts = (rows[a:b].reset_index(drop=True) for a, b in pairwise(ends))
+    return tables.write_batches(LINE, TABLE, "2013-01", parts)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_a_scan_gives_the_rows_in_order_and_in_bounds(tables: Tables, size: int) -> None:
+    """All of them, in batches of at most as many rows as asked for."""
+    rows = frame(3.0, float("nan"), 1.0, 2.0, 5.0)
+    found = list(tables.scan(write(tables, rows), TABLE, rows_per_batch=size))
+    assert max(map(len, found)) <= size
+    pd.testing.assert_frame_equal(pd.concat(found, ignore_index=True), rows)
+
+
+@pytest.mark.parametrize("sizes", [(), (1,), (2, 2), (0, 3)])
+def test_rows_in_batches_are_the_same_rows(tables: Tables, sizes: tuple[int, ...]) -> None:
+    """Same digest as in one piece, whatever the batches; the same rows again write nothing."""
+    rows = frame(3.0, float("nan"), 1.0, 2.0, 5.0)
+    found = in_batches(tables, rows, *sizes)
+    pd.testing.assert_frame_equal(tables.read(found, TABLE), rows)
+    assert write(tables, rows) == found == tables.current(LINE, TABLE)[0]
+    assert in_batches(tables, rows, *sizes) == found
+
+
+def test_batches_replace_their_partition_only(tables: Tables) -> None:
+    """And may bring a new column."""
+    old, other = write(tables, frame(1, 2)), write(tables, frame(9), "2013-02")
+    new = in_batches(tables, frame(3, 4, 5).assign(new=1.0), 2)
+    assert partitions(tables) == [("2013-01", new.digest, 3), ("2013-02", other.digest, 1)]
+    assert tables.read(new, TABLE)["new"].tolist() == [1, 1, 1]
+    assert tables.read(old, TABLE)["number"].tolist() == [1, 2]
+    assert tables.read(tables.current(LINE, TABLE)[1], TABLE)["number"].tolist() == [9]
+
+
+def test_a_batch_that_cannot_be_had_leaves_what_was(tables: Tables) -> None:
+    """What it raises is passed on, and nothing is half-written."""
+    standing = write(tables, frame(1))
+
+    def broken() -> Iterator[pd.DataFrame]:
+        yield frame(2, 3)
+        message = "the model failed"
+        raise IntegrityError(message)
+
+    with pytest.raises(IntegrityError, match="the model failed"):
+        tables.write_batches(LINE, TABLE, "2013-01", broken())
+    assert partitions(tables) == [("2013-01", standing.digest, 1)]
+
+
+@pytest.mark.parametrize(
+    "batches",
+    [
+        pytest.param([], id="none"),
+        pytest.param([frame(1)[:0]], id="an empty one"),
+        pytest.param([frame(1), frame(2).drop(columns="word")], id="a column less"),
+        pytest.param([frame(1), frame(2).assign(more=1)], id="a column more"),
+    ],
+)
+def test_batches_that_make_no_table_are_refused(
+    tables: Tables, batches: list[pd.DataFrame]
+) -> None:
+    """Nothing is there afterwards."""
+    with pytest.raises(InputError, match="expected"):
+        tables.write_batches(LINE, TABLE, "2013-01", iter(batches))
+    assert tables.current(LINE, TABLE) == ()
+
+
+def test_a_scan_of_other_rows_gives_none_of_them(tables: Tables) -> None:
+    """The digest is compared before the first batch."""
+    snapshot = replace(write(tables, frame(1)), digest="sha256:" + "0" * 64)
+    with pytest.raises(IntegrityError, match="expected digest sha256:000"):
+        tables.scan(snapshot, TABLE, rows_per_batch=1)
+
+
+def test_writers_of_batches_lose_nothing(tables: Tables) -> None:
+    """Two of the same partition, two of others, all at once: one of the two stands whole."""
+    names = ["2013-01", "2013-01", "2013-02", "2013-03"]
+
+    def work(number: int, name: str) -> SnapshotId:
+        return tables.write_batches(LINE, TABLE, name, iter([frame(number), frame(number)]))
+
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(work, range(4), names))
+    found = {s.partition: tables.read(s, TABLE)["number"].tolist() for s in made[2:]}
+    assert found == {"2013-02": [2, 2], "2013-03": [3, 3]}
+    first, *_ = tables.current(LINE, TABLE)
+    assert [s.partition for s in tables.current(LINE, TABLE)] == sorted(set(names))
+    assert tables.read(first, TABLE)["number"].tolist() in ([0, 0], [1, 1])
+
+
 @pytest.fixture
 def delta(tmp_path: Path) -> DeltaTables:
     return DeltaTables(tmp_path)
@@ -341,3 +435,38 @@ def test_the_content_digest_does_not_depend_on_the_layout(same: pa.Table) -> Non
 def test_the_content_digest_changes_with_the_content(other: pa.Table) -> None:
     """Names, types, values, missing values and their order."""
     assert content_digest(other) != content_digest(TABLE_OF_WORDS)
+
+
+def test_delta_keeps_no_file_of_batches_that_were_not_committed(
+    delta: DeltaTables, tmp_path: Path
+) -> None:
+    """Neither of a batch that failed, nor of rows that were there already."""
+    rows = frame(1, 2, 3)
+    delta.write_batches(LINE, TABLE, "2013-01", iter([rows]))
+    delta.write_batches(LINE, TABLE, "2013-01", iter([rows[:1], rows[1:]]))
+    with pytest.raises(InputError):
+        delta.write_batches(LINE, TABLE, "2013-01", iter([rows, rows.assign(more=1)]))
+    data_file(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_delta_files_that_cannot_be_scanned_are_an_integrity_error(
+    delta: DeltaTables, tmp_path: Path, damage: str
+) -> None:
+    """Not an exception of the vendor."""
+    snapshot = write(delta, frame(1, 2))
+    path = data_file(tmp_path)
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-20])
+    else:
+        path.unlink()
+    with pytest.raises(IntegrityError, match="files that cannot be read"):
+        list(delta.scan(snapshot, TABLE, rows_per_batch=1))
+
+
+def test_many_batches_keep_their_order_through_a_table(delta: DeltaTables) -> None:
+    """A stream that is longer than what any writer holds at a time."""
+    parts = (pd.DataFrame({"x": np.arange(a, a + 20_000)}) for a in range(0, 400_000, 20_000))
+    found = delta.write_batches(LINE, TABLE, "2013-01", parts)
+    scanned = delta.scan(found, TABLE, rows_per_batch=7_000)
+    assert (np.concatenate([part["x"] for part in scanned]) == np.arange(400_000)).all()

@@ -20,7 +20,7 @@ def test_every_command_is_in_the_readme() -> None:
     group = typer.main.get_command(app)
     commands = set(group.commands)  # type: ignore[attr-defined]
     table = README.split("## Work with it")[1].split("## ")[0]
-    documented = set(re.findall(r"`ml-release (\w+)", table)) | {"up", "demo"}
+    documented = set(re.findall(r"`ml-release ([\w-]+)", table)) | {"up", "demo"}
     assert documented == commands
 
 

@@ -132,3 +132,45 @@ def test_a_move_nobody_answers_for_is_refused_before_any_run(by: str, reason: st
     """Who and why are part of it."""
     with pytest.raises(InputError):
         acts.Move(version=None, by=by, reason=reason)
+
+
+def scored(house: House, **asked: Any) -> JobRun:
+    settings = read_settings({"ML_RELEASE_HOME": str(house.log_folder)})
+    options = {"first": None, "last": None, "version": None, **asked}
+    return acts.score(house.line, settings=settings, wiring=wiring_of(house), **options)
+
+
+@pytest.mark.parametrize(
+    ("asked", "window"),
+    [
+        pytest.param({}, ("2013-03", "2013-03"), id="the newest"),
+        pytest.param({"first": "2013-02"}, ("2013-02", "2013-03"), id="from"),
+        pytest.param({"last": "2013-01"}, ("2013-01", "2013-01"), id="to"),
+        pytest.param({"version": 4}, ("2013-03", "2013-03"), id="version"),
+    ],
+)
+def test_scoring_is_one_run_over_months_with_features(
+    house: House, runs: list[dict[str, Any]], asked: dict[str, Any], window: tuple[str, str]
+) -> None:
+    """The version is left to production where none is named."""
+    steps.prepare(house, "2013-01", "2013-02", "2013-03")
+    scored(house, **asked)
+    (run,) = runs
+    assert (run["name"], months(run)) == ("small_line_score", window)
+    config = run["run_config"]["ops"]["small_line__batch_predictions"]["config"]
+    assert config == {key: value for key, value in asked.items() if key == "version"}
+
+
+@pytest.mark.parametrize(
+    ("first", "last"), [(None, "2013-04"), ("2012-12", None), ("2013-02", "2013-01")]
+)
+def test_months_without_features_are_refused_before_any_run(
+    house: House, runs: list[dict[str, Any]], first: str | None, last: str | None
+) -> None:
+    """As bad input; without any features as not found."""
+    with pytest.raises(NotFoundError, match="expected months with features to score"):
+        scored(house)
+    steps.prepare(house, "2013-01", "2013-02")
+    with pytest.raises(InputError):
+        scored(house, first=first, last=last)
+    assert runs == []

@@ -231,13 +231,47 @@ def test_the_budget_of_a_search_is_passed_on(
     assert json.loads(capsys.readouterr().out)["version"] == 3
 
 
+def test_scoring_tells_months_rows_and_version(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In words, or as one object."""
+    asked: list[dict[str, Any]] = []
+
+    def score(_: object, **options: Any) -> JobRun:
+        asked.append(options)
+        made = {
+            "version": 3,
+            "model digest": "sha256:m",
+            acts.SCORED: {"2013-02": {"rows": 5}, "2013-03": {"rows": 7}},
+        }
+        return JobRun(run_id="run", metadata={"batch_predictions": made}, checks=0)
+
+    monkeypatch.setattr(acts, "score", score)
+    command = ["score", "flight_delay", "--from", "2013-02", "--to", "2013-03", "--version", "3"]
+    assert ml_release(monkeypatch, *command) == 0
+    assert "12 rows of 2013-02, 2013-03 scored with version 3" in capsys.readouterr().out
+    assert (asked[0]["first"], asked[0]["last"], asked[0]["version"]) == ("2013-02", "2013-03", 3)
+    assert ml_release(monkeypatch, *command, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["partitions"]["2013-03"]["rows"] == 7
+
+
 def test_help_lists_every_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each with what it does."""
     assert ml_release(monkeypatch, "--help") == 0
     printed = capsys.readouterr().out
-    for command in ("train", "promote", "rollback", "status", "verify", "reproduce", "serve", "up"):
+    for command in (
+        "train",
+        "promote",
+        "rollback",
+        "status",
+        "verify",
+        "reproduce",
+        "serve",
+        "up",
+        "score",
+    ):
         assert command in printed
 
 

@@ -46,6 +46,7 @@ def wiring_of(house: House) -> Wiring:
         experiments=house.experiments,
         registry=house.registry,
         deployments=house.deployments,
+        switches=house.switches,
         online=house.online,
         inference_log=house.inference_log,
         inference_archive=house.inference_archive,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ml_release.serving.replies import Reply
 
 ROUGHLY = settings(
-    max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), database=None
+    max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None
 )
 POSTS = (
     INFER,
@@ -31,6 +31,7 @@ POSTS = (
     INVOCATIONS,
     "/invocations",
     f"/models/{LINE}/labels",
+    f"/models/{LINE}/rewards",
 )
 
 
@@ -80,7 +81,7 @@ def test_no_request_breaks_the_server(
             assert json.loads(reply.body)["error"]
 
     check()
-    assert seen.total() >= 100
+    assert seen.total() >= 50
 
 
 def test_rows_that_fit_the_document_are_answered(endpoint: Endpoint, document: Any) -> None:
@@ -106,31 +107,39 @@ def test_rows_that_fit_the_document_are_answered(endpoint: Endpoint, document: A
         answered[format_] += 1
 
     check()
-    assert answered.total() >= 10
+    assert answered.total() >= 5
 
 
 VALID = {
     INFER: json.dumps(v2_body([ROW])).encode(),
     INVOCATIONS: json.dumps({"dataframe_records": [ROW]}).encode(),
+    f"/models/{LINE}/labels": json.dumps({"labels": [{"request_id": "r", "label": 1}]}).encode(),
+    f"/models/{LINE}/rewards": json.dumps({"request_id": "r", "reward": 0.5}).encode(),
+    f"/models/{LINE}/kill-switch": json.dumps(
+        {"engaged": False, "by": "ada", "reason": "mended"}
+    ).encode(),
 }
 
 
-@pytest.mark.parametrize("path", [INFER, INVOCATIONS])
+@pytest.mark.parametrize("path", VALID)
 def test_a_body_with_a_few_other_bytes_breaks_nothing(endpoint: Endpoint, path: str) -> None:
-    """Nearly right is where a reader slips: cut, doubled and overwritten pieces."""
+    """Nearly right is where a reader slips: cut, doubled and overwritten pieces, 10,000 of them."""
+    before = endpoint.handle("POST", INFER, {}, VALID[INFER])
     valid = VALID[path]
     positions = st.integers(0, len(valid))
 
-    @settings(ROUGHLY, max_examples=1000)
+    @settings(ROUGHLY, max_examples=2000)
     @given(st.lists(st.tuples(positions, positions, st.binary(max_size=4)), min_size=1, max_size=3))
     def check(edits: list[tuple[int, int, bytes]]) -> None:
         body = valid
         for start, length, piece in edits:
             body = body[:start] + piece + body[start + length % 8 :]
         reply = endpoint.handle("POST", path, {}, body)
-        assert reply.status in {200, 400}, (reply.body, body)
+        assert reply.status in {200, 400, 409}, (reply.body, body)
 
     check()
+    after = endpoint.handle("POST", INFER, {}, VALID[INFER])
+    assert json.loads(after.body)["outputs"] == json.loads(before.body)["outputs"]
 
 
 @pytest.mark.parametrize("path", POSTS)

@@ -308,3 +308,18 @@ def test_who_names_the_champion_is_pinned_and_takes_no_part(tried: World) -> Non
     assert (record["variant"], record["version"]) == ("pinned", 1)
     assert record[["experiment", "bucket"]].isna().all()
     assert record["propensity"] != record["propensity"]
+
+
+def test_the_status_page_says_first_that_no_model_answers(tried: World) -> None:
+    """The pulled switch is a problem; experiment, threshold and fallbacks stand with the line."""
+    client = Client(tried.parts())
+    client.post(SWITCH, PULL)
+    client.post(INFER, v2_body([ROW]))
+    line = client.get("/status").json["lines"][LINE]
+    assert (line["static_answer"], line["requests"]["static"]) == (0.25, 1)
+    assert line["serving"]["experiment"]["arms"] == {"1": 50.0, "2": 50.0}
+    page = client.parts.endpoint.handle("GET", "/", {}, b"").body.decode()
+    assert "the kill switch is pulled: every row is answered 0.25" in page
+    assert "trees: 50 % of the units, version 1 50 %, version 2 50 % (thompson)" in page
+    metrics = client.parts.endpoint.handle("GET", "/metrics", {}, b"").body.decode()
+    assert f'ml_release_static_answers_total{{line="{LINE}"}} 1.0' in metrics

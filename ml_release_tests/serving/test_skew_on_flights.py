@@ -69,6 +69,11 @@ class WithoutNetwork:
         reply = self.endpoint.handle("POST", f"/models/{line}/labels", {}, body)
         return reply.status, reply.body.decode()
 
+    def switch(self, line: str, pull: Mapping[str, object]) -> tuple[int, str]:
+        body = json.dumps(dict(pull)).encode()
+        reply = self.endpoint.handle("POST", f"/models/{line}/kill-switch", {}, body)
+        return reply.status, reply.body.decode()
+
 
 class Flights:
     """January and February through the gates, and a small model of them that serves March."""

@@ -52,6 +52,9 @@ class FakeEndpoint:
         self.batches.append(list(labels))
         return self.label_status, "told"
 
+    def switch(self, line: str, pull: Mapping[str, object]) -> tuple[int, str]:
+        raise AssertionError(line, pull)
+
     @property
     def ids(self) -> list[str]:
         return sorted(request_id for request_id, _, _ in self.asked)

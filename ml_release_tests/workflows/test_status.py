@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ml_release.domain.verdict import Outcome
+from ml_release.errors import IntegrityError
 from ml_release.workflows.evaluation import EVALUATION_VERDICT
 from ml_release.workflows.status import LineStatus, line_status
 from ml_release.workflows.training import CANDIDATE
 from ml_release_tests.workflows import steps
+from ml_release_tests.workflows.test_kill_switch import PULLED, RELEASED, adopt
 from ml_release_tests.workflows.test_monitoring import drift, observe
 from ml_release_tests.workflows.test_promotion import candidate_version
 from ml_release_tests.workflows.traffic import a_label, serve_month, write
@@ -26,6 +28,7 @@ def status(house: House) -> LineStatus:
         evidence=house.evidence,
         registry=house.registry,
         deployments=house.deployments,
+        switches=house.switches,
         workplace=house.workplace,
     )
 
@@ -170,3 +173,34 @@ def test_a_verdict_that_was_lost_is_waited_for_again(evaluated: House) -> None:
     assert digest is not None
     steps.forget(evaluated, EVALUATION_VERDICT, digest)
     assert status(evaluated).waits_for == "an evaluation of the newest candidate"
+
+
+def test_a_pulled_switch_is_told_until_git_knows_that_it_is_released(serving: House) -> None:
+    """In words: who, why, what is answered, and where it stands."""
+    assert status(serving).kill_switch is None
+    serving.switches.pull(steps.LINE, "production", PULLED)
+    said = status(serving).kill_switch
+    assert said == (
+        "pulled by ada at 2013-05-01 00:00: nonsense; every row is answered with 0.2; not in Git"
+        " yet"
+    )
+    adopt(serving, serving.switches)
+    assert status(serving).kill_switch == "engaged in Git: every row is answered with 0.2"
+    serving.switches.pull(steps.LINE, "production", RELEASED)
+    said = status(serving).kill_switch or ""
+    assert said.endswith("mended; every row is answered with 0.2; in Git it is still engaged")
+    adopt(serving, serving.switches)
+    assert status(serving).kill_switch is None
+
+
+def test_a_switch_that_cannot_be_read_is_told(
+    serving: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cannot tell is not off."""
+
+    def read(*_: object) -> None:
+        message = "expected a recorded pull"
+        raise IntegrityError(message)
+
+    monkeypatch.setattr(serving.switches, "read", read)
+    assert status(serving).kill_switch == "nobody can tell: expected a recorded pull"

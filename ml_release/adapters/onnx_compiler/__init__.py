@@ -74,10 +74,9 @@ class OnnxCompiler:
         if answer.scale == "value":
             return graph.to_bytes(answer.tensor, output="value")
         if answer.scale in {"margins", "probabilities"}:
-            tensor = answer.tensor
+            tensor, names = answer.tensor, several_classes(_last(fitted))
             if answer.scale == "margins":
-                tensor = graph.node("Softmax", tensor, axis=1)
-            names = several_classes(_last(fitted))
+                tensor = graph.softmax(tensor, columns=len(names))
             return graph.to_bytes(tensor, output="probabilities", classes=names)
         return graph.to_bytes(_probability(graph, answer), output="probability")
 
@@ -115,7 +114,7 @@ def _probability(graph: Graph, answer: Answer) -> str:
     scaled = answer.tensor
     if answer.slope != 1:
         scaled = graph.node("Mul", scaled, graph.constant([[answer.slope]]))
-    return graph.node("Sigmoid", scaled)
+    return graph.row_by_row("Sigmoid", scaled)
 
 
 def _is_pipeline(estimator: Any) -> bool:

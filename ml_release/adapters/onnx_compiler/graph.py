@@ -25,6 +25,9 @@ FLOAT32_LIMIT = 2.0**128 - 2.0**103
 CLIP = 1e-15
 """How near to 0 and 1 a probability may come before its log-odds are taken."""
 
+_AT_A_TIME = 8
+"""The most values of float64 that a processor takes at a time (AVX-512)."""
+
 _ONNX_OPSET = 18
 _ONNX_ML_OPSET = 5
 _IR_VERSION = 10
@@ -90,6 +93,29 @@ class Graph:
         """Sum of every row, shape (n, 1)."""
         return self.node("ReduceSum", matrix, self.constant([1], kind=np.int64), keepdims=1)
 
+    def row_by_row(self, operator: str, tensor: str, *, columns: int = 1) -> str:
+        """A function of every value of a tensor (n, columns), the same to the last bit for any n.
+
+        onnxruntime takes several values at a time, and the few that are left at the end by another
+        formula of ``exp`` or ``log``. Rows behind the last one see to it that none is left.
+        """
+        behind = self.constant(np.full((_AT_A_TIME - 1, columns), 0.5))
+        longer = self.node(operator, self.node("Concat", tensor, behind, axis=0))
+        start, end, axis = (self.constant([at], kind=np.int64) for at in (0, -(_AT_A_TIME - 1), 0))
+        return self.node("Slice", longer, start, end, axis)
+
+    def softmax(self, margins: str, *, columns: int) -> str:
+        """exp(x) over its sum, of every row less its largest value as in scikit-learn.
+
+        onnxruntime's own takes several rows at a time, so that a row alone gets other last bits.
+        """
+        largest = self.node("ReduceMax", margins, self.constant([1], kind=np.int64), keepdims=1)
+        powers = self.row_by_row("Exp", self.node("Sub", margins, largest), columns=columns)
+        total = self.columns(powers, [0])
+        for column in range(1, columns):
+            total = self.node("Add", total, self.columns(powers, [column]))
+        return self.node("Div", powers, total)
+
     def clipped(self, matrix: str, lowest: float, highest: float) -> str:
         """Between two bounds; a missing value, which compares with nothing, stays missing."""
         low, high = self.constant([lowest]), self.constant([highest])
@@ -100,7 +126,7 @@ class Graph:
         """Log-odds of probabilities, as `margin_of` of a `CalibratedMargin` has them."""
         kept = self.clipped(probability, CLIP, 1 - CLIP)
         rest = self.node("Sub", self.constant([1.0]), kept)
-        return self.node("Sub", self.node("Log", kept), self.node("Log", rest))
+        return self.node("Sub", self.row_by_row("Log", kept), self.row_by_row("Log", rest))
 
     def require_finite(self, matrix: str, *, allow_missing: bool, limit: float = np.inf) -> None:
         """Answer NaN for the rows that the estimator itself refuses.

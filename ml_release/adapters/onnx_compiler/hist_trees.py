@@ -40,7 +40,7 @@ def write_hist_regressor(graph: Graph, estimator: Any, matrix: str) -> Answer:
     if estimator.loss not in _EXPONENTIAL | _IDENTITY:
         refuse(f"the loss {estimator.loss!r}")
     raw = _raw(graph, estimator, matrix)
-    tensor = graph.node("Exp", raw) if estimator.loss in _EXPONENTIAL else raw
+    tensor = graph.row_by_row("Exp", raw) if estimator.loss in _EXPONENTIAL else raw
     return Answer(tensor=tensor, scale="value")
 
 

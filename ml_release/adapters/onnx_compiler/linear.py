@@ -27,7 +27,7 @@ def write_linear(graph: Graph, estimator: Any, matrix: str) -> Answer:
 def write_log_linear(graph: Graph, estimator: Any, matrix: str) -> Answer:
     """Poisson and gamma regression: the exponential of the weighted sum."""
     raw = _weighted_sum(graph, estimator, matrix)
-    return Answer(tensor=graph.node("Exp", raw), scale="value")
+    return Answer(tensor=graph.row_by_row("Exp", raw), scale="value")
 
 
 def _weighted_sum(graph: Graph, estimator: Any, matrix: str, *, sums: int = 1) -> str:
