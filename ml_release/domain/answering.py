@@ -61,9 +61,10 @@ def require_answers(
         How many, of ``probabilities``; 0 for the other kinds.
     """
     if predictions.shape[1:] != ((classes,) if classes else ()):
+        expected = f"{classes} probabilities" if classes else "one number"
         message = (
-            f"model {model_digest}: expected {f'{classes} probabilities' if classes else 'a number'}"
-            f" per row, found the shape {predictions.shape}"
+            f"model {model_digest}: expected {expected} per row, found the shape"
+            f" {predictions.shape}"
         )
         raise IntegrityError(message)
     if classes:
