@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ml_release.domain.artefact import (
+    CLASSES,
     MODEL_FILE,
     PLAN_FILE,
     SIGNATURE_FILE,
@@ -32,12 +34,19 @@ class OnnxModel:
     platform = "onnxruntime_onnx"
 
     def __init__(
-        self, plan: FeaturePlan, session: onnxruntime.InferenceSession, *, output: OutputKind
+        self,
+        plan: FeaturePlan,
+        session: onnxruntime.InferenceSession,
+        *,
+        output: OutputKind,
+        classes: int = 0,
     ) -> None:
         self._plan = plan
         self._session = session
         self._output = output
-        self._row = _Row(session, output, len(plan.features))
+        self._classes = classes
+        # Several classes are asked for as columns only.
+        self._row = None if classes else _Row(session, output, len(plan.features))
 
     @property
     def plan(self) -> FeaturePlan:
@@ -45,14 +54,21 @@ class OnnxModel:
         return self._plan
 
     def predict(self, values: Columns) -> npt.NDArray[np.float64]:
-        """Probability of the positive class or value of a regression per row, shape (n,)."""
+        """As `LoadedModel`, shape (n,) or (n, k)."""
         matrix = encode(self._plan, values)
         (answers,) = self._session.run([self._output], {"matrix": matrix})
-        result: npt.NDArray[np.float64] = np.asarray(answers, dtype=np.float64).reshape(-1)
+        shape = (len(matrix), self._classes) if self._classes else (len(matrix),)
+        # A graph that gives more than it declares fails here: no number of it is left out.
+        result: npt.NDArray[np.float64] = np.asarray(answers, dtype=np.float64).reshape(shape)
         return result
 
     def predict_row(self, encoded: Sequence[float]) -> float:
-        """As `predict`, of one encoded row."""
+        """As `predict`, of one encoded row; of several classes there is no one answer."""
+        if self._row is None:
+            message = (
+                f"expected a model of one answer per row, found one of {self._classes} classes"
+            )
+            raise TypeError(message)
         return self._row.predict(encoded)
 
 
@@ -102,7 +118,8 @@ class OnnxLoader:
             message = f"model artefact: expected also the files {missing}, found {sorted(files)}"
             raise IntegrityError(message)
         plan = plan_from_json(files[PLAN_FILE])
-        output = signature_from_json(files[SIGNATURE_FILE]).output_kind
+        signature = signature_from_json(files[SIGNATURE_FILE])
+        output, classes = signature.output_kind, signature.classes
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
@@ -117,18 +134,40 @@ class OnnxLoader:
             message = f"model artefact: {MODEL_FILE} cannot be loaded by onnxruntime ({error})"
             raise IntegrityError(message) from error
         found = _interface(session)
-        expected = (("matrix", "tensor(double)", len(plan.features)), output)
+        expected = (
+            ("matrix", "tensor(double)", len(plan.features)),
+            (output, len(classes) or 1),
+            classes,
+        )
         if found != expected:
             message = (
                 f"model artefact: expected {MODEL_FILE} to take and give {expected} as {PLAN_FILE}"
                 f" and {SIGNATURE_FILE} say, found {found}"
             )
             raise IntegrityError(message)
-        return OnnxModel(plan, session, output=output)
+        return OnnxModel(plan, session, output=output, classes=len(classes))
 
 
 def _interface(session: onnxruntime.InferenceSession) -> object:
+    """Name, type and width of the input, name and width of the output, names of its columns."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
-    if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0].shape) != 2:  # noqa: PLR2004 (rows, features)
-        return f"{len(inputs)} inputs and {len(outputs)} outputs of other shapes"
-    return (inputs[0].name, inputs[0].type, inputs[0].shape[1]), outputs[0].name
+    if len(inputs) != 1 or len(outputs) != 1:
+        return f"{len(inputs)} inputs and {len(outputs)} outputs"
+    taken, given = inputs[0], outputs[0]
+    if len(taken.shape) != 2 or len(given.shape) != 2:  # noqa: PLR2004 (rows, columns)
+        return f"an input and an output of the shapes {taken.shape} and {given.shape}"
+    return (
+        (taken.name, taken.type, taken.shape[1]),
+        (given.name, given.shape[1]),
+        _named_classes(session),
+    )
+
+
+def _named_classes(session: onnxruntime.InferenceSession) -> tuple[object, ...]:
+    """As the compiler wrote them into the graph; empty where it wrote none."""
+    content = session.get_modelmeta().custom_metadata_map.get(CLASSES, "[]")
+    try:
+        names = json.loads(content)
+    except ValueError:
+        return (content,)
+    return tuple(names) if isinstance(names, list) else (names,)

@@ -7,7 +7,13 @@ import json
 import zipfile
 from typing import Any, NoReturn
 
-from ml_release.domain.artefact import SKOPS_FILE, SKOPS_RECORD_FILE
+from ml_release.domain.artefact import (
+    FEWEST_CLASSES,
+    SKOPS_FILE,
+    SKOPS_RECORD_FILE,
+    TWO_CLASSES,
+    class_names,
+)
 from ml_release.domain.calibrated_margin import CalibratedMargin
 from ml_release.domain.identity import digest_of_bytes
 from ml_release.domain.skops_record import MarginCalibration, SkopsRecord
@@ -30,8 +36,8 @@ class SkopsCompiler:
         Raises
         ------
         DeclarationError
-            If it is no fitted classifier of the classes 0 and 1 or regressor with one output, or
-            if its state names a type that is not trusted.
+            If it is no fitted classifier of the classes 0 and 1 or of three or more, and no
+            regressor with one output, or if its state names a type that is not trusted.
         """
         import sklearn
         from skops.io import dumps
@@ -80,9 +86,9 @@ def _require_answers(estimator: Any, *, has_calibration: bool) -> None:
     if getattr(estimator, "n_features_in_", None) is None:
         _refuse(f"a {type(estimator).__name__} that does not say its number of features")
     if is_classifier(estimator):
-        classes = getattr(estimator, "classes_", ())
-        if [*classes] != [0, 1]:
-            _refuse(f"the classes {[*classes]}")
+        classes = class_names(getattr(estimator, "classes_", ()))
+        if classes != TWO_CLASSES and (len(classes) < FEWEST_CLASSES or has_calibration):
+            _refuse(f"the classes {list(classes)}")
         asked = ("decision_function", "predict_proba") if has_calibration else ("predict_proba",)
         if not any(hasattr(estimator, method) for method in asked):
             _refuse(
@@ -130,6 +136,6 @@ def _entry(name: str) -> zipfile.ZipInfo:
 def _refuse(found: str) -> NoReturn:
     message = (
         "model compiler: expected a fitted estimator of scikit-learn, a classifier with the classes"
-        f" 0 and 1 that gives probabilities or a regressor, found {found}."
+        f" 0 and 1 or with three or more that gives probabilities, or a regressor, found {found}."
     )
     raise DeclarationError(message)

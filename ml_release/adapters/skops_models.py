@@ -22,6 +22,8 @@ from ml_release.domain.artefact import (
     SIGNATURE_FILE,
     SKOPS_FILE,
     SKOPS_RECORD_FILE,
+    TWO_CLASSES,
+    class_names,
     signature_from_json,
 )
 from ml_release.domain.calibrated_margin import CalibratedMargin
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from ml_release.domain.artefact import OutputKind
+    from ml_release.domain.artefact import OutputKind, Signature
     from ml_release.domain.features import Columns
 
 EXTRA = "serving-sklearn"
@@ -47,10 +49,13 @@ class SkopsModel:
 
     platform = "sklearn_skops"
 
-    def __init__(self, plan: FeaturePlan, estimator: Any, *, output: OutputKind) -> None:
+    def __init__(
+        self, plan: FeaturePlan, estimator: Any, *, output: OutputKind, classes: int = 0
+    ) -> None:
         self._plan = plan
         self._estimator = estimator
         self._output = output
+        self._classes = classes
 
     @property
     def plan(self) -> FeaturePlan:
@@ -58,7 +63,7 @@ class SkopsModel:
         return self._plan
 
     def predict(self, values: Columns) -> npt.NDArray[np.float64]:
-        """Probability of the positive class or value of a regression per row, shape (n,)."""
+        """As `LoadedModel`, shape (n,) or (n, k)."""
         return self._predict(encode(self._plan, values))
 
     def predict_row(self, encoded: Sequence[float]) -> float:
@@ -68,7 +73,9 @@ class SkopsModel:
 
     def _predict(self, matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         if not len(matrix):
-            return np.empty(0)
+            return np.empty((0, self._classes) if self._classes else 0)
+        if self._classes:
+            return np.asarray(self._estimator.predict_proba(matrix), dtype=np.float64)
         if self._output == "value":
             answers = self._estimator.predict(matrix)
         else:
@@ -87,7 +94,8 @@ class SkopsLoader:
             message = f"model artefact: expected also the files {missing}, found {sorted(files)}"
             raise IntegrityError(message)
         plan = plan_from_json(files[PLAN_FILE])
-        output = signature_from_json(files[SIGNATURE_FILE]).output_kind
+        signature = signature_from_json(files[SIGNATURE_FILE])
+        output = signature.output_kind
         record = skops_record_from_json(files[SKOPS_RECORD_FILE])
         content = files[SKOPS_FILE]
         check_digest(
@@ -112,7 +120,30 @@ class SkopsLoader:
                 f" {type(estimator).__name__} of {width} features"
             )
             raise IntegrityError(message)
-        return SkopsModel(plan, asked, output=output)
+        _require_classes(estimator, signature, has_calibration=record.calibration is not None)
+        return SkopsModel(plan, asked, output=output, classes=len(signature.classes))
+
+
+def _require_classes(estimator: Any, signature: Signature, *, has_calibration: bool) -> None:
+    """The columns of its answer have to be those the signature names, in the same order."""
+    if signature.output_kind == "value":
+        return
+    # Without this, three classes would answer the second one's column as the probability.
+    expected = signature.classes or TWO_CLASSES
+    found = class_names(getattr(estimator, "classes_", ()))
+    if found != expected:
+        message = (
+            f"model artefact: expected {SKOPS_FILE} to answer the {signature.output_kind} of the"
+            f" classes {list(expected)} as {SIGNATURE_FILE} says, found a"
+            f" {type(estimator).__name__} of the classes {list(found)}"
+        )
+        raise IntegrityError(message)
+    if signature.classes and has_calibration:
+        message = (
+            f"model artefact: expected {SKOPS_RECORD_FILE} without a calibration of a margin, which"
+            f" only two classes have, found one and the classes {list(found)}"
+        )
+        raise IntegrityError(message)
 
 
 def _trusted_types(content: bytes, record: SkopsRecord) -> list[str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
+from ml_release.domain.artefact import SUM_TOLERANCE
 from ml_release.errors import IntegrityError
 
 if TYPE_CHECKING:
@@ -29,10 +30,10 @@ class LoadedModel(Protocol):
         """The feature plan it was fitted with."""
 
     def predict(self, values: Columns) -> npt.NDArray[np.float64]:
-        """One answer per row, shape (n,), from readable feature values.
+        """One answer per row, from readable feature values.
 
-        The probability of the positive class, or the value of a regression: the signature of the
-        artefact says which.
+        The signature of the artefact says which: the probability of the positive class or the
+        value of a regression, shape (n,), or the probabilities of its k classes, shape (n, k).
         """
 
 
@@ -55,19 +56,34 @@ class ModelLoader(Protocol):
 
 
 def require_answers(
-    model_digest: str, predictions: npt.NDArray[np.float64], kind: OutputKind
+    model_digest: str, predictions: npt.NDArray[np.float64], kind: OutputKind, *, classes: int = 0
 ) -> None:
     """Raise `IntegrityError` if an answer is not of the kind that the signature promises.
 
     Parameters
     ----------
     predictions
-        Shape (n,): probabilities from 0 to 1, or finite values of a regression, as ``kind`` says.
+        Shape (n,): probabilities from 0 to 1, or finite values of a regression, as ``kind`` says;
+        or shape (n, classes): probabilities that add to 1 within `SUM_TOLERANCE` in every row.
+    classes
+        How many, of ``probabilities``; 0 for the other kinds.
     """
-    if kind == "value":
+    if predictions.shape[1:] != ((classes,) if classes else ()):
+        expected = f"{classes} probabilities" if classes else "one number"
+        message = (
+            f"model {model_digest}: expected {expected} per row, found the shape"
+            f" {predictions.shape}"
+        )
+        raise IntegrityError(message)
+    if classes:
+        expected = f"probabilities of {classes} classes that add to 1 within {SUM_TOLERANCE:g}"
+        # NaN compares false with everything, so it is caught here and below.
+        is_answer = ((predictions >= 0) & (predictions <= 1)).all(axis=1) & (
+            np.abs(predictions.sum(axis=1) - 1) <= SUM_TOLERANCE
+        )
+    elif kind == "value":
         expected, is_answer = "finite values", np.isfinite(predictions)
     else:
-        # NaN compares false with everything, so it is caught here too.
         expected, is_answer = "probabilities", (predictions >= 0) & (predictions <= 1)
     if not is_answer.all():
         wrong = predictions[~is_answer][:5]

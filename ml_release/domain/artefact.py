@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ml_release.domain.features import FeaturePlan, FieldType
 from ml_release.domain.masking import Mask
@@ -19,7 +21,19 @@ SIGNATURE_FILE = "signature.json"
 REFERENCE_FILE = "reference.json"
 EXAMPLE_FILE = "example.json"
 
-OutputKind = Literal["probability", "value"]
+CLASSES = "classes"
+"""Under this word a graph and an answer name several classes, in the order of their columns."""
+
+OutputKind = Literal["probability", "probabilities", "value"]
+
+SUM_TOLERANCE = 1e-9
+"""How far from 1 the probabilities of a row may add up to, and still be an answer."""
+
+TWO_CLASSES = ("0", "1")
+"""Names of the classes of `probability`, which is that of the second."""
+
+FEWEST_CLASSES = 3
+"""Of `probabilities`: what two classes answer is one `probability`."""
 
 
 class InputField(BaseModel):
@@ -43,8 +57,12 @@ class Signature(BaseModel):
     output
         Name of the answer, one per row.
     output_kind
-        ``probability`` of the positive class, from 0 to 1; or ``value`` of a regression, any
+        ``probability`` of the positive class, from 0 to 1; ``probabilities`` of all ``classes``,
+        each from 0 to 1, which add to 1 within `SUM_TOLERANCE`; or ``value`` of a regression, any
         finite number in the unit of the target.
+    classes
+        Names of the classes in the order of their probabilities, three or more of them; empty for
+        the other kinds.
     personal
         Input column to how its values are masked in the inference log.
     """
@@ -55,15 +73,31 @@ class Signature(BaseModel):
     inputs: tuple[InputField, ...]
     output: str
     output_kind: OutputKind = "probability"
+    classes: tuple[str, ...] = ()
     personal: Mapping[str, Mask] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _names_its_classes(self) -> Self:
+        found = list(self.classes)
+        if self.output_kind != "probabilities":
+            if found:
+                message = f"classes: expected none for a {self.output_kind}, found {found}"
+                raise ValueError(message)
+        elif len(found) < FEWEST_CLASSES or len({*found}) < len(found) or "" in found:
+            message = (
+                f"classes: expected {FEWEST_CLASSES} names or more for probabilities, each once and"
+                f" none empty, found {found}. Two classes answer a probability"
+            )
+            raise ValueError(message)
+        return self
 
     def to_json(self) -> bytes:
         """JSON form, kept in the artefact.
 
         Without personal columns it is what it was before there were any, and so is the digest of
-        the artefact.
+        the artefact; without classes likewise.
         """
-        left_out = None if self.personal else {"personal"}
+        left_out = {name for name in ("classes", "personal") if not getattr(self, name)}
         return self.model_dump_json(exclude=left_out).encode()
 
 
@@ -73,12 +107,15 @@ def signature_of(
     *,
     output: str,
     output_kind: OutputKind = "probability",
+    classes: tuple[str, ...] = (),
     personal: Mapping[str, Mask] | None = None,
 ) -> Signature:
     """The signature that the features of a plan need.
 
     Parameters
     ----------
+    classes
+        As `class_names` has them, for ``probabilities``.
     personal
         Columns to mask; those that no feature of the plan uses are left out.
     """
@@ -92,6 +129,7 @@ def signature_of(
         inputs=inputs,
         output=output,
         output_kind=output_kind,
+        classes=classes,
         personal={field.name: declared[field.name] for field in inputs if field.name in declared},
     )
 
@@ -103,3 +141,35 @@ def signature_from_json(content: bytes) -> Signature:
     except ValidationError as error:
         message = f"signature: expected a recorded signature, found something else ({error})"
         raise IntegrityError(message) from error
+
+
+def class_names(classes: npt.ArrayLike) -> tuple[str, ...]:
+    """Names of the classes of a fitted classifier, in their order; empty if it has none.
+
+    A word names itself, a whole number is written without a point, a truth value as 0 or 1.
+
+    Parameters
+    ----------
+    classes
+        ``classes_`` of an estimator of scikit-learn, shape (k,). Of one with several outputs it is
+        a list of arrays, which is none here.
+
+    Examples
+    --------
+    >>> class_names([0.0, 1.0, 2.0]), class_names(["early", "late"]), class_names([False, True])
+    (('0', '1', '2'), ('early', 'late'), ('0', '1'))
+    """
+    try:
+        found = np.asarray(classes)
+    # Arrays of several lengths.
+    except ValueError:
+        return ()
+    if found.ndim != 1:
+        return ()
+    return tuple(_class_name(value) for value in found.tolist())
+
+
+def _class_name(value: object) -> str:
+    if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
+        return str(int(value))
+    return str(value)

@@ -151,6 +151,31 @@ class Declaration:
     reason: str
 
 
+def several_class_problems(classes: tuple[str, ...], state: DeclaredState) -> list[str]:
+    """What of a declared state cannot hold where answers are probabilities of several classes.
+
+    Parameters
+    ----------
+    classes
+        Of the champion; empty for other kinds of answers.
+    """
+    if not classes:
+        return []
+    answers = f"a line that answers the probabilities of {len(classes)} classes"
+    problems = []
+    if state.threshold is not None:
+        problems.append(
+            f"threshold: expected none for {answers}, found {state.threshold:g}; no decision is"
+            " given"
+        )
+    if state.kill_switch is not None:
+        problems.append(
+            f"kill_switch: expected none for {answers}, found the one number"
+            f" {state.kill_switch.answer:g}; while it is engaged every request is refused"
+        )
+    return problems
+
+
 def path_of(line: str, environment: str) -> str:
     """Path of the declared state inside the deployments repository."""
     return f"applications/{check_line_name(line)}/overlays/{environment}/model-config.yaml"

@@ -56,7 +56,8 @@ class InferenceRecord:
         the model failed, and in records of before this was kept.
     prediction
         Probability from 0 to 1, or the value of a regression, as the model's signature says; None
-        when the request failed.
+        when the request failed, and for a model of several classes, so that nothing that scores
+        or watches single probabilities takes one of many for it.
     latency_ms
         From the request's arrival to its answer being ready, for the whole request.
     outcome
@@ -75,6 +76,9 @@ class InferenceRecord:
         before this was kept.
     decision
         1 if the prediction reaches the declared threshold, 0 if not; None without a threshold.
+    probabilities
+        Of all classes, in the order of ``classes`` in the signature of the model of that digest,
+        each from 0 to 1; None for other kinds of answers, and when the request failed.
     """
 
     request_id: str
@@ -101,6 +105,7 @@ class InferenceRecord:
     experiment: str | None = None
     propensity: float | None = None
     decision: int | None = None
+    probabilities: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ again has to release both, so that neither hides the other.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import (
     AwareDatetime,
@@ -21,6 +21,9 @@ from pydantic import (
 from ml_release.domain.deployment import KillSwitch
 from ml_release.domain.identity import canonical_json
 from ml_release.errors import IntegrityError, RefusedError
+
+if TYPE_CHECKING:
+    from ml_release.domain.artefact import OutputKind
 
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 
@@ -98,20 +101,27 @@ def switch_in_words(declared: KillSwitch | None, pulled: Pulled | None) -> str |
 
 
 def answer_to_pull(
-    line: str, declared: KillSwitch | None, wanted: float | None, *, is_probability: bool | None
+    line: str, declared: KillSwitch | None, wanted: float | None, *, kind: OutputKind | None
 ) -> float:
     """The answer a pulled switch gives: the one wanted, otherwise the declared one.
 
     Parameters
     ----------
-    is_probability
-        Whether answers of this line are; None if no version is loaded that would say.
+    kind
+        Of the answers of this line; None if no version is loaded that would say.
 
     Raises
     ------
     RefusedError
         If neither is there, or what is wanted cannot be an answer of this line.
     """
+    if kind == "probabilities":
+        message = (
+            f"kill switch of {line}: expected a line that answers one number per row, found one"
+            " that answers the probabilities of several classes, for which there is no static"
+            " answer. Declare another version instead."
+        )
+        raise RefusedError(message)
     answer = wanted if wanted is not None else declared.answer if declared is not None else None
     if answer is None:
         message = (
@@ -119,7 +129,7 @@ def answer_to_pull(
             ' request and none declared. Send {"answer": ...} with it.'
         )
         raise RefusedError(message)
-    if is_probability and not 0 <= answer <= 1:
+    if kind == "probability" and not 0 <= answer <= 1:
         message = f"kill switch of {line}: expected an answer from 0 to 1, found {answer}"
         raise RefusedError(message)
     return answer

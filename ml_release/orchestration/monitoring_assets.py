@@ -172,6 +172,7 @@ def performance_report_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefi
                 "labelled rows": report.performance.rows,
                 "immature rows": report.immature,
                 "unlabelled rows": report.unlabelled,
+                "rows of several classes, not monitored": report.not_monitored,
                 "AUC": number(report.performance.auc.estimate),
                 "scores": scores_table({f"version {report.version}, served": report.performance}),
                 "per day": frame_table(report.per_day),

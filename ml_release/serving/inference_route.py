@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ml_release.domain.assignment import Assigned, assign
 from ml_release.errors import InputError, UnavailableError
@@ -201,7 +201,7 @@ class InferenceRoute:
         of_variant.add_answered(
             at=asked.begun,
             features=answer.features,
-            probabilities=answer.predictions if is_probability else (),
+            probabilities=cast("list[float]", answer.predictions) if is_probability else (),
             latency_ms=latency_ms,
         )
         counts.add_answered(
@@ -227,6 +227,7 @@ class InferenceRoute:
         is_v2: bool,
     ) -> Reply:
         """Every row gets the declared answer: no model is asked, and none has to be loaded."""
+        _refuse_static_vector(line, state)
         context = read_context(headers, now=self.now())
         rows, stated_id = _counted(headers, body, state, is_v2=is_v2)
         refuse_too_many(rows)
@@ -286,12 +287,25 @@ def refuse_too_many(rows: int) -> None:
 
 
 def _refuse_undeclared_output(request: PredictionRequest, route: Route) -> None:
-    if DECISION in request.outputs and route.declaration.state.threshold is None:
-        expected = route.champion.loaded.signature.output
-        message = (
-            f"outputs: expected {expected!r}, found {DECISION!r}, but no threshold is declared"
-        )
+    if DECISION in request.outputs and route.threshold is None:
+        signature = route.champion.loaded.signature
+        why = "no threshold is declared"
+        if signature.classes:
+            why = "no threshold decides between several classes"
+        message = f"outputs: expected {signature.output!r}, found {DECISION!r}, but {why}"
         raise InputError(message)
+
+
+def _refuse_static_vector(line: str, state: LineState) -> None:
+    """`HttpError` 503 where one number is declared for a line that answers several."""
+    classes = () if state.route is None else state.route.champion.loaded.signature.classes
+    if classes:
+        message = (
+            f"model {line}: its kill switch is engaged and no model is asked, but one static number"
+            f" is no answer of a line that gives the probabilities of {len(classes)} classes."
+            " Declare another version and release the switch."
+        )
+        raise HttpError(503, message)
 
 
 def _decoded(
@@ -327,16 +341,20 @@ def _is_csv(headers: HeaderValues) -> bool:
 
 
 def _encoded(asked: Asked, chosen: Answering, answer: Answer) -> bytes:
-    threshold = asked.route.declaration.state.threshold
+    threshold = asked.route.threshold
     wanted = asked.request.outputs
+    signature = chosen.loaded.signature
     decisions = None
     if threshold is not None and (not wanted or DECISION in wanted):
-        decisions = [int(prediction >= threshold) for prediction in answer.predictions]
+        numbers = cast("list[float]", answer.predictions)
+        decisions = [int(prediction >= threshold) for prediction in numbers]
     if not asked.is_v2:
-        return encode_invocations(answer.predictions, decisions=decisions)
+        return encode_invocations(
+            answer.predictions, decisions=decisions, classes=signature.classes
+        )
     return encode_infer(
         answer.predictions,
-        signature=chosen.loaded.signature,
+        signature=signature,
         version=chosen.variant.version,
         request_id=asked.request_id,
         decisions=decisions,

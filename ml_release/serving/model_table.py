@@ -69,8 +69,8 @@ class LoadedVersion:
         dict
             Readable feature values, each of shape (n,).
         numpy.ndarray
-            One answer per row, shape (n,): a probability from 0 to 1, or the finite value of a
-            regression, as the signature says.
+            One answer per row, as the signature says: a probability from 0 to 1 or the finite
+            value of a regression, shape (n,), or the probabilities of k classes, shape (n, k).
         numpy.ndarray
             Look-ups in the history table that met no key, per row, shape (n,).
 
@@ -109,7 +109,13 @@ class LoadedVersion:
 
     def check(self, predictions: npt.NDArray[np.float64]) -> None:
         """Raise `IntegrityError` if an answer is not of the kind that the signature promises."""
-        require_answers(self.model_digest, predictions, self.signature.output_kind)
+        signature = self.signature
+        require_answers(
+            self.model_digest,
+            predictions,
+            signature.output_kind,
+            classes=len(signature.classes),
+        )
 
 
 def load_version(
@@ -210,6 +216,17 @@ class Route:
     def champion(self) -> Answering:
         """Who answers by default."""
         return self.answering[self.declaration.state.champion.version]
+
+    @property
+    def threshold(self) -> float | None:
+        """From this probability on the decision is yes; None where none is given.
+
+        None is where the answers are probabilities of several classes, whatever is declared.
+        """
+        threshold = self.declaration.state.threshold
+        if threshold is not None and self.champion.loaded.signature.classes:
+            return None
+        return threshold
 
     def answering_for(self, version: int) -> Answering:
         """Who answers those assigned to a version: that one, the champion in its place."""

@@ -22,12 +22,10 @@ if TYPE_CHECKING:
 
 Schema = dict[str, Any]
 
-_LONG, _SHORT = r"(0[13578]|1[02])-(0[1-9]|[12]\d|3[01])", r"(0[469]|11)-(0[1-9]|[12]\d|30)"
-_COMMON_DAY = rf"\d{{4}}-({_LONG}|{_SHORT}|02-(0[1-9]|1\d|2[0-8]))"
-_LEAP_DAY = r"(\d\d(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-02-29"
-LOCAL_TIME = (
-    rf"^(?!0000)({_COMMON_DAY}|{_LEAP_DAY})T([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{{1,6}})?)?$"
-)
+_LONG, _SHORT = r"(0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])", r"(0[469]|11)-(0[1-9]|[12][0-9]|30)"
+_COMMON_DAY = rf"[0-9]{{4}}-({_LONG}|{_SHORT}|02-(0[1-9]|1[0-9]|2[0-8]))"
+_LEAP_DAY = r"([0-9][0-9](0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-02-29"
+LOCAL_TIME = rf"^(?!0000)({_COMMON_DAY}|{_LEAP_DAY})T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{{1,6}})?)?$"
 """A local time that exists, without a zone."""
 
 PRINTABLE_ID = rf"^[!-~]([ -~]{{0,{MAX_ID_CHARACTERS - 2}}}[!-~])?$"
@@ -164,11 +162,10 @@ def _tensor_schema(field: InputField, max_rows: int) -> Schema:
 
 def predictions_schema(signature: Signature) -> Schema:
     """The answer in MLflow's format."""
-    return {
-        "type": "object",
-        "required": ["predictions"],
-        "properties": {"predictions": {"type": "array", "items": _answer_schema(signature)}},
-    }
+    properties: Schema = {"predictions": {"type": "array", "items": _answer_schema(signature)}}
+    if signature.classes:
+        properties["classes"] = {"const": list(signature.classes)}
+    return {"type": "object", "required": list(properties), "properties": properties}
 
 
 def infer_answer_schema(signature: Signature) -> Schema:
@@ -181,11 +178,18 @@ def infer_answer_schema(signature: Signature) -> Schema:
             "shape": {"type": "array", "items": {"type": "integer"}},
             "datatype": {"type": "string"},
             "data": {"type": "array", "items": {"type": "number"}},
+            "parameters": {"type": "object"},
         },
     }
+    description = f"{signature.output} is the name of the output that every request gets."
+    if signature.classes:
+        description += (
+            f" Its shape is [rows, {len(signature.classes)}], row by row; its parameter classes"
+            f" names the columns as JSON text: {', '.join(signature.classes)}."
+        )
     return {
         "type": "object",
-        "description": f"{signature.output} is the name of the output that every request gets.",
+        "description": description,
         "required": ["model_name", "model_version", "id", "outputs"],
         "properties": {
             "model_name": {"const": signature.line},
@@ -214,7 +218,11 @@ def infer_example(signature: Signature, rows: list[dict[str, Any]]) -> dict[str,
 def _answer_schema(signature: Signature) -> Schema:
     if signature.output_kind == "value":
         return {"type": "number"}
-    return {"type": "number", "minimum": 0, "maximum": 1}
+    probability: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+    if signature.classes:
+        k = len(signature.classes)
+        return {"type": "array", "items": probability, "minItems": k, "maxItems": k}
+    return probability
 
 
 def _closed(properties: Mapping[str, Schema]) -> Schema:

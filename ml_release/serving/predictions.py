@@ -41,7 +41,8 @@ class Answer(NamedTuple):
         Per row the readable values the model saw; missing is None. Where the model failed before
         there were any, the columns of the request.
     predictions
-        Per row a probability, or the value of a regression; empty if the model failed.
+        Per row a probability, the value of a regression, or the probabilities of all classes;
+        empty if the model failed.
     misses
         Per row the look-ups of history features that met no key; empty if the model failed.
     error
@@ -49,9 +50,19 @@ class Answer(NamedTuple):
     """
 
     features: list[FeatureRow]
-    predictions: list[float]
+    predictions: list[float] | list[list[float]]
     misses: list[int]
     error: str | None = None
+
+    def prediction(self, row: int) -> float | None:
+        """The one number of a row; None if the model failed or answers several classes."""
+        found = self.predictions[row] if self.error is None else None
+        return None if isinstance(found, list) else found
+
+    def probabilities(self, row: int) -> tuple[float, ...] | None:
+        """The probabilities of all classes of a row; None where the answer is one number."""
+        found = self.predictions[row] if self.error is None else None
+        return tuple(found) if isinstance(found, list) else None
 
     def rows(self, start: int, end: int) -> Answer:
         """The answer to a part of the rows."""
@@ -162,7 +173,7 @@ def records_of(
     route, context, assigned = asked.route, asked.context, asked.assigned
     has_failed = answer.error is not None
     age_days = history_age_days(route, context)
-    threshold = route.declaration.state.threshold
+    threshold = route.threshold
     outcome = "error" if has_failed else "ok" if failure is None else "fallback"
     return [
         InferenceRecord(
@@ -181,7 +192,7 @@ def records_of(
             history_digest=None if route.history is None else route.history.digest,
             history_age_days=age_days,
             history_misses=None if has_failed else answer.misses[row],
-            prediction=None if has_failed else answer.predictions[row],
+            prediction=answer.prediction(row),
             latency_ms=latency_ms,
             outcome=outcome,
             error=answer.error or failure,
@@ -189,7 +200,8 @@ def records_of(
             assigned_version=None if failure is None else assigned.version,
             experiment=assigned.experiment,
             propensity=None if asked.is_pinned else assigned.propensity,
-            decision=None if has_failed else decision_on(answer.predictions[row], threshold),
+            decision=decision_on(answer.prediction(row), threshold),
+            probabilities=answer.probabilities(row),
         )
         for row, features in enumerate(answer.features)
     ]
@@ -217,19 +229,20 @@ def shadow_records(
             history_digest=None if route.history is None else route.history.digest,
             history_age_days=history_age_days(route, context),
             history_misses=None if has_failed else answer.misses[row],
-            prediction=None if has_failed else answer.predictions[row],
+            prediction=answer.prediction(row),
             latency_ms=latency_ms,
             outcome="error" if has_failed else "ok",
             error=answer.error,
             shadow=True,
+            probabilities=answer.probabilities(row),
         )
         for row, features in enumerate(answer.features)
     ]
 
 
-def decision_on(prediction: float, threshold: float | None) -> int | None:
-    """1 from the threshold on, 0 below it; None without one."""
-    return None if threshold is None else int(prediction >= threshold)
+def decision_on(prediction: float | None, threshold: float | None) -> int | None:
+    """1 from the threshold on, 0 below it; None without a prediction or a threshold."""
+    return None if threshold is None or prediction is None else int(prediction >= threshold)
 
 
 def static_records(

@@ -12,11 +12,14 @@ https://github.com/open-inference/open-inference-protocol/blob/main/specificatio
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import msgspec
 
+from ml_release.domain.artefact import CLASSES
 from ml_release.errors import InputError
 from ml_release.serving.binary_tensors import BinaryData
 from ml_release.serving.csv_rows import values_of_csv
@@ -27,7 +30,7 @@ from ml_release.serving.tensor_types import DATATYPE, TENSOR_TYPES
 from ml_release.serving.v2_parameters import Parameters, binary_wish, require_supported
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from ml_release.domain.artefact import Signature
     from ml_release.domain.features import Columns
@@ -37,6 +40,9 @@ DECISION = "decision"
 """Output that stands beside the prediction where a threshold is declared."""
 
 _FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
+
+Predictions = Sequence[float] | Sequence[Sequence[float]]
+"""One number per row, or one per row and class."""
 
 _Scalar = int | float | str | bool | None
 
@@ -273,18 +279,29 @@ def decode_any(body: bytes, signature: Signature) -> PredictionRequest:
 
 
 def encode_infer(
-    predictions: Sequence[float],
+    predictions: Predictions,
     *,
     signature: Signature,
     version: int,
     request_id: str,
     decisions: Sequence[int] | None = None,
 ) -> bytes:
-    """The answer in the Open Inference Protocol v2, decisions as a second output."""
+    """The answer in the Open Inference Protocol v2, decisions as a second output.
+
+    Probabilities of k classes have the shape [n, k], row by row; the output's parameters name the
+    classes.
+    """
     n = len(predictions)
-    outputs: list[dict[str, object]] = [
-        {"name": signature.output, "datatype": "FP64", "shape": [n], "data": predictions}
-    ]
+    output: dict[str, object] = {"name": signature.output, "datatype": "FP64"}
+    if signature.classes:
+        output |= {
+            "shape": [n, len(signature.classes)],
+            "parameters": _class_parameters(signature),
+            "data": list(chain.from_iterable(cast("Sequence[Sequence[float]]", predictions))),
+        }
+    else:
+        output |= {"shape": [n], "data": predictions}
+    outputs = [output]
     if decisions is not None:
         outputs.append({"name": DECISION, "datatype": "INT64", "shape": [n], "data": decisions})
     return msgspec.json.encode(
@@ -295,6 +312,11 @@ def encode_infer(
             "outputs": outputs,
         }
     )
+
+
+def _class_parameters(signature: Signature) -> dict[str, str]:
+    """A parameter of the protocol is a word, a number or a truth value: the names are JSON text."""
+    return {CLASSES: msgspec.json.encode(signature.classes).decode()}
 
 
 def encode_static(
@@ -313,9 +335,18 @@ def encode_static(
 
 
 def encode_invocations(
-    predictions: Sequence[float], *, decisions: Sequence[int] | None = None
+    predictions: Predictions,
+    *,
+    decisions: Sequence[int] | None = None,
+    classes: tuple[str, ...] = (),
 ) -> bytes:
-    """The answer in MLflow's scoring format, decisions beside the predictions."""
+    """The answer in MLflow's scoring format, decisions beside the predictions.
+
+    Probabilities of several classes are a list per row, as MLflow answers ``predict_proba`` of
+    scikit-learn, with the names of the classes beside them.
+    """
+    if classes:
+        return msgspec.json.encode({"predictions": predictions, "classes": classes})
     if decisions is None:
         return msgspec.json.encode({"predictions": predictions})
     return msgspec.json.encode({"predictions": predictions, "decisions": decisions})
@@ -355,8 +386,16 @@ def model_metadata(
             {"name": field.name, "datatype": DATATYPE[field.type], "shape": [-1]}
             for field in signature.inputs
         ],
-        "outputs": [{"name": signature.output, "datatype": "FP64", "shape": [-1]}],
+        "outputs": [_output_metadata(signature)],
     }
+
+
+def _output_metadata(signature: Signature) -> dict[str, object]:
+    output: dict[str, object] = {"name": signature.output, "datatype": "FP64", "shape": [-1]}
+    if signature.classes:
+        output["shape"] = [-1, len(signature.classes)]
+        output["parameters"] = _class_parameters(signature)
+    return output
 
 
 def _from_split(content: object) -> tuple[dict[str, Values], int]:

@@ -38,12 +38,7 @@ def pull_switch(
     if wanted.engaged:
         kind = None if state.route is None else state.route.champion.loaded.signature.output_kind
         try:
-            answer = answer_to_pull(
-                line,
-                state.kill_switch,
-                wanted.answer,
-                is_probability=None if kind is None else kind == "probability",
-            )
+            answer = answer_to_pull(line, state.kill_switch, wanted.answer, kind=kind)
         except RefusedError as error:
             raise HttpError(409, str(error)) from error
     pulled = Pulled(

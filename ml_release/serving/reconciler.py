@@ -13,6 +13,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from ml_release.domain.deployment import several_class_problems
 from ml_release.errors import MlReleaseError
 from ml_release.serving.histories import Histories
 from ml_release.serving.model_table import (
@@ -200,9 +201,10 @@ class Reconciler:
         fit = {
             number: version
             for number, version in others.items()
-            if version is not None and _takes_inputs_of(champion, number, version, problems)
+            if version is not None and _stands_beside(champion, number, version, problems)
         }
         if champion is not None:
+            problems += several_class_problems(champion.signature.classes, state)
             fit[state.champion.version] = champion
         target = state.rollback_target
         warm = None if target is None else load(target.version, target.model_digest, isolated=False)
@@ -287,16 +289,25 @@ class Reconciler:
             self._table = dataclasses.replace(self._table, lines={**self._table.lines, **changed})
 
 
-def _takes_inputs_of(
+def _stands_beside(
     champion: LoadedVersion | None, number: int, version: LoadedVersion, problems: list[str]
 ) -> bool:
-    if champion is None or version.signature.inputs == champion.signature.inputs:
+    if champion is None:
         return True
-    problems.append(
-        f"version {number}: expected the inputs of the champion, found others; a request is read"
-        " before it is known who answers it"
-    )
-    return False
+    if version.signature.inputs != champion.signature.inputs:
+        problems.append(
+            f"version {number}: expected the inputs of the champion, found others; a request is"
+            " read before it is known who answers it"
+        )
+        return False
+    expected, found = champion.signature.classes, version.signature.classes
+    if found != expected:
+        problems.append(
+            f"version {number}: expected the classes of the champion, {list(expected)}, found"
+            f" {list(found)}; a client reads an answer without asking whose it is"
+        )
+        return False
+    return True
 
 
 def _lost(line: LineState) -> bool:

@@ -113,10 +113,11 @@ class RowModel:
 def row_model_of(model: LoadedModel, signature: Signature) -> RowModel | None:
     """The model for single rows.
 
-    None if it answers columns only, as one in a process of its own, or if the signature is not the
-    one that its plan needs: such an artefact answers, or fails, by the vectorised path.
+    None if it answers columns only, as one in a process of its own or one of several classes, or if
+    the signature is not the one that its plan needs: such an artefact answers, or fails, by the
+    vectorised path.
     """
-    if not isinstance(model, RowByRow):
+    if not isinstance(model, RowByRow) or signature.classes:
         return None
     needed = {field.name: field.type for field in model.plan.request_fields()}
     found = {field.name: field.type for field in signature.inputs}

@@ -257,4 +257,11 @@ def _load(
             f" {signature.line}"
         )
         raise IntegrityError(message)
+    if signature.classes:
+        message = (
+            f"scoring with version {chosen.version} of {line.name} refused: expected a version that"
+            f" answers one number per row, found one that answers the probabilities of"
+            f" {len(signature.classes)} classes. Ask it at the endpoint."
+        )
+        raise RefusedError(message)
     return model, signature.output_kind

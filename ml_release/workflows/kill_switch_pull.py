@@ -19,6 +19,7 @@ from ml_release.errors import (
 )
 
 if TYPE_CHECKING:
+    from ml_release.domain.artefact import OutputKind
     from ml_release.ports import Clock, Deployments, EndpointClient, Switches
 
 _OK = 200
@@ -149,10 +150,10 @@ def _kept(
         declared = declaration.state.kill_switch
         if pulled.engaged:
             # Decisions are given on probabilities alone.
-            is_probability = None if declaration.state.threshold is None else True
-            answer = answer_to_pull(line, declared, pulled.answer, is_probability=is_probability)
+            kind: OutputKind | None = None if declaration.state.threshold is None else "probability"
+            answer = answer_to_pull(line, declared, pulled.answer, kind=kind)
             pulled = pulled.model_copy(update={"answer": answer})
     if pulled.engaged and pulled.answer is None:
-        answer_to_pull(line, declared, None, is_probability=None)
+        answer_to_pull(line, declared, None, kind=None)
     switches.pull(line, environment, pulled)
     return Switched(by_server=False, answers=static_answer(declared, pulled), said=said)

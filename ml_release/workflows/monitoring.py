@@ -68,12 +68,16 @@ class PerformanceReport:
         one kind.
     unlabelled
         Answers whose label delay has passed and whose label was not gathered.
+    not_monitored
+        Answers that are probabilities of several classes: not scored, since a label of 0 or 1 says
+        nothing of them.
     """
 
     version: int | None
     performance: Performance
     immature: int
     unlabelled: int
+    not_monitored: int
     per_day: pd.DataFrame
     plots: Mapping[str, bytes]
 
@@ -194,6 +198,8 @@ def report_performance(
     records, _ = inference_log.records(line.name, after={})
     served = served_by(records, state)
     answered = served[(served["outcome"] != "error") & (served["row"] == 0)]
+    has_classes = answered["probabilities"].notna()
+    not_monitored, answered = int(has_classes.sum()), answered[~has_classes]
     mature = answered[answered["event_time"] + line.label_delay <= pd.Timestamp(now)]
     labels = gathered_labels(line, tables=tables)[["request_id", "label"]]
     joined = mature.merge(labels, on="request_id", how="inner")
@@ -223,6 +229,7 @@ def report_performance(
         performance=performance,
         immature=len(answered) - len(mature),
         unlabelled=len(mature) - len(joined),
+        not_monitored=not_monitored,
         per_day=pd.DataFrame(rows),
         plots={"reliability.png": plotter.reliability({name: performance.bins})}
         if performance.bins

@@ -70,7 +70,13 @@ def test_an_archive_reads_as_its_segment_did(
     written(
         root,
         [
-            a_record(str(i), features=row, bucket=None if i % 2 else i, error="x" * i)
+            a_record(
+                str(i),
+                features=row,
+                bucket=None if i % 2 else i,
+                error="x" * i,
+                probabilities=None if i % 3 else (0.1, 0.2, 1 - 0.1 - 0.2),
+            )
             for i, row in enumerate(rows)
         ],
     )

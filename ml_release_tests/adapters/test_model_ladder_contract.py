@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -9,7 +10,8 @@ import numpy.typing as npt
 import pytest
 
 from ml_release.adapters.model_ladder import LadderCompiler, LadderLoader
-from ml_release.adapters.onnx_compiler import OnnxCompiler
+from ml_release.adapters.onnx_compiler import OnnxCompiler, forests
+from ml_release.adapters.onnx_compiler.graph import MATRIX, Graph
 from ml_release.adapters.onnx_models import OnnxLoader
 from ml_release.adapters.skops_compiler import SkopsCompiler
 from ml_release.adapters.skops_models import SkopsLoader
@@ -103,10 +105,15 @@ def plan_of(width: int) -> FeaturePlan:
 
 
 def files_of(
-    model: dict[str, bytes], *, width: int = 3, output_kind: OutputKind = "probability"
+    model: dict[str, bytes],
+    *,
+    width: int = 3,
+    output_kind: OutputKind = "probability",
+    classes: tuple[str, ...] = (),
 ) -> dict[str, bytes]:
     plan = plan_of(width)
-    signature = signature_of("line", plan, output="answer", output_kind=output_kind)
+    kind: OutputKind = "probabilities" if classes else output_kind
+    signature = signature_of("line", plan, output="answer", output_kind=kind, classes=classes)
     return {
         **model,
         PLAN_FILE: plan.model_dump_json().encode(),
@@ -160,6 +167,17 @@ def three_classes() -> Any:
     return LogisticRegression().fit(matrix, label + (matrix[:, 2] > 0))
 
 
+def other_classes() -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    matrix, label = sample()
+    return LogisticRegression().fit(matrix, label + 1)
+
+
+def calibrated_classes() -> CalibratedMargin:
+    return CalibratedMargin(estimator=three_classes(), slope=1.0, intercept=0.0)
+
+
 def own_class() -> Any:
     from sklearn.linear_model import LogisticRegression
 
@@ -169,7 +187,7 @@ def own_class() -> Any:
     return Own().fit(*sample())
 
 
-@pytest.mark.parametrize("make", [object, unfitted, three_classes, own_class])
+@pytest.mark.parametrize("make", [object, unfitted, other_classes, calibrated_classes, own_class])
 def test_what_cannot_be_kept_is_refused(way: Way, make: Callable[[], Any]) -> None:
     """The author has to change it, and is told what was found."""
     with pytest.raises(DeclarationError, match=r"model compiler: expected .*found"):
@@ -198,6 +216,90 @@ def test_a_plan_of_other_features_is_refused(way: Way) -> None:
     """The number of features tells."""
     with pytest.raises(IntegrityError, match="expected model"):
         way.loader.load(files_of(way.compiler.model_files(classifier()), width=4))
+
+
+THREE = ("0", "1", "2")
+
+
+def test_several_classes_are_answered_with_a_column_each(way: Way) -> None:
+    """Many rows, one row and none, in the order of the classes."""
+    estimator = three_classes()
+    model = way.loader.load(files_of(way.compiler.model_files(estimator), classes=THREE))
+    matrix, _ = sample(500)
+    for rows in (matrix, matrix[:1]):
+        expected = estimator.predict_proba(rows)
+        np.testing.assert_allclose(predict(model, rows), expected, rtol=0, atol=1e-12)
+    assert predict(model, matrix[:0]).shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        pytest.param((), id="of two classes"),
+        pytest.param(("1", "0", "2"), id="in another order"),
+        pytest.param(("0", "1", "3"), id="by another name"),
+        pytest.param(("0", "1", "2", "3"), id="one more"),
+    ],
+)
+def test_a_signature_of_other_classes_is_refused(way: Way, classes: tuple[str, ...]) -> None:
+    """Otherwise a column would be answered for what it is not, the second one above all."""
+    files = way.compiler.model_files(three_classes())
+    with pytest.raises(IntegrityError, match=r"expected model.*'0', '1', '2'"):
+        way.loader.load(files_of(files, classes=classes))
+
+
+def test_two_classes_do_not_answer_for_three(way: Way) -> None:
+    """Nor is anything filled up."""
+    with pytest.raises(IntegrityError, match="expected model"):
+        way.loader.load(files_of(way.compiler.model_files(classifier()), classes=THREE))
+
+
+def test_truth_values_are_the_classes_0_and_1(way: Way) -> None:
+    """An estimator fitted on them answers the probability of True."""
+    from sklearn.linear_model import LogisticRegression
+
+    matrix, label = sample()
+    estimator = LogisticRegression().fit(matrix, label > 0)
+    model = way.loader.load(files_of(way.compiler.model_files(estimator)))
+    expected = estimator.predict_proba(matrix)[:, 1]
+    np.testing.assert_allclose(predict(model, matrix), expected, rtol=0, atol=1e-12)
+
+
+def test_a_calibration_beside_several_classes_is_refused() -> None:
+    """A record that was written by hand does not become an answer of two columns."""
+    files = SkopsCompiler().model_files(three_classes())
+    record = json.loads(files[SKOPS_RECORD_FILE])
+    record["calibration"] = {"slope": 1.0, "intercept": 0.0}
+    files[SKOPS_RECORD_FILE] = json.dumps(record).encode()
+    with pytest.raises(IntegrityError, match="without a calibration"):
+        SkopsLoader().load(files_of(files, classes=THREE))
+
+
+@pytest.mark.parametrize("declared", [(), THREE], ids=["one column", "three columns"])
+def test_a_graph_of_three_columns_is_no_probability(declared: tuple[str, ...]) -> None:
+    """Neither one that says so nor one that gives more than it says."""
+    graph = Graph(3)
+    content = graph.to_bytes(graph.node("Identity", MATRIX), output="probability", classes=declared)
+    files = files_of({MODEL_FILE: content})
+    with pytest.raises(IntegrityError, match=r"expected model.*\('probability', 3\)"):
+        OnnxLoader().load(files)
+
+
+def test_a_forest_too_large_to_be_written_for_every_class_is_kept_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its answers are then those of scikit-learn, bit for bit."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    matrix, label = sample()
+    estimator = RandomForestClassifier(n_estimators=5, random_state=0)
+    estimator.fit(matrix, label + (matrix[:, 2] > 0))
+    assert set(ladder().compiler.model_files(estimator)) == {MODEL_FILE}
+    monkeypatch.setattr(forests, "MOST_NODES", 100)
+    files = ladder().compiler.model_files(estimator)
+    assert set(files) == {SKOPS_FILE, SKOPS_RECORD_FILE}
+    model = ladder().loader.load(files_of(files, classes=THREE))
+    np.testing.assert_array_equal(predict(model, matrix), estimator.predict_proba(matrix))
 
 
 def neighbours() -> Any:

@@ -206,9 +206,10 @@ def calibrated_regressor() -> Any:
     return CalibratedMargin(estimator=linear, slope=1.0, intercept=0.0)
 
 
-def three_classes() -> Any:
+def calibrated_classes() -> Any:
     matrix, target = sample(0)
-    return fit(matrix, target + (matrix[:, 1] > 3))
+    several = fit(matrix, target + (matrix[:, 1] > 3))
+    return CalibratedMargin(estimator=several, slope=1.0, intercept=0.0)
 
 
 def other_labels() -> Any:
@@ -228,7 +229,7 @@ def other_labels() -> Any:
         pytest.param(started_elsewhere, "starts from a LogisticRegression", id="start"),
         pytest.param(calibrated_regressor, "of a regressor", id="calibrated regressor"),
         pytest.param(unfitted, "not fitted", id="unfitted"),
-        pytest.param(three_classes, "the classes", id="three classes"),
+        pytest.param(calibrated_classes, "no one margin", id="calibrated classes"),
         pytest.param(other_labels, "the classes", id="classes 1 and 2"),
     ],
 )

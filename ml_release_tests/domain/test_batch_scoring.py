@@ -39,6 +39,7 @@ def test_what_lies_outside_of_the_first_batch_is_counted_at_the_ends() -> None:
         ([-1e9], "value", True),
         ([float("inf")], "value", False),
         ([float("nan")], "value", False),
+        ([[0.5, 0.5]], "probability", False),
     ],
 )
 def test_an_answer_is_of_the_kind_that_was_promised(

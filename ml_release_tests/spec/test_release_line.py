@@ -111,6 +111,11 @@ def test_columns_come_from_landed_rows_and_companions() -> None:
         ),
         pytest.param({"task": "ranking"}, "  - task: ", id="an unknown task"),
         pytest.param(
+            {"task": "multiclass"},
+            "  - task: .*'classification' or 'regression'",
+            id="a task of several classes",
+        ),
+        pytest.param(
             {"task": "regression", "policies": policies(search_objective="pinball_loss")},
             "favourable: expected none for a regressor, found 0",
             id="a favourable number",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ml_release.adapters.onnx_models import OnnxModel
-from ml_release.domain.artefact import PLAN_FILE
+from ml_release.domain.artefact import PLAN_FILE, signature_from_json
 from ml_release.domain.batch_scoring import PredictionsRecord
 from ml_release.domain.features import Number, encode, plan_from_json
 from ml_release.domain.kill_switch import Pulled
@@ -276,3 +276,19 @@ def test_a_model_of_another_line_is_no_model_of_this_one(serving: House) -> None
         batch_scoring._load(
             serving.line, replace(chosen), models=serving.models, loader=serving.loader
         )
+
+
+def test_a_version_of_several_classes_is_refused(
+    serving: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A partition of predictions has one number per row, and nothing is written."""
+    signature = signature_from_json
+    several = {"output_kind": "probabilities", "classes": ("a", "b", "c")}
+    monkeypatch.setattr(
+        batch_scoring,
+        "signature_from_json",
+        lambda content: signature(content).model_copy(update=several),
+    )
+    with pytest.raises(RefusedError, match="the probabilities of 3 classes"):
+        score(serving)
+    assert steps.current(serving, PREDICTIONS_TABLE) == {}

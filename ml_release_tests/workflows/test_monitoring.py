@@ -370,6 +370,24 @@ def test_only_answers_whose_label_is_due_are_scored(serving: House) -> None:
     assert (report.performance.rows, report.immature, report.unlabelled) == (2, 1, 1)
 
 
+def test_probabilities_of_several_classes_are_said_not_to_be_monitored(serving: House) -> None:
+    """Counted beside, and no score is made up of one of them or of what stands in their place."""
+    moment = "2013-04-02T12:00:00+00:00"
+    several = {"prediction": None, "probabilities": (0.2, 0.5, 0.3)}
+    write(
+        serving,
+        [a_record(serving, "one", moment), a_record(serving, "several", moment, **several)],
+        [
+            Label(request_id=name, label=1, event_time=moment, received_time=moment)
+            for name in ("one", "several")
+        ],
+    )
+    serving.clock = InMemoryClock(datetime(2013, 4, 4, tzinfo=UTC))
+    report = performance(serving)
+    assert (report.performance.rows, report.not_monitored) == (1, 1)
+    assert report.performance.mean_probability == 0.25
+
+
 def test_labels_of_other_answers_are_not_the_champions(serving: House) -> None:
     """Shadows, other versions and failed requests are not scored as its own."""
     moment = "2013-04-02T12:00:00+00:00"

@@ -145,7 +145,9 @@ def _words(column: str, values: list[Any], about: dict[str, Any]) -> pa.Array:
 def _plain(table: pa.Table, column: str, about: dict[str, Any]) -> list[Any]:
     values: list[Any] = table[column].to_pylist()
     if column in about["json"]:
-        return [None if value is None else msgspec.json.decode(value) for value in values]
+        decoded = [None if value is None else msgspec.json.decode(value) for value in values]
+        # As a segment gives them.
+        return [tuple(value) if isinstance(value, list) else value for value in decoded]
     return values
 
 

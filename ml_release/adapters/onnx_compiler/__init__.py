@@ -17,7 +17,13 @@ from ml_release.adapters.onnx_compiler.forests import (
     write_tree_classifier,
     write_tree_regressor,
 )
-from ml_release.adapters.onnx_compiler.graph import MATRIX, Answer, Graph, refuse
+from ml_release.adapters.onnx_compiler.graph import (
+    MATRIX,
+    Answer,
+    Graph,
+    refuse,
+    several_classes,
+)
 from ml_release.adapters.onnx_compiler.hist_trees import (
     write_hist_classifier,
     write_hist_regressor,
@@ -48,9 +54,10 @@ class OnnxCompiler:
         return {MODEL_FILE: self.compile(estimator)}
 
     def compile(self, estimator: object) -> bytes:
-        """The estimator as ONNX: input ``matrix`` (n, features), one output (n, 1), all float64.
+        """The estimator as ONNX: input ``matrix`` (n, features), one output, all float64.
 
-        The output is named ``probability`` (of class 1) or ``value`` (of a regression).
+        The output is named ``probability`` (of class 1) or ``value`` (of a regression), of shape
+        (n, 1), or ``probabilities``, of shape (n, k) for k classes, which the graph names.
         """
         fitted: Any = estimator
         calibration = None
@@ -66,6 +73,11 @@ class OnnxCompiler:
             answer = _calibrated(graph, answer, calibration)
         if answer.scale == "value":
             return graph.to_bytes(answer.tensor, output="value")
+        if answer.scale in {"margins", "probabilities"}:
+            tensor, names = answer.tensor, several_classes(_last(fitted))
+            if answer.scale == "margins":
+                tensor = graph.softmax(tensor, columns=len(names))
+            return graph.to_bytes(tensor, output="probabilities", classes=names)
         return graph.to_bytes(_probability(graph, answer), output="probability")
 
 
@@ -83,6 +95,8 @@ def _write(graph: Graph, estimator: Any, matrix: str) -> Answer:
 def _calibrated(graph: Graph, answer: Answer, calibration: CalibratedMargin) -> Answer:
     if answer.scale == "value":
         refuse("a calibrated margin of a regressor, which has none")
+    if answer.scale in {"margins", "probabilities"}:
+        refuse("a calibrated margin of more than two classes, which have no one margin")
     margin = answer.tensor
     if answer.scale == "probability":
         margin = graph.log_odds(margin)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
 
+from ml_release.domain.artefact import CLASSES, FEWEST_CLASSES, TWO_CLASSES, class_names
 from ml_release.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -38,13 +40,15 @@ class Answer:
     Attributes
     ----------
     tensor
-        Name of a tensor of shape (n, 1).
+        Name of a tensor of shape (n, 1), or (n, k) of ``margins`` and ``probabilities`` of k
+        classes.
     scale
-        ``margin`` becomes a probability by the logistic function of ``slope`` times it.
+        ``margin`` becomes a probability by the logistic function of ``slope`` times it, and
+        ``margins`` become probabilities by the softmax.
     """
 
     tensor: str
-    scale: Literal["margin", "probability", "value"]
+    scale: Literal["margin", "margins", "probability", "probabilities", "value"]
     slope: float = 1.0
 
 
@@ -89,16 +93,28 @@ class Graph:
         """Sum of every row, shape (n, 1)."""
         return self.node("ReduceSum", matrix, self.constant([1], kind=np.int64), keepdims=1)
 
-    def row_by_row(self, operator: str, tensor: str) -> str:
-        """A function of every value of a tensor (n, 1), the same to the last bit for any n.
+    def row_by_row(self, operator: str, tensor: str, *, columns: int = 1) -> str:
+        """A function of every value of a tensor (n, columns), the same to the last bit for any n.
 
         onnxruntime takes several values at a time, and the few that are left at the end by another
         formula of ``exp`` or ``log``. Rows behind the last one see to it that none is left.
         """
-        behind = self.constant(np.full((_AT_A_TIME - 1, 1), 0.5))
+        behind = self.constant(np.full((_AT_A_TIME - 1, columns), 0.5))
         longer = self.node(operator, self.node("Concat", tensor, behind, axis=0))
         start, end, axis = (self.constant([at], kind=np.int64) for at in (0, -(_AT_A_TIME - 1), 0))
         return self.node("Slice", longer, start, end, axis)
+
+    def softmax(self, margins: str, *, columns: int) -> str:
+        """exp(x) over its sum, of every row less its largest value as in scikit-learn.
+
+        onnxruntime's own takes several rows at a time, so that a row alone gets other last bits.
+        """
+        largest = self.node("ReduceMax", margins, self.constant([1], kind=np.int64), keepdims=1)
+        powers = self.row_by_row("Exp", self.node("Sub", margins, largest), columns=columns)
+        total = self.columns(powers, [0])
+        for column in range(1, columns):
+            total = self.node("Add", total, self.columns(powers, [column]))
+        return self.node("Div", powers, total)
 
     def clipped(self, matrix: str, lowest: float, highest: float) -> str:
         """Between two bounds; a missing value, which compares with nothing, stays missing."""
@@ -134,8 +150,8 @@ class Graph:
         """Answer NaN where ``rows`` (n, 1) is NaN; it is zero elsewhere."""
         self._doubts.append(rows)
 
-    def to_bytes(self, answer: str, *, output: OutputKind) -> bytes:
-        """The model, the same bytes for the same graph."""
+    def to_bytes(self, answer: str, *, output: OutputKind, classes: tuple[str, ...] = ()) -> bytes:
+        """The model, the same bytes for the same graph; the columns of ``classes`` are named."""
         from onnx import TensorProto, helper
 
         *before, last = (answer, *self._doubts)
@@ -148,7 +164,7 @@ class Graph:
                 self._nodes,
                 "ml_release",
                 [helper.make_tensor_value_info(MATRIX, double, ["n", self._width])],
-                [helper.make_tensor_value_info(output, double, ["n", 1])],
+                [helper.make_tensor_value_info(output, double, ["n", len(classes) or 1])],
                 self._constants,
             ),
             producer_name="ml_release",
@@ -158,6 +174,8 @@ class Graph:
             ],
             ir_version=_IR_VERSION,
         )
+        if classes:
+            helper.set_model_props(model, {CLASSES: json.dumps(classes)})
         content: bytes = model.SerializeToString(deterministic=True)
         return content
 
@@ -167,13 +185,17 @@ def refuse(found: str) -> NoReturn:
     message = (
         "model compiler: expected a fitted estimator that can be written exactly as ONNX (trees,"
         " forests, gradient boosting and linear models of scikit-learn, alone or behind a"
-        " Pipeline; a classifier with the classes 0 and 1), found"
+        " Pipeline; a classifier with the classes 0 and 1 or with three or more), found"
         f" {found}. It cannot be written exactly without code."
     )
     raise DeclarationError(message)
 
 
-def require_two_classes(estimator: Any) -> None:
-    """Refuse a classifier with other classes than 0 and 1, in this order."""
-    if list(estimator.classes_) != [0, 1]:
+def several_classes(estimator: Any) -> tuple[str, ...]:
+    """Names of three classes or more; empty for 0 and 1 in this order; others are refused."""
+    names = class_names(estimator.classes_)
+    if names == TWO_CLASSES:
+        return ()
+    if len(names) < FEWEST_CLASSES or len({*names}) < len(names):
         refuse(f"the classes {np.asarray(estimator.classes_).tolist()}")
+    return names

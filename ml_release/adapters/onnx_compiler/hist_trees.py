@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml_release.adapters.onnx_compiler.graph import Answer, refuse, require_two_classes
+from ml_release.adapters.onnx_compiler.graph import Answer, refuse, several_classes
 from ml_release.adapters.onnx_compiler.tree_ensemble import FlatTree, sum_of_trees
 
 if TYPE_CHECKING:
@@ -27,11 +27,12 @@ _BITS = 32
 
 
 def write_hist_classifier(graph: Graph, estimator: Any, matrix: str) -> Answer:
-    """`HistGradientBoostingClassifier` with the classes 0 and 1."""
-    require_two_classes(estimator)
+    """`HistGradientBoostingClassifier`: one tree per step, or one per class and step."""
+    classes = several_classes(estimator)
     if estimator.loss != "log_loss":
         refuse(f"the loss {estimator.loss!r}")
-    return Answer(tensor=_raw(graph, estimator, matrix), scale="margin")
+    raw = _raw(graph, estimator, matrix)
+    return Answer(tensor=raw, scale="margins" if classes else "margin")
 
 
 def write_hist_regressor(graph: Graph, estimator: Any, matrix: str) -> Answer:
@@ -49,10 +50,11 @@ def _raw(graph: Graph, estimator: Any, matrix: str) -> str:
         prepared = _codes(graph, estimator, matrix)
     # scikit-learn keeps its trees private; a change of them shows as a difference in the answers,
     # which the evaluation gates compare on real rows.
-    trees = [_flat(tree) for (tree,) in estimator._predictors]  # noqa: SLF001
+    steps = estimator._predictors  # noqa: SLF001
+    trees = [_flat(tree, target=target) for step in steps for target, tree in enumerate(step)]
     baseline = np.asarray(estimator._baseline_prediction, dtype=np.float64)  # noqa: SLF001
-    total = sum_of_trees(graph, trees, prepared)
-    return graph.node("Add", total, graph.constant(baseline.reshape(1, 1)))
+    total = sum_of_trees(graph, trees, prepared, targets=baseline.size)
+    return graph.node("Add", total, graph.constant(baseline.reshape(1, -1)))
 
 
 def _codes(graph: Graph, estimator: Any, matrix: str) -> str:
@@ -80,7 +82,7 @@ def _codes(graph: Graph, estimator: Any, matrix: str) -> str:
     return graph.node("Concat", *columns, axis=1)
 
 
-def _flat(tree: Any) -> FlatTree:
+def _flat(tree: Any, *, target: int) -> FlatTree:
     nodes = tree.nodes
     is_set = (nodes["is_categorical"] > 0) & (nodes["is_leaf"] == 0)
     return FlatTree(
@@ -95,6 +97,7 @@ def _flat(tree: Any) -> FlatTree:
             int(position): _members(tree.raw_left_cat_bitsets[nodes["bitset_idx"][position]])
             for position in np.flatnonzero(is_set)
         },
+        target=target,
     )
 
 

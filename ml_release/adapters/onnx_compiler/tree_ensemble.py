@@ -41,6 +41,8 @@ class FlatTree:
     members
         By position of a node that splits on a set instead of a threshold: the values that go left,
         whole numbers of at least 0 in rising order.
+    target
+        Which of the sums it adds to, counted from 0.
     """
 
     left: Integers
@@ -51,6 +53,7 @@ class FlatTree:
     value: Floats
     is_leaf: npt.NDArray[np.bool_]
     members: Mapping[int, Sequence[int]]
+    target: int = 0
 
 
 def float32_thresholds(thresholds: Floats) -> Floats:
@@ -79,8 +82,8 @@ def float32_thresholds(thresholds: Floats) -> Floats:
     return np.where(is_even, half, np.nextafter(half, -np.inf))
 
 
-def sum_of_trees(graph: Graph, trees: Sequence[FlatTree], matrix: str) -> str:
-    """Add the trees to the graph; name of the sum of their leaves per row, shape (n, 1)."""
+def sum_of_trees(graph: Graph, trees: Sequence[FlatTree], matrix: str, *, targets: int = 1) -> str:
+    """Add the trees to the graph; name of the sums of their leaves per row, shape (n, targets)."""
     ensemble = _Ensemble()
     for tree in trees:
         ensemble.add(tree)
@@ -88,7 +91,7 @@ def sum_of_trees(graph: Graph, trees: Sequence[FlatTree], matrix: str) -> str:
         "TreeEnsemble",
         matrix,
         domain="ai.onnx.ml",
-        n_targets=1,
+        n_targets=targets,
         aggregate_function=_AGGREGATE_SUM,
         post_transform=_NO_TRANSFORM,
         **ensemble.attributes(),
@@ -103,6 +106,7 @@ class _Ensemble:
         self._interior: list[dict[str, npt.NDArray[Any]]] = []
         self._leaves: list[Floats] = []
         self._sets: list[float] = []
+        self._targets: list[int] = []
         self._n_interior = 0
         self._n_leaves = 0
 
@@ -122,6 +126,7 @@ class _Ensemble:
                     "false_is_leaf": np.ones(1, np.int64),
                 },
                 tree.value[:1],
+                target=tree.target,
             )
             return
         inside = ~tree.is_leaf
@@ -151,11 +156,13 @@ class _Ensemble:
                 "false_is_leaf": tree.is_leaf[right].astype(np.int64),
             },
             tree.value[tree.is_leaf],
+            target=tree.target,
         )
 
-    def _put(self, interior: dict[str, npt.NDArray[Any]], leaves: Floats) -> None:
+    def _put(self, interior: dict[str, npt.NDArray[Any]], leaves: Floats, *, target: int) -> None:
         self._interior.append(interior)
         self._leaves.append(leaves)
+        self._targets += [target] * len(leaves)
         self._n_interior += len(interior["feature"])
         self._n_leaves += len(leaves)
 
@@ -180,7 +187,7 @@ class _Ensemble:
             "nodes_trueleafs": column("true_is_leaf").tolist(),
             "nodes_falsenodeids": column("false").tolist(),
             "nodes_falseleafs": column("false_is_leaf").tolist(),
-            "leaf_targetids": [0] * self._n_leaves,
+            "leaf_targetids": self._targets,
             "leaf_weights": tensor("leaf_weights", np.concatenate(self._leaves)),
             **sets,
         }
