@@ -50,7 +50,7 @@ class Home:
             text=True,
             check=False,
             cwd=PROJECT,
-            timeout=240,
+            timeout=900,
             env={
                 **environment,
                 # Threads of parallel test processes wait for one another.
