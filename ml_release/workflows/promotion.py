@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ml_release.domain.deployment import Evidence, Variant
-from ml_release.domain.rollback import choose_target, is_rollback, promoted, rolled_back
+from ml_release.domain.rollback import choose_target, is_rollback, rolled_back
+from ml_release.domain.rollout_moves import promoted
 from ml_release.domain.verdict import require_evidence
 from ml_release.domain.waivers import holding, waivers_digest
 from ml_release.errors import InputError, NotFoundError, RefusedError
