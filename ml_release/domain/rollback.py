@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from ml_release.domain.deployment import DeclaredState
@@ -12,16 +13,18 @@ if TYPE_CHECKING:
 
 
 def is_rollback(history: Sequence[DeclaredState]) -> bool:
-    """Whether the present champion, the last one, answers because of a rollback.
+    """Whether what answers at present, by the last state, is what a rollback has left.
 
     A rollback that is asked for again, by a retried run or a second person, has to do nothing
-    twice; going further back takes the name of a version. Declarations that left the champion as
-    it was, a kill switch for one, count for nothing.
+    twice; going further back takes the name of a version. It is the newest change of traffic that
+    counts, and every rollback withdraws something. Declarations that left champion and shares as
+    they were, a kill switch for one, count for nothing.
     """
-    for state in reversed(history):
-        present = history[-1]
-        if state.champion.version != present.champion.version:
-            return state.champion.version in present.withdrawn
+    for before, after in reversed(list(pairwise(history))):
+        if set(after.withdrawn) > set(before.withdrawn):
+            return True
+        if (before.variants, before.shadows) != (after.variants, after.shadows):
+            return False
     return False
 
 

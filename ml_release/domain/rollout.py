@@ -203,6 +203,10 @@ def refusals(standing: Standing, to: Stage | None, path: Path) -> tuple[str, ...
         if standing.experiment is not None:
             reasons.append(f"experiment {standing.experiment} runs; end it first")
     gates = gates_of(following, path, is_first=standing.champion is None)
+    evidence = standing.gates.get("evidence")
+    if evidence is not None and evidence.outcome is not Outcome.PASS:
+        # What rests on the evidence could not be asked.
+        gates = tuple(gate for gate in gates if gate in standing.gates)
     reasons += [said for gate in gates if (said := _held_by(gate, standing)) is not None]
     return tuple(reasons)
 
