@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ml_release.domain.search import Scalar, Trial
     from ml_release.domain.slice_scores import SliceTable
     from ml_release.domain.threshold_curve import ThresholdPoint
+    from ml_release.domain.traffic import TrafficPoint
     from ml_release.domain.verdict import Verdict
     from ml_release.spec.landing_source import LandingSource
     from ml_release.spec.search_space import SearchRange
@@ -427,6 +428,9 @@ class Plotter(Protocol):
         method: AttributionMethod,
     ) -> bytes:
         """PNG of how much each feature matters, beside the champion's; the method is named."""
+
+    def traffic(self, points: Sequence[TrafficPoint], *, until: datetime) -> bytes:
+        """PNG of the share of every version over time, up to a moment."""
 
     def scores(self, spread: ScoreSpread, *, threshold: float | None) -> bytes:
         """PNG of a histogram of predictions, the threshold of decisions marked if there is one."""

@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from ml_release.domain.search import Trial
     from ml_release.domain.slice_scores import SliceTable
     from ml_release.domain.threshold_curve import ThresholdPoint
+    from ml_release.domain.traffic import TrafficPoint
     from ml_release.domain.verdict import Verdict
     from ml_release.ports import Attributor, ServabilityProbe
 
@@ -258,6 +259,9 @@ class NoPictures:
 
     def scores(self, spread: ScoreSpread, *, threshold: float | None) -> bytes:
         return self._draw(f"{spread.counts.sum()} scores beside {threshold}")
+
+    def traffic(self, points: Sequence[TrafficPoint], *, until: datetime) -> bytes:
+        return b""
 
     def maturity(self, maturity: Maturity) -> bytes:
         return self._draw(f"maturity of {maturity.known} labels")

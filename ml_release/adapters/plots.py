@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from ml_release.domain.verdict import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     import numpy.typing as npt
     from matplotlib.axes import Axes
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from ml_release.domain.search import Trial
     from ml_release.domain.slice_scores import SliceTable
     from ml_release.domain.threshold_curve import ThresholdPoint
+    from ml_release.domain.traffic import TrafficPoint
     from ml_release.domain.verdict import Verdict
 
 # Okabe and Ito (2008): told apart with any kind of colour vision.
@@ -178,6 +181,36 @@ class Plots:
         axes.set_yticks(positions, names)
         axes.set_xlabel(IMPORTANCE[method])
         axes.set_title(f"Importances ({method})", loc="left")
+        return _png(figure)
+
+    def traffic(self, points: Sequence[TrafficPoint], *, until: datetime) -> bytes:
+        """PNG of the share of every version over time, stacked, up to a moment."""
+        figure, axes = _figure(6.4, 2.6)
+        versions = list(dict.fromkeys(version for point in points for version in point.percent))
+        moments = [point.at for point in points]
+        if moments:
+            moments.append(max(until, moments[-1] + timedelta(seconds=1)))
+        shares = [
+            [point.percent.get(version, 0.0) for point in points] + [0.0] * bool(points)
+            for version in versions
+        ]
+        for row in shares:
+            # A share holds until the next commit.
+            row[-1:] = row[-2:-1]
+        if points:
+            axes.stackplot(
+                np.array(moments, dtype=object),
+                *shares,
+                labels=[f"version {version}" for version in versions],
+                colors=[_COLOURS[index % len(_COLOURS)] for index in range(len(versions))],
+                step="post",
+                alpha=0.85,
+            )
+            axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+        axes.set_ylim(0, 100)
+        axes.set_ylabel("percent of requests")
+        axes.set_title("Declared traffic")
+        figure.autofmt_xdate()
         return _png(figure)
 
     def scores(self, spread: ScoreSpread, *, threshold: float | None) -> bytes:

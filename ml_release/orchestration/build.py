@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from ml_release.domain.rollout import Stage
 from ml_release.orchestration.card_asset import model_card_asset
 from ml_release.orchestration.data_assets import features_asset, landing_spec, snapshot_asset
-from ml_release.orchestration.endpoint_assets import production_endpoint_asset, rollback_job
+from ml_release.orchestration.endpoint_assets import endpoint_asset
 from ml_release.orchestration.jobs import (
     keep_log_job,
     monitor_job,
-    promote_job,
     score_job,
     train_job,
 )
@@ -30,6 +30,13 @@ from ml_release.orchestration.monitoring_assets import (
     inference_window_asset,
     performance_report_asset,
 )
+from ml_release.orchestration.release_jobs import (
+    approval_spec,
+    approve_job,
+    promote_job,
+    reject_job,
+    rollback_job,
+)
 from ml_release.orchestration.scorecard_asset import gate_scorecard_asset
 from ml_release.orchestration.scoring_asset import batch_predictions_asset
 from ml_release.orchestration.sensors import drift_sensor, label_volume_sensor, new_records_sensor
@@ -40,6 +47,8 @@ if TYPE_CHECKING:
 
     from ml_release.orchestration.wiring import Wiring
     from ml_release.spec.release_line import ReleaseLine
+
+_STAGES = (Stage.SHADOW, Stage.CANARY, Stage.PRODUCTION)
 
 
 def build_definitions(
@@ -67,6 +76,8 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
     return dg.Definitions(
         assets=[
             landing_spec(line),
+            approval_spec(line),
+            *(endpoint_asset(line, wiring, stage) for stage in _STAGES),
             *(
                 make(line, wiring)
                 for make in (
@@ -77,7 +88,6 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
                     model_card_asset,
                     gate_scorecard_asset,
                     registered_version_asset,
-                    production_endpoint_asset,
                     inference_archive_asset,
                     batch_predictions_asset,
                     inference_window_asset,
@@ -89,7 +99,9 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
         ],
         jobs=[
             train_job(line),
-            promote_job(line),
+            promote_job(line, wiring),
+            approve_job(line, wiring),
+            reject_job(line, wiring),
             rollback_job(line, wiring),
             waiver_job(line, wiring),
             monitor_job(line),

@@ -1,12 +1,10 @@
-"""The jobs of a line: train, promote, monitor, score (rollback stands with the endpoint)."""
+"""The jobs of a line that make assets: train, monitor, score."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import dagster as dg
-
-from ml_release.orchestration.endpoint_assets import endpoint_key
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import (
@@ -27,17 +25,6 @@ TRIGGER_TAG = "ml_release/trigger"
 def train_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
     """The job ``<line>_train``: snapshot to registered version, through the gates."""
     return _job(line, "train", TRAINED, "From landed rows to a registered version, if it earns it.")
-
-
-def promote_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
-    """The job ``<line>_promote``: declare a registered version."""
-    return dg.define_asset_job(
-        f"{line.name}_promote",
-        selection=dg.AssetSelection.assets(endpoint_key(line)),
-        description="Give a registered version all production traffic.",
-        tags={LINE_TAG: line.name},
-        executor_def=dg.in_process_executor,
-    )
 
 
 def monitor_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
