@@ -39,6 +39,7 @@ CONCENTRATION = 10.0
 # Any discrete mixture chosen beforehand is valid; this one finds effects from 2 to 95 percent on.
 _COMMON_MEANS = np.array([0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95])
 _COMMON_STEPS = np.geomspace(0.003, 0.95, 20)
+_MANY_NATS = np.log(1e6)
 
 
 def log_e_more_events(
@@ -153,11 +154,48 @@ def log_e_more_common_events(
     return np.where(known[..., 0, 0], log_mean_exp(log_ratio, axes=(-2, -1)), 0.0)
 
 
+def e_value(log_e: float) -> str:
+    """An e-value in words; beyond a million nobody asks how much.
+
+    >>> e_value(2.0)
+    'e-value 7.39'
+    """
+    return f"e-value {np.exp(log_e):.3g}" if log_e < _MANY_NATS else "e-value above 1e6"
+
+
 def require_alpha(alpha: float) -> None:
     """Refuse an error probability that is none; `InputError` says what was expected."""
     if not 0 < alpha < 1:
         message = f"sequential test: expected an alpha between 0 and 1, found {alpha}"
         raise InputError(message)
+
+
+def log_e_other_events(
+    canary_events: Numbers,
+    control_events: Numbers,
+    share: Numbers,
+    *,
+    concentration: float = CONCENTRATION,
+) -> Floats:
+    """The two-sided form: log e-value against "the rates are equal", with the whole Beta.
+
+    Added over the bins of a histogram it tests whether canary and control fill them alike.
+
+    >>> round(float(log_e_other_events(12, 60, 0.05)), 3)
+    0.0
+    """
+    from scipy.special import betaln
+
+    s, f, w = np.broadcast_arrays(
+        _counts(canary_events), _counts(control_events), np.asarray(share, dtype=np.float64)
+    )
+    _require_concentration(concentration)
+    known = (w > 0) & (w < 1)
+    w = np.where(known, w, 0.5)
+    a0, b0 = concentration * w, concentration * (1 - w)
+    log_e = betaln(s + a0, f + b0) - betaln(a0, b0) - s * np.log(w) - f * np.log1p(-w)
+    result: Floats = np.where(known, log_e, 0.0)
+    return result
 
 
 def log_mean_exp(values: Floats, *, axes: tuple[int, ...]) -> Floats:
