@@ -37,9 +37,8 @@ DESCRIPTIONS = {
 
 RULES = tuple(DESCRIPTIONS)
 Consequence = Literal["roll_back", "hold", "show"]
+# Not among them: what is missing neither fails nor can be overlooked.
 CONSEQUENCES: Mapping[str, Consequence] = {
-    ENOUGH: "hold",
-    COVERAGE: "hold",
     ERRORS: "roll_back",
     AGREEMENT: "roll_back",
     LEANING: "roll_back",
@@ -150,4 +149,4 @@ class ShadowPolicy(BaseModel):
 
     def consequence(self, rule: str) -> Consequence:
         """What a failure of a rule leads to."""
-        return self.consequences.get(rule, CONSEQUENCES.get(rule, "show"))
+        return self.consequences.get(rule, CONSEQUENCES.get(rule, "hold"))
