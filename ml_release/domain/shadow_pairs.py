@@ -158,6 +158,11 @@ class ShadowEvidence:
 
     @property
     def coverage(self) -> float:
-        """Share of the sampled requests that the shadow answered, failures not; NaN of none."""
+        """Share of the sampled requests that the shadow answered, failures not; NaN of none.
+
+        A pair without two finite scores is no answer either, but where the answers are classes.
+        """
         answered = self.requests.answered + self.requests.champion_failed
+        if self.output != "classes":
+            answered -= self.requests.unscored
         return answered / self.sampled_requests if self.sampled_requests else NOTHING
