@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ml_release.domain.shadow_counts import PairCounts, count_pairs
 from ml_release.domain.shadow_tally import (
     DayTally,
@@ -208,11 +210,8 @@ def _days(line: ReleaseLine, before: ShadowTally, pairs: pd.DataFrame) -> dict[s
     local = pairs["event_time_champion"].dt.tz_convert(line.time_zone).dt.strftime("%Y-%m-%d")
     for day, rows in pairs.groupby(local):
         standing = days.get(str(day), DayTally())
-        scored = rows[
-            rows[["score_champion", "score_shadow"]].notna().all(axis=1)
-            & ~rows["failed_champion"]
-            & ~rows["failed_shadow"]
-        ]
+        is_scored = np.isfinite(rows[["score_champion", "score_shadow"]]).all(axis=1)
+        scored = rows[is_scored & ~rows["failed_champion"] & ~rows["failed_shadow"]]
         sampled = (
             SampledPair(
                 key=sample_key(row.request_id),
