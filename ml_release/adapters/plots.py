@@ -254,7 +254,11 @@ class Plots:
 
     def paired_scores(self, sample: ScoreSample) -> bytes:
         """PNG of both scores of the same requests, and a histogram of their differences."""
-        figure, axes = _figure(7.6, 3.6)
+        figure, single = _figure(7.6, 3.6)
+        single.remove()
+        axes, differences = figure.subplots(1, 2)
+        for each in (axes, differences):
+            each.spines[["top", "right"]].set_visible(False)
         both = (*sample.champion, *sample.shadow)
         if both:
             ends = [min(both), max(both)]
@@ -263,10 +267,6 @@ class Plots:
         axes.set_xlabel("score of the champion")
         axes.set_ylabel("score of the shadow")
         axes.set_title(f"{len(sample.champion)} requests, answered by both", fontsize=10)
-        # Beside the first axes, which the layout makes room for.
-        differences = figure.add_subplot(1, 2, 2)
-        axes.set_subplotspec(differences.get_gridspec()[0])
-        differences.spines[["top", "right"]].set_visible(False)
         if sample.counts:
             differences.stairs(sample.counts, sample.edges, fill=True, color=_COLOURS[0])
         differences.axvline(0, color="black", linewidth=1, linestyle="--")

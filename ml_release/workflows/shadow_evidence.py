@@ -95,7 +95,7 @@ def shadow_evidence(
 
 
 def sampled_pairs(tally: ShadowTally) -> pd.DataFrame:
-    """The samples of all days, one column per field of `SampledPair`; days in order, then chance."""
+    """The samples of all days as columns of `SampledPair`; days in order, then by chance."""
     import pandas as pd
 
     from ml_release.domain.shadow_tally import SampledPair

@@ -146,6 +146,8 @@ def _halves(
     A shadow's record holds no decision: it is made here, with the threshold that was declared when
     the request came in.
     """
+    import pandas as pd
+
     thresholds = {commit: state.threshold for commit, state in routes.items()}
     threshold = records["route_commit"].map(thresholds).astype("float64")
     score = records["prediction"].astype("float64")
@@ -156,11 +158,12 @@ def _halves(
         score=score,
         failed=records["outcome"] == "error",
         decision=made.where(records["shadow"], logged),
-        slices=[
-            tuple(_word(features, column, name) for column, name in slices.items())
-            for features in records["features"]
-        ],
     )
+    words = [
+        tuple(_word(features, column, name) for column, name in slices.items())
+        for features in records["features"]
+    ]
+    halves["slices"] = pd.Series(words, index=records.index, dtype=object)
     return _typed(halves)
 
 
@@ -200,20 +203,18 @@ def _waiting(
     is_old |= np.arange(len(alone)) < len(alone) - WAITING_LIMIT
     given_up = int((is_old & (alone["row"] == 0)).sum())
     kept = alone[~is_old]
-    waiting = tuple(
-        Half(
-            request_id=half.request_id,
-            row=int(half.row),
-            received_time=half.received_time.isoformat(),
-            event_time=half.event_time.isoformat(),
-            score=_known(half.score),
-            failed=bool(half.failed),
-            decision=None if np.isnan(half.decision) else int(half.decision),
-            latency_ms=float(half.latency_ms),
-            slices=half.slices,
-        )
-        for half in kept.itertuples(index=False)
-    )
+    columns = [
+        kept["request_id"].tolist(),
+        kept["row"].tolist(),
+        [moment.isoformat() for moment in kept["received_time"]],
+        [moment.isoformat() for moment in kept["event_time"]],
+        [_known(score) for score in kept["score"].tolist()],
+        kept["failed"].tolist(),
+        [None if np.isnan(one) else int(one) for one in kept["decision"].tolist()],
+        kept["latency_ms"].tolist(),
+        kept["slices"].tolist(),
+    ]
+    waiting = tuple(Half(*values) for values in zip(*columns, strict=True))
     return waiting, given_up
 
 

@@ -210,19 +210,25 @@ def _days(line: ReleaseLine, before: ShadowTally, pairs: pd.DataFrame) -> dict[s
     local = pairs["event_time_champion"].dt.tz_convert(line.time_zone).dt.strftime("%Y-%m-%d")
     for day, rows in pairs.groupby(local):
         standing = days.get(str(day), DayTally())
-        is_scored = np.isfinite(rows[["score_champion", "score_shadow"]]).all(axis=1)
-        scored = rows[is_scored & ~rows["failed_champion"] & ~rows["failed_shadow"]]
-        sampled = (
-            SampledPair(
-                key=sample_key(row.request_id),
-                request_id=row.request_id,
-                event_time=row.event_time_champion.isoformat(),
-                champion=float(row.score_champion),
-                shadow=float(row.score_shadow),
-                champion_ms=float(row.latency_ms_champion),
-                shadow_ms=float(row.latency_ms_shadow),
-            )
-            for row in scored.itertuples(index=False)
-        )
-        days[str(day)] = standing.plus(len(rows), sampled)
+        days[str(day)] = standing.plus(len(rows), _sampled(rows))
     return dict(sorted(days.items()))
+
+
+def _sampled(pairs: pd.DataFrame) -> Iterator[SampledPair]:
+    """The pairs of two finite scores, as a day keeps them."""
+    champion, shadow = floats_of(pairs["score_champion"]), floats_of(pairs["score_shadow"])
+    has_failed = (pairs["failed_champion"] | pairs["failed_shadow"]).to_numpy(dtype=bool)
+    scored = pairs[np.isfinite(champion) & np.isfinite(shadow) & ~has_failed]
+    request_ids: list[str] = scored["request_id"].tolist()
+    yield from (
+        SampledPair(sample_key(request_id), request_id, *rest)
+        for request_id, *rest in zip(
+            request_ids,
+            [moment.isoformat() for moment in scored["event_time_champion"]],
+            scored["score_champion"].tolist(),
+            scored["score_shadow"].tolist(),
+            scored["latency_ms_champion"].tolist(),
+            scored["latency_ms_shadow"].tolist(),
+            strict=True,
+        )
+    )
