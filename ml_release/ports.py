@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ml_release.domain.release_report import ReleaseReport
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.search import Scalar, Trial
+    from ml_release.domain.shadow_pairs import ScoreSample, SlicePairs
     from ml_release.domain.slice_scores import SliceTable
     from ml_release.domain.threshold_curve import ThresholdPoint
     from ml_release.domain.traffic import TrafficPoint
@@ -440,6 +441,12 @@ class Plotter(Protocol):
 
     def findings(self, verdict: Verdict, rule: str) -> bytes:
         """PNG of one rule's observed values beside their limits, one bar per subject."""
+
+    def paired_scores(self, sample: ScoreSample) -> bytes:
+        """PNG of the scores of champion and shadow on the same requests, and their differences."""
+
+    def agreement(self, slices: Sequence[SlicePairs], *, floor: float) -> bytes:
+        """PNG of the share of equal decisions per slice, with its pairs; ``floor`` is marked."""
 
     def search_history(self, trials: Sequence[Trial], *, objective: str) -> bytes:
         """PNG of the value of every trial in their order, and of the best one so far."""

@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from ml_release.domain.label_maturity import Maturity
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.search import Trial
+    from ml_release.domain.shadow_pairs import ScoreSample, SlicePairs
     from ml_release.domain.slice_scores import SliceTable
     from ml_release.domain.threshold_curve import ThresholdPoint
     from ml_release.domain.traffic import TrafficPoint
@@ -268,6 +269,12 @@ class NoPictures:
 
     def findings(self, verdict: Verdict, rule: str) -> bytes:
         return self._draw(f"{rule} of {verdict.judge}")
+
+    def paired_scores(self, sample: ScoreSample) -> bytes:
+        return self._draw(f"{sample.n} pairs of scores")
+
+    def agreement(self, slices: Sequence[SlicePairs], *, floor: float) -> bytes:
+        return self._draw(f"agreement on {len(slices)} slices beside {floor}")
 
     def search_history(self, trials: Sequence[Trial], *, objective: str) -> bytes:
         return self._draw(f"{objective} of {len(trials)} trials")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ml_release.domain.label_maturity import Maturity
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.search import Trial
+    from ml_release.domain.shadow_pairs import ScoreSample, SlicePairs
     from ml_release.domain.slice_scores import SliceTable
     from ml_release.domain.threshold_curve import ThresholdPoint
     from ml_release.domain.traffic import TrafficPoint
@@ -282,6 +283,50 @@ class Plots:
         unit = found[0].unit if found else ""
         axes.set_xlabel(f"observed{f', {unit}' if unit else ''}; the black mark is the limit")
         axes.set_title(rule.replace("_", " "))
+        return _png(figure)
+
+    def paired_scores(self, sample: ScoreSample) -> bytes:
+        """PNG of both scores of the same requests, and a histogram of their differences."""
+        figure, single = _figure(7.6, 3.6)
+        single.remove()
+        axes, differences = figure.subplots(1, 2)
+        for each in (axes, differences):
+            each.spines[["top", "right"]].set_visible(False)
+        both = (*sample.champion, *sample.shadow)
+        if both:
+            ends = [min(both), max(both)]
+            axes.plot(ends, ends, color="#999999", linewidth=1, linestyle="--")
+        axes.scatter(sample.champion, sample.shadow, color=_COLOURS[0], s=9, alpha=0.4)
+        axes.set_xlabel("score of the champion")
+        axes.set_ylabel("score of the shadow")
+        axes.set_title(f"{len(sample.champion)} requests, answered by both", fontsize=10)
+        if sample.counts:
+            differences.stairs(sample.counts, sample.edges, fill=True, color=_COLOURS[0])
+        differences.axvline(0, color="black", linewidth=1, linestyle="--")
+        differences.set_xlabel("shadow less champion")
+        differences.set_ylabel("requests")
+        differences.set_title(f"Differences of {sample.n} requests", fontsize=10)
+        return _png(figure)
+
+    def agreement(self, slices: Sequence[SlicePairs], *, floor: float) -> bytes:
+        """PNG of the share of equal decisions per slice; slices without a decision have no bar."""
+        rows = list(reversed(slices))
+        figure, axes = _figure(6.4, 1.2 + 0.24 * len(rows))
+        shares = [
+            1 - one.counts.disagreeing / one.counts.decided if one.counts.decided else 0.0
+            for one in rows
+        ]
+        axes.barh(
+            range(len(rows)),
+            shares,
+            0.62,
+            color=[_COLOURS[0] if share >= floor else _COLOURS[1] for share in shares],
+        )
+        axes.axvline(floor, color="black", linewidth=1.2, linestyle="--")
+        axes.set_yticks(range(len(rows)), [f"{one.name} ({one.counts.decided})" for one in rows])
+        axes.set_xlim(0, 1)
+        axes.set_xlabel("share of requests with the same decision; the line is the limit")
+        axes.set_title("Agreement of shadow and champion by slice (decisions)", loc="left")
         return _png(figure)
 
     def search_history(self, trials: Sequence[Trial], *, objective: str) -> bytes:
