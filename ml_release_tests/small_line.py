@@ -264,6 +264,9 @@ class NoPictures:
     def search_history(self, trials: Sequence[Trial], *, objective: str) -> bytes:
         return self._draw(f"{objective} of {len(trials)} trials")
 
+    def latencies(self, latencies_ms: Sequence[float], *, limit_ms: float) -> bytes:
+        return self._draw(f"{len(latencies_ms)} latencies beside {limit_ms}")
+
     def _draw(self, title: str) -> bytes:
         self.drawn.append(title)
         return title.encode()
