@@ -1,4 +1,4 @@
-"""The jobs of a line: train, promote, monitor, score (rollback stands with the endpoint)."""
+"""The jobs of a line: train, stage, promote, monitor, score (rollback stands with the endpoint)."""
 
 from __future__ import annotations
 
@@ -27,6 +27,16 @@ TRIGGER_TAG = "ml_release/trigger"
 def train_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
     """The job ``<line>_train``: snapshot to registered version, through the gates."""
     return _job(line, "train", TRAINED, "From landed rows to a registered version, if it earns it.")
+
+
+def stage_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
+    """The job ``<line>_stage``: let a registered version meet a real server."""
+    return _job(
+        line,
+        "stage",
+        ("staging_endpoint",),
+        "Try a registered version on a server of its own, and declare it in staging.",
+    )
 
 
 def promote_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
