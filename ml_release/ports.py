@@ -14,6 +14,7 @@ from ml_release.domain.answering import ModelLoader as ModelLoader  # noqa: PLC0
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     import numpy as np
@@ -34,11 +35,13 @@ if TYPE_CHECKING:
     from ml_release.domain.log_archive import Archived, Deleted
     from ml_release.domain.release_report import ReleaseReport
     from ml_release.domain.scores import ReliabilityBin
-    from ml_release.domain.search import Scalar, Trial
+    from ml_release.domain.search import Scalar
+    from ml_release.domain.search import Trial as SearchTrial
     from ml_release.domain.shadow_pairs import ScoreSample, SlicePairs
     from ml_release.domain.slice_scores import SliceTable
     from ml_release.domain.threshold_curve import ThresholdPoint
     from ml_release.domain.traffic import TrafficPoint
+    from ml_release.domain.trial import LoadMeasured, Trial, TrialLoad, TrialReply
     from ml_release.domain.verdict import Verdict
     from ml_release.spec.landing_source import LandingSource
     from ml_release.spec.search_space import SearchRange
@@ -200,7 +203,7 @@ class Proposals(Protocol):
         Asked after every fold but the last. The first trial never is.
         """
 
-    def conclude(self, trial: Trial) -> None:
+    def conclude(self, trial: SearchTrial) -> None:
         """Learn how the trial under way has ended."""
 
 
@@ -224,7 +227,7 @@ class ExperimentRun(Protocol):
     def keep(self, folder: str, files: Mapping[str, bytes]) -> None:
         """Keep files as artefacts of the run."""
 
-    def add_trial(self, trial: Trial, *, objective: str) -> str:
+    def add_trial(self, trial: SearchTrial, *, objective: str) -> str:
         """Record a trial as a finished run of its own below this one; return its identifier."""
 
 
@@ -370,6 +373,47 @@ class EndpointClient(Protocol):
         """
 
 
+class TrialServer(Protocol):
+    """Starts a real endpoint server, apart from everything that others use."""
+
+    def start(self, trial: Trial) -> AbstractContextManager[RunningTrial]:
+        """A server that answers for what is on trial; at the end of the block nothing is left.
+
+        It has declared state, an inference log and kill switches of its own, reads the artefacts
+        that everybody reads, and trusts the same keys.
+
+        Raises `UnavailableError` if it ends, or does not answer for the version within
+        ``trial.start_limit_s``, with the last lines of its log.
+        """
+
+
+class RunningTrial(Protocol):
+    """A server on trial that answers."""
+
+    @property
+    def start_s(self) -> float:
+        """Seconds from the start of the process until it answered for the version."""
+
+    def ask(
+        self, method: str, path: str, *, body: bytes = b"", request_id: str | None = None
+    ) -> TrialReply:
+        """One request over HTTP; whatever comes back, also nothing, is a reply."""
+
+    def load(
+        self, path: str, load: TrialLoad, *, on_progress: Callable[[int, int], None] | None = None
+    ) -> LoadMeasured:
+        """Many requests at once; ``on_progress`` is told answers so far, and requests in all.
+
+        Requests that a server which is gone does not answer count as failed.
+        """
+
+    def logged(self) -> Mapping[str, int]:
+        """Rows in its inference log, by request id."""
+
+    def memory_mb(self) -> float | None:
+        """Resident memory of its process in 10^6 bytes; None if it cannot be had."""
+
+
 class Attributor(Protocol):
     """Says how far each feature moves each answer of a model that is only asked."""
 
@@ -448,8 +492,11 @@ class Plotter(Protocol):
     def agreement(self, slices: Sequence[SlicePairs], *, floor: float) -> bytes:
         """PNG of the share of equal decisions per slice, with its pairs; ``floor`` is marked."""
 
-    def search_history(self, trials: Sequence[Trial], *, objective: str) -> bytes:
+    def search_history(self, trials: Sequence[SearchTrial], *, objective: str) -> bytes:
         """PNG of the value of every trial in their order, and of the best one so far."""
+
+    def latencies(self, latencies_ms: Sequence[float], *, limit_ms: float) -> bytes:
+        """PNG of a histogram of latencies, the limit of the 99th percentile marked."""
 
 
 class ReportWriter(Protocol):

@@ -31,6 +31,7 @@ from ml_release.adapters.in_memory import (
     SameProcessProbe,
 )
 from ml_release.adapters.in_memory_switches import InMemorySwitches
+from ml_release.adapters.in_memory_trial import InMemoryTrialServer
 from ml_release.adapters.inference_log import InferenceLogFiles
 from ml_release.adapters.inference_tables import InferenceArchiveFiles, InferenceTables
 from ml_release.adapters.onnx_compiler import OnnxCompiler
@@ -75,7 +76,7 @@ if TYPE_CHECKING:
     from ml_release.domain.threshold_curve import ThresholdPoint
     from ml_release.domain.traffic import TrafficPoint
     from ml_release.domain.verdict import Verdict
-    from ml_release.ports import Attributor, ServabilityProbe
+    from ml_release.ports import Attributor, ServabilityProbe, TrialServer
 
 MONTHS = ("2013-01", "2013-02", "2013-03", "2013-04")
 ROWS_PER_MONTH = 600
@@ -279,6 +280,9 @@ class NoPictures:
     def search_history(self, trials: Sequence[Trial], *, objective: str) -> bytes:
         return self._draw(f"{objective} of {len(trials)} trials")
 
+    def latencies(self, latencies_ms: Sequence[float], *, limit_ms: float) -> bytes:
+        return self._draw(f"{len(latencies_ms)} latencies beside {limit_ms}")
+
     def _draw(self, title: str) -> bytes:
         self.drawn.append(title)
         return title.encode()
@@ -316,6 +320,7 @@ class House:
     attributor: Attributor = field(default_factory=ExactShapley)
     workplace: InMemoryWorkplace = field(default_factory=InMemoryWorkplace)
     probe: ServabilityProbe = field(default_factory=lambda: SameProcessProbe(OnnxLoader()))
+    other_trial_server: TrialServer | None = None
     registry: InMemoryRegistry = field(init=False)
 
     def __post_init__(self) -> None:
@@ -331,6 +336,11 @@ class House:
     @property
     def inference_archive(self) -> InferenceArchiveFiles:
         return InferenceArchiveFiles(self.log_folder)
+
+    @property
+    def trial_server(self) -> TrialServer:
+        """That of the house, unless a test has put another one in its place."""
+        return self.other_trial_server or InMemoryTrialServer(self.models, self.loader)
 
     @property
     def log_writer(self) -> InferenceLogFiles:

@@ -97,8 +97,11 @@ class StagingEvidence:
         Why no server answered for the version, as its log has it; empty if one did.
     start_s
         Until the server answered.
+    smoke, together
+        The same rows, asked one by one and all in one request.
     unlogged
-        Acknowledged requests, of ``acknowledged``, that the inference log does not hold.
+        Acknowledged requests, of ``acknowledged``, of which the inference log does not hold every
+        row once.
     contract_of
         Whose contract ``kept`` is.
     """
@@ -107,6 +110,7 @@ class StagingEvidence:
     start_s: float | None = None
     described: Described | None = None
     smoke: tuple[SmokeAnswer, ...] = ()
+    together: tuple[SmokeAnswer, ...] = ()
     contract_of: str = "champion"
     kept: RequestContract | None = None
     offered: RequestContract | None = None

@@ -57,7 +57,8 @@ class StagingPolicy(BaseModel):
     Attributes
     ----------
     smoke_rows, minimum_smoke_rows
-        Real rows that are asked one by one and compared; fewer than the minimum decide nothing.
+        Real rows that are asked one by one, then all at once, and compared; fewer than the minimum
+        decide nothing.
     load_requests, load_connections, load_seconds
         Load: so many requests, at most so many at once, for at most so long.
     minimum_load_requests
@@ -121,7 +122,8 @@ def judge_staging(
     findings = (
         _loads(evidence, policy),
         *_explains(evidence.described, version, model_digest),
-        *_smoke(evidence.smoke, policy),
+        *_smoke("rows, one by one", evidence.smoke, policy),
+        *_smoke("rows, all at once", evidence.together, policy),
         *judge_contract(
             evidence.kept, evidence.offered, policy.contract, subject=evidence.contract_of
         ),
@@ -204,14 +206,16 @@ def _counts(named: Mapping[int | None, int]) -> str:
     return ", ".join(f"{n} of {'none' if v is None else v}" for v, n in named.items())
 
 
-def _smoke(smoke: tuple[SmokeAnswer, ...], policy: StagingPolicy) -> tuple[Finding, ...]:
+def _smoke(
+    subject: str, smoke: tuple[SmokeAnswer, ...], policy: StagingPolicy
+) -> tuple[Finding, ...]:
     different = [one for one in smoke if not one.is_equal]
     answered = [one.answered for one in smoke if one.answered is not None]
     wild = sum(not all(map(math.isfinite, answer)) or not answer for answer in answered)
     return (
         compare(
             rule="answers_as_recorded",
-            subject="real rows",
+            subject=subject,
             observed=float(len(different)) if smoke else None,
             limit=0,
             bound="at most",
@@ -223,7 +227,7 @@ def _smoke(smoke: tuple[SmokeAnswer, ...], policy: StagingPolicy) -> tuple[Findi
         ),
         compare(
             rule="answers_are_finite",
-            subject="real rows",
+            subject=subject,
             observed=float(wild) if answered else None,
             limit=0,
             bound="at most",
@@ -316,7 +320,7 @@ def _logs(evidence: StagingEvidence) -> Finding:
         observed=None if unlogged is None or not evidence.acknowledged else float(unlogged),
         limit=0,
         bound="at most",
-        unit="requests that are not in the log once",
+        unit="requests not in the log, each row once",
         n=evidence.acknowledged,
     )
 

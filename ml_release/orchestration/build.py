@@ -15,6 +15,7 @@ from ml_release.orchestration.jobs import (
     keep_log_job,
     monitor_job,
     score_job,
+    stage_job,
     train_job,
 )
 from ml_release.orchestration.kill_switch_job import adopt_kill_switch_job, kill_switch_sensor
@@ -40,6 +41,7 @@ from ml_release.orchestration.release_jobs import (
 from ml_release.orchestration.scorecard_asset import gate_scorecard_asset
 from ml_release.orchestration.scoring_asset import batch_predictions_asset
 from ml_release.orchestration.sensors import drift_sensor, label_volume_sensor, new_records_sensor
+from ml_release.orchestration.staging_asset import staging_endpoint_asset
 from ml_release.orchestration.waiver_job import waiver_job
 
 if TYPE_CHECKING:
@@ -88,6 +90,7 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
                     model_card_asset,
                     gate_scorecard_asset,
                     registered_version_asset,
+                    staging_endpoint_asset,
                     inference_archive_asset,
                     batch_predictions_asset,
                     inference_window_asset,
@@ -99,6 +102,7 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
         ],
         jobs=[
             train_job(line),
+            stage_job(line),
             promote_job(line, wiring),
             approve_job(line, wiring),
             reject_job(line, wiring),

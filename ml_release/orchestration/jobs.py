@@ -1,4 +1,4 @@
-"""The jobs of a line that make assets: train, monitor, score."""
+"""The jobs of a line that make assets: train, stage, monitor, score."""
 
 from __future__ import annotations
 
@@ -25,6 +25,16 @@ TRIGGER_TAG = "ml_release/trigger"
 def train_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
     """The job ``<line>_train``: snapshot to registered version, through the gates."""
     return _job(line, "train", TRAINED, "From landed rows to a registered version, if it earns it.")
+
+
+def stage_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
+    """The job ``<line>_stage``: let a registered version meet a real server."""
+    return _job(
+        line,
+        "stage",
+        ("staging_endpoint",),
+        "Try a registered version on a server of its own, and declare it in staging.",
+    )
 
 
 def monitor_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:

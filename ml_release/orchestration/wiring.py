@@ -26,6 +26,7 @@ from ml_release.adapters.skops_compiler import SkopsCompiler
 from ml_release.adapters.skops_models import SkopsLoader
 from ml_release.adapters.switch_files import SwitchFiles
 from ml_release.adapters.system_clock import SystemClock
+from ml_release.adapters.trial_server import Parts, TrialServerProcess
 from ml_release.adapters.workplace import LocalWorkplace
 from ml_release.domain.artefact import MODEL_FILE, SKOPS_FILE
 
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
         ServabilityProbe,
         Switches,
         Tables,
+        TrialServer,
         Workplace,
     )
     from ml_release.settings import Settings
@@ -67,6 +69,7 @@ class Wiring:
     models: ModelStore
     loader: ModelLoader
     probe: ServabilityProbe
+    trial_server: TrialServer
     compiler: ModelCompiler
     search: ParameterSearch
     experiments: Experiments
@@ -101,6 +104,11 @@ def local_wiring(settings: Settings) -> Wiring:
         ),
         loader=LadderLoader({MODEL_FILE: OnnxLoader(), SKOPS_FILE: SkopsLoader()}),
         probe=ModelProcess(),
+        trial_server=TrialServerProcess(
+            settings,
+            parts=Parts(deployments=GitDeployments, online=OnlineFiles, inference=InferenceTables),
+            now=clock.now,
+        ),
         compiler=LadderCompiler(OnnxCompiler(), SkopsCompiler()),
         search=OptunaSearch(),
         experiments=MlflowExperiments(settings.tracking_uri, now=clock.now),

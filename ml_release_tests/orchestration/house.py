@@ -41,6 +41,7 @@ def wiring_of(house: House) -> Wiring:
         models=house.models,
         loader=house.loader,
         probe=house.probe,
+        trial_server=house.trial_server,
         compiler=house.compiler,
         search=house.search,
         experiments=house.experiments,
