@@ -37,6 +37,13 @@ class Position(StrEnum):
     OFF = "off"
 
 
+class Environment(StrEnum):
+    """Of a deployment."""
+
+    STAGING = "staging"
+    PRODUCTION = "production"
+
+
 app = typer.Typer(
     help="Release ML models: from dataset to monitored production endpoint and back.",
     no_args_is_help=True,
@@ -205,6 +212,36 @@ def rollback(
 
 
 @app.command()
+def restore(
+    line: Line,
+    environment: Annotated[
+        Environment | None, typer.Option(help="Default: ML_RELEASE_ENVIRONMENT.")
+    ] = None,
+    by: By = "",
+    reason: Annotated[str, typer.Option("--reason", help="Why.")] = "",
+    adopt: Annotated[
+        str | None,
+        typer.Option(help="Commit to seal as it is; only where no declaration is sealed at all."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Declare the last sealed state again, after somebody edited it by hand."""
+    from ml_release.cli import acts
+
+    found, settings, wiring = _open(line)
+    move = acts.Move(version=None, by=by or getpass.getuser(), reason=reason)
+    run = acts.restore(
+        found,
+        move,
+        adopt=adopt,
+        environment=None if environment is None else environment.value,
+        settings=settings,
+        wiring=wiring,
+    )
+    _tell_move(line, run, as_json=as_json)
+
+
+@app.command()
 def status(
     line: Annotated[
         str | None, typer.Argument(metavar="[LINE]", help="Default: every line.")
@@ -238,6 +275,7 @@ def status(
             ("serving", "nothing" if one.serving is None else f"version {one.serving}"),
             ("traffic", "none" if one.share_percent is None else f"{one.share_percent:g} %"),
             ("since", f"{one.since or 'never'}, by {one.by or 'nobody'}: {one.reason or ''}"),
+            *((("declared", one.declared_problem),) if one.declared_problem else ()),
             ("registered", ", ".join(map(str, one.versions)) or "none"),
             ("withdrawn", ", ".join(map(str, one.withdrawn)) or "none"),
             (

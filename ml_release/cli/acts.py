@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -128,6 +128,28 @@ def roll_back(line: ReleaseLine, move: Move, *, settings: Settings, wiring: Wiri
         settings=settings,
         wiring=wiring,
         run_config={"ops": {f"{line.name}_roll_back": {"config": move.config()}}},
+    )
+
+
+def restore(
+    line: ReleaseLine,
+    move: Move,
+    *,
+    adopt: str | None,
+    environment: str | None,
+    settings: Settings,
+    wiring: Wiring,
+) -> JobRun:
+    """Declare the last sealed state again, in the environment of the settings for None."""
+    config: dict[str, object] = {"by": move.by, "reason": move.reason}
+    if adopt is not None:
+        config["adopt"] = adopt
+    chosen = wiring if environment is None else replace(wiring, environment=environment)
+    return run_job(
+        f"{line.name}_restore",
+        settings=settings,
+        wiring=chosen,
+        run_config={"ops": {f"{line.name}_restore_sealed": {"config": config}}},
     )
 
 

@@ -30,6 +30,7 @@ from ml_release.orchestration.monitoring_assets import (
     inference_window_asset,
     performance_report_asset,
 )
+from ml_release.orchestration.restore_job import restore_job
 from ml_release.orchestration.scorecard_asset import gate_scorecard_asset
 from ml_release.orchestration.scoring_asset import batch_predictions_asset
 from ml_release.orchestration.sensors import drift_sensor, label_volume_sensor, new_records_sensor
@@ -91,6 +92,7 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
             train_job(line),
             promote_job(line),
             rollback_job(line, wiring),
+            restore_job(line, wiring),
             waiver_job(line, wiring),
             monitor_job(line),
             keep_log_job(line),

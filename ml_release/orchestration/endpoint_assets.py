@@ -62,7 +62,7 @@ def production_endpoint_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDef
             )
         for change in moved.waiver_changes:
             context.log.warning("waivers since registration: %s", change)
-        return dg.MaterializeResult(metadata=_metadata(line, wiring, moved))
+        return dg.MaterializeResult(metadata=move_metadata(line, wiring, moved))
 
     return production_endpoint
 
@@ -92,7 +92,7 @@ def rollback_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
             context.log.warning("the alias %s was not moved: %s", CHAMPION_ALIAS, error)
         context.log_event(
             dg.AssetMaterialization(
-                asset_key=endpoint_key(line), metadata=_metadata(line, wiring, moved)
+                asset_key=endpoint_key(line), metadata=move_metadata(line, wiring, moved)
             )
         )
 
@@ -108,7 +108,10 @@ def rollback_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
     return rollback
 
 
-def _metadata(line: ReleaseLine, wiring: Wiring, moved: Moved) -> Mapping[str, dg.MetadataValue]:
+def move_metadata(
+    line: ReleaseLine, wiring: Wiring, moved: Moved
+) -> Mapping[str, dg.MetadataValue]:
+    """What a move left behind, for the record of the endpoint."""
     declaration, before = moved.declaration, moved.before
     state = declaration.state
     withdrawn = ", ".join(str(number) for number in state.withdrawn)

@@ -10,7 +10,7 @@ from ml_release.domain.rollback import choose_target, is_rollback, promoted, rol
 from ml_release.domain.verdict import require_evidence
 from ml_release.domain.waivers import holding, waivers_digest
 from ml_release.errors import InputError, NotFoundError, RefusedError
-from ml_release.workflows.champion import CHAMPION_ALIAS, declared_or_lost
+from ml_release.workflows.champion import CHAMPION_ALIAS, declared_or_lost, seal_refusal
 from ml_release.workflows.release_gate import require_releasable
 from ml_release.workflows.waiver_trail import waivers_since_registration
 
@@ -171,6 +171,9 @@ def roll_back(
     nothing: neither for the version that answers already, nor, without a version, when the present
     state is a rollback.
 
+    Only sealed declarations count, as for the server. One that was edited by hand is replaced in
+    any case: if nothing is to be rolled back, by the last sealed state.
+
     Raises
     ------
     RefusedError
@@ -178,19 +181,35 @@ def roll_back(
     IntegrityError, NotFoundError
         If the target's artefact cannot be loaded.
     """
-    history = deployments.history(line.name, environment)
+    whole = deployments.history(line.name, environment)
+    history = [declaration for declaration in whole if not declaration.seal_problem]
+    if whole and not history:
+        reason = seal_refusal(whole[-1], deployments=deployments)
+        message = f"rollback of {line.name} refused: {reason}."
+        raise RefusedError(message)
     states = [declaration.state for declaration in history]
     serving = states[-1].champion.version if states else None
+
+    def again() -> Moved:
+        return declare_again(
+            history[-1], whole[-1], request=request, deployments=deployments, clock=clock
+        )
+
     if serving is not None and (number == serving or (number is None and is_rollback(states))):
-        return Moved(declaration=history[-1], before=history[-1], changed=False)
-    target = choose_target(states, wanted=number)
+        return again()
+    try:
+        target = choose_target(states, wanted=number)
+    except RefusedError:
+        if number is None and whole and whole[-1].seal_problem:
+            return again()
+        raise
     loader.load(models.read(target.champion.model_digest))
     before = history[-1]
     release = f"{line.name}-rollback-{clock.now():%Y%m%dT%H%M%SZ}"
     state = rolled_back(before.state, target, release=release)
     declaration = deployments.declare(
         state,
-        expected_commit=before.commit,
+        expected_commit=whole[-1].commit,
         trailers={
             "Actor": request.by,
             "Reason": request.reason,
@@ -202,6 +221,34 @@ def roll_back(
         at=clock.now(),
     )
     return Moved(declaration=declaration, before=before, changed=True)
+
+
+def declare_again(
+    sealed: Declaration,
+    standing: Declaration,
+    *,
+    request: Request,
+    deployments: Deployments,
+    clock: Clock,
+) -> Moved:
+    """Declare a state again in the place of ``standing``; nothing if it stands there, sealed."""
+    if sealed.state == standing.state and not standing.seal_problem:
+        return Moved(declaration=standing, before=standing, changed=False)
+    declaration = deployments.declare(
+        sealed.state,
+        expected_commit=standing.commit,
+        trailers={
+            "Actor": request.by,
+            "Reason": request.reason,
+            "Run-Id": request.run_id,
+            "Release": sealed.state.release,
+            "Evidence-Digest": sealed.state.evidence.verdict_digest,
+            "Restores": sealed.commit,
+            "Approved-By": NOBODY,
+        },
+        at=clock.now(),
+    )
+    return Moved(declaration=declaration, before=sealed, changed=True)
 
 
 def find_version(line: ReleaseLine, number: int | None, *, registry: ModelRegistry) -> ModelVersion:
