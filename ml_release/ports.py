@@ -266,10 +266,16 @@ class ModelRegistry(Protocol):
 
 
 class Deployments(Protocol):
-    """Declared state under version control."""
+    """Declared state under version control, sealed by whoever may declare."""
 
     def read(self, line: str, environment: str) -> Declaration | None:
-        """What is declared now, None if nothing ever was."""
+        """What is declared now, None if nothing ever was.
+
+        A declaration that was edited by hand is returned with its ``seal_problem``.
+        """
+
+    def sealed(self, line: str, environment: str) -> Declaration | None:
+        """The newest declaration without a seal problem: what counts, and what a server serves."""
 
     def declare(
         self,

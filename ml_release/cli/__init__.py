@@ -197,6 +197,7 @@ def status(
             ("serving", "nothing" if one.serving is None else f"version {one.serving}"),
             ("traffic", "none" if one.share_percent is None else f"{one.share_percent:g} %"),
             ("since", f"{one.since or 'never'}, by {one.by or 'nobody'}: {one.reason or ''}"),
+            *((("declared", one.declared_problem),) if one.declared_problem else ()),
             ("registered", ", ".join(map(str, one.versions)) or "none"),
             ("withdrawn", ", ".join(map(str, one.withdrawn)) or "none"),
             (

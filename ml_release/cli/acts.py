@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -185,6 +185,28 @@ def _release_job(
 def roll_back(line: ReleaseLine, move: Move, *, settings: Settings, wiring: Wiring) -> JobRun:
     """Restore the last version that may serve, or the one named."""
     return _release_job(line, "rollback", "roll_back", move.config(), settings, wiring)
+
+
+def restore(
+    line: ReleaseLine,
+    move: Move,
+    *,
+    adopt: str | None,
+    environment: str | None,
+    settings: Settings,
+    wiring: Wiring,
+) -> JobRun:
+    """Declare the last sealed state again, in the environment of the settings for None."""
+    config: dict[str, object] = {"by": move.by, "reason": move.reason}
+    if adopt is not None:
+        config["adopt"] = adopt
+    chosen = wiring if environment is None else replace(wiring, environment=environment)
+    return run_job(
+        f"{line.name}_restore",
+        settings=settings,
+        wiring=chosen,
+        run_config={"ops": {f"{line.name}_restore_sealed": {"config": config}}},
+    )
 
 
 def waive(

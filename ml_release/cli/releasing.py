@@ -19,6 +19,13 @@ app = typer.Typer()
 _ENDPOINTS = ("production_endpoint", "canary_endpoint", "shadow_endpoint", "staging_endpoint")
 
 
+class Environment(StrEnum):
+    """Of a deployment."""
+
+    STAGING = "staging"
+    PRODUCTION = "production"
+
+
 class To(StrEnum):
     """Where a version is moved; always the next stage, whichever that is."""
 
@@ -144,6 +151,36 @@ def rollback(
     found, settings, wiring = opened(line)
     move = acts.Move(version=version, by=by or getpass.getuser(), reason=reason)
     run = acts.roll_back(found, move, settings=settings, wiring=wiring)
+    _tell_move(line, run, as_json=as_json)
+
+
+@app.command()
+def restore(
+    line: Line,
+    environment: Annotated[
+        Environment | None, typer.Option(help="Default: ML_RELEASE_ENVIRONMENT.")
+    ] = None,
+    by: By = "",
+    reason: Annotated[str, typer.Option("--reason", help="Why.")] = "",
+    adopt: Annotated[
+        str | None,
+        typer.Option(help="Commit to seal as it is; only where no declaration is sealed at all."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Declare the last sealed state again, after somebody edited it by hand."""
+    from ml_release.cli import acts
+
+    found, settings, wiring = opened(line)
+    move = acts.Move(version=None, by=by or getpass.getuser(), reason=reason)
+    run = acts.restore(
+        found,
+        move,
+        adopt=adopt,
+        environment=None if environment is None else environment.value,
+        settings=settings,
+        wiring=wiring,
+    )
     _tell_move(line, run, as_json=as_json)
 
 

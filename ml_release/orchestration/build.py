@@ -38,6 +38,7 @@ from ml_release.orchestration.release_jobs import (
     reject_job,
     rollback_job,
 )
+from ml_release.orchestration.restore_job import restore_job
 from ml_release.orchestration.scorecard_asset import gate_scorecard_asset
 from ml_release.orchestration.scoring_asset import batch_predictions_asset
 from ml_release.orchestration.sensors import drift_sensor, label_volume_sensor, new_records_sensor
@@ -107,6 +108,7 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
             approve_job(line, wiring),
             reject_job(line, wiring),
             rollback_job(line, wiring),
+            restore_job(line, wiring),
             waiver_job(line, wiring),
             monitor_job(line),
             keep_log_job(line),

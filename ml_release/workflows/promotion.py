@@ -11,7 +11,7 @@ from ml_release.domain.rollout import Stage, next_place, refusals
 from ml_release.domain.rollout_moves import aborted, promoted, shadowed, shared
 from ml_release.domain.waivers import holding, waivers_digest
 from ml_release.errors import InputError, NotFoundError, RefusedError
-from ml_release.workflows.champion import CHAMPION_ALIAS, declared_or_lost
+from ml_release.workflows.champion import CHAMPION_ALIAS, declared_or_lost, seal_refusal
 from ml_release.workflows.stage_verdicts import STAGING_VERDICT, recorded_verdict
 from ml_release.workflows.standing import gather_standing
 from ml_release.workflows.waiver_trail import waivers_since_registration
@@ -258,6 +258,9 @@ def roll_back(
     declared that cannot answer. Asking again changes nothing: neither for the version that answers
     already, nor, without a version, when the present state is a rollback.
 
+    Only sealed declarations count, as for the server. One that was edited by hand is replaced in
+    any case: if nothing is to be rolled back, by the last sealed state.
+
     Raises
     ------
     RefusedError
@@ -265,10 +268,21 @@ def roll_back(
     IntegrityError, NotFoundError
         If the target's artefact cannot be loaded.
     """
-    history = deployments.history(line.name, environment)
+    whole = deployments.history(line.name, environment)
+    history = [declaration for declaration in whole if not declaration.seal_problem]
+    if whole and not history:
+        reason = seal_refusal(whole[-1], deployments=deployments)
+        message = f"rollback of {line.name} refused: {reason}."
+        raise RefusedError(message)
     states = [declaration.state for declaration in history]
-    release = f"{line.name}-rollback-{clock.now():%Y%m%dT%H%M%SZ}"
     serving = states[-1].champion.version if states else None
+
+    def again() -> Moved:
+        return declare_again(
+            history[-1], whole[-1], request=request, deployments=deployments, clock=clock
+        )
+
+    release = f"{line.name}-rollback-{clock.now():%Y%m%dT%H%M%SZ}"
     rollout = states[-1].rollout if states else None
     is_on_its_way = rollout is not None and rollout.leg != "watch"
     if is_on_its_way and number in (None, serving):
@@ -276,15 +290,20 @@ def roll_back(
         target = states[-1]
         state = aborted(target, release=release)
     elif serving is not None and (number == serving or (number is None and is_rollback(states))):
-        return Moved(declaration=history[-1], before=history[-1], changed=False)
+        return again()
     else:
-        target = choose_target(states, wanted=number)
+        try:
+            target = choose_target(states, wanted=number)
+        except RefusedError:
+            if number is None and whole and whole[-1].seal_problem:
+                return again()
+            raise
         loader.load(models.read(target.champion.model_digest))
         state = rolled_back(states[-1], target, release=release)
     before = history[-1]
     declaration = deployments.declare(
         state,
-        expected_commit=before.commit,
+        expected_commit=whole[-1].commit,
         trailers={
             "Actor": request.by,
             "Reason": request.reason,
@@ -296,6 +315,34 @@ def roll_back(
         at=clock.now(),
     )
     return Moved(declaration=declaration, before=before, changed=True)
+
+
+def declare_again(
+    sealed: Declaration,
+    standing: Declaration,
+    *,
+    request: Request,
+    deployments: Deployments,
+    clock: Clock,
+) -> Moved:
+    """Declare a state again in the place of ``standing``; nothing if it stands there, sealed."""
+    if sealed.state == standing.state and not standing.seal_problem:
+        return Moved(declaration=standing, before=standing, changed=False)
+    declaration = deployments.declare(
+        sealed.state,
+        expected_commit=standing.commit,
+        trailers={
+            "Actor": request.by,
+            "Reason": request.reason,
+            "Run-Id": request.run_id,
+            "Release": sealed.state.release,
+            "Evidence-Digest": sealed.state.evidence.verdict_digest,
+            "Restores": sealed.commit,
+            "Approved-By": NOBODY,
+        },
+        at=clock.now(),
+    )
+    return Moved(declaration=declaration, before=sealed, changed=True)
 
 
 def find_version(line: ReleaseLine, number: int | None, *, registry: ModelRegistry) -> ModelVersion:

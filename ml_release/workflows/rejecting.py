@@ -62,7 +62,8 @@ def reject(
     """
     word = record_rejection(line, version, request, evidence=evidence, now=clock.now())
     history = deployments.history(line.name, environment)
-    states = [declaration.state for declaration in history]
+    # As for the server, what was edited by hand does not count.
+    states = [declaration.state for declaration in history if not declaration.seal_problem]
     if not states or not _serves(states[-1], version.number):
         return Rejected(word=word, moved=None)
     try:

@@ -44,6 +44,9 @@ class Spied:
         self._let_somebody_act()
         return found
 
+    def sealed(self, line: str, environment: str) -> Declaration | None:
+        return self._real.sealed(line, environment)
+
     def declare(
         self,
         state: DeclaredState,
