@@ -7,30 +7,18 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ml_release.domain.approvals import ApprovalPolicy
+from ml_release.domain.canary_policy import CanaryPolicy, CanaryStep
 from ml_release.domain.identity import digest_of_json
 from ml_release.domain.rollout import Path
+from ml_release.domain.shadow_policy import ShadowPolicy
 from ml_release.domain.staging_gates import StagingPolicy
+from ml_release.domain.watch import WatchPolicy
 
 DeclaredStage = Literal["staging", "shadow", "canary"]
 
 
 class _Policy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class CanaryStep(_Policy):
-    """One share of the canary.
-
-    Attributes
-    ----------
-    minimum_minutes, minimum_requests
-        The step lasts at least so long and until the canary has answered so many, whatever is
-        known before.
-    """
-
-    weight_percent: Annotated[float, Field(gt=0, lt=100)]
-    minimum_minutes: Annotated[float, Field(ge=0)] = 10.0
-    minimum_requests: Annotated[int, Field(ge=1)] = 1000
 
 
 class RolloutPolicy(_Policy):
@@ -41,6 +29,8 @@ class RolloutPolicy(_Policy):
     stages
         Those between registration and production. A line that leaves one out says so here, in a
         reviewed file; nobody skips one that stands here.
+    staging, approval, shadow, canary, watch
+        What each is judged by.
     shadow_sample_percent
         Of the requests, that the shadow is asked as well.
     canary_steps
@@ -55,6 +45,9 @@ class RolloutPolicy(_Policy):
     stages: tuple[DeclaredStage, ...] = ("staging", "shadow", "canary")
     staging: StagingPolicy = Field(default_factory=StagingPolicy)
     approval: ApprovalPolicy = Field(default_factory=ApprovalPolicy)
+    shadow: ShadowPolicy = Field(default_factory=ShadowPolicy)
+    canary: CanaryPolicy = Field(default_factory=CanaryPolicy)
+    watch: WatchPolicy = Field(default_factory=WatchPolicy)
     shadow_sample_percent: Annotated[float, Field(gt=0, le=100)] = 100.0
     canary_steps: tuple[CanaryStep, ...] = (
         CanaryStep(weight_percent=5.0),

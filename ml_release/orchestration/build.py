@@ -39,6 +39,7 @@ from ml_release.orchestration.release_jobs import (
     rollback_job,
 )
 from ml_release.orchestration.restore_job import restore_job
+from ml_release.orchestration.rollout_assets import rollout_job, rollout_sensor, verdict_specs
 from ml_release.orchestration.scorecard_asset import gate_scorecard_asset
 from ml_release.orchestration.scoring_asset import batch_predictions_asset
 from ml_release.orchestration.sensors import drift_sensor, label_volume_sensor, new_records_sensor
@@ -80,6 +81,7 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
         assets=[
             landing_spec(line),
             approval_spec(line),
+            *verdict_specs(line),
             *(endpoint_asset(line, wiring, stage) for stage in _STAGES),
             *(
                 make(line, wiring)
@@ -108,6 +110,7 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
             approve_job(line, wiring),
             reject_job(line, wiring),
             rollback_job(line, wiring),
+            rollout_job(line, wiring),
             restore_job(line, wiring),
             waiver_job(line, wiring),
             monitor_job(line),
@@ -121,5 +124,6 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
             label_volume_sensor(line, wiring),
             finished_segments_sensor(line, wiring),
             kill_switch_sensor(line, wiring),
+            rollout_sensor(line, wiring),
         ],
     )

@@ -14,7 +14,7 @@ from ml_release.workflows.environment_drift import environment_drift
 from ml_release.workflows.promotion import Moved, Request, promote
 
 _ENDPOINTS = {
-    Stage.SHADOW: (("registered_version",), "The version that is asked in secret, if one is."),
+    Stage.SHADOW: (("staging_endpoint",), "The version that is asked in secret, if one is."),
     Stage.CANARY: (
         ("shadow_endpoint", "approval"),
         "The version that answers a share, if one does.",

@@ -30,7 +30,7 @@ def approval_spec(line: ReleaseLine) -> dg.AssetSpec:
     """The asset ``<line>/approval``: made by people, through the jobs below."""
     return dg.AssetSpec(
         key=[line.name, WORD],
-        deps=[dg.AssetKey([line.name, "registered_version"])],
+        deps=[dg.AssetKey([line.name, "staging_endpoint"])],
         group_name=release_group(line),
         kinds={"person"},
         description="Who let a version through or did not, on which evidence, and why.",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ml_release.domain.shadow import judge_shadow
 from ml_release.workflows.shadow_evidence import shadow_evidence
 from ml_release.workflows.shadow_tallying import tally_shadow
+from ml_release.workflows.stage_verdicts import SHADOW_VERDICT, bound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from ml_release.ports import Deployments, EvidenceStore, InferenceLog, Plotter, Tables
     from ml_release.spec.release_line import ReleaseLine
     from ml_release.workflows.shadow_tallying import ShadowStep
-
-SHADOW_VERDICT = "shadow_verdict"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +100,9 @@ def report_shadow(
         now=now,
     )
     judgement = judge_shadow(found, policy)
+    standing = deployments.read(line.name, environment)
+    verdict = bound(judgement.verdict, standing, now=now)
+    judgement = replace(judgement, verdict=verdict)
     evidence.record(line.name, SHADOW_VERDICT, step.model_digest, judgement.verdict.to_json())
     plots = {}
     if found.sample.n:

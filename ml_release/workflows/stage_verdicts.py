@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import timedelta
 
+    from ml_release.domain.deployment import Declaration
     from ml_release.domain.verdict import Verdict
     from ml_release.ports import EvidenceStore
     from ml_release.spec.release_line import ReleaseLine
@@ -34,6 +36,16 @@ def recorded_verdict(
     """
     content = evidence.find(line.name, kind, model_digest)
     return None if content is None else verdict_from_json(content)
+
+
+def bound(verdict: Verdict, standing: Declaration | None, *, now: datetime) -> Verdict:
+    """The verdict with what it was given on: which declaration, when.
+
+    A move reads both again: what was seen on one step says nothing of the next.
+    """
+    commit = "none" if standing is None else standing.commit
+    names = {**verdict.evidence, "declared_commit": commit, JUDGED_AT: now.isoformat()}
+    return replace(verdict, evidence=names)
 
 
 def stage_finding(

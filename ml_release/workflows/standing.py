@@ -15,13 +15,15 @@ from ml_release.workflows.release_gate import require_releasable
 from ml_release.workflows.stage_verdicts import (
     CANARY_VERDICT,
     SHADOW_VERDICT,
-    STAGING_VERDICT,
     recorded_verdict,
     stage_finding,
 )
+from ml_release.workflows.staging_record import require_staging
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from pydantic import BaseModel
 
     from ml_release.domain.approvals import Approvals
     from ml_release.domain.deployment import Declaration
@@ -87,35 +89,31 @@ def gather_standing(
             now=now,
         )
         require_evidence(found.verdict, act=act, champion_digest=champion_digest)
-        gates["evidence"] = Finding(
-            rule="evidence_lets_it_go_on", subject=subject, outcome=Outcome.PASS
-        )
+        gates["evidence"] = _open("evidence_lets_it_go_on", subject, "read again, with its digests")
     except RefusedError as error:
-        gates["evidence"] = Finding(
-            rule="evidence_lets_it_go_on",
-            subject=subject,
-            outcome=Outcome.FAIL,
-            detail=str(error),
-        )
+        gates["evidence"] = _shut("evidence_lets_it_go_on", subject, str(error))
     policy = line.policies.rollout
-    staged = recorded_verdict(line, STAGING_VERDICT, version.model_digest, evidence=evidence)
-    gates["staging"] = stage_finding(
-        staged,
-        rule="staging_was_passed",
-        subject=subject,
-        model_digest=version.model_digest,
-        expected={
-            "champion_digest": champion_digest,
-            "policy_digest": digest_of_json(policy.staging.model_dump(mode="json")),
-            **({} if found is None else {"verdict_digest": found.verdict.digest}),
-        },
-        now=now,
-    )
+    try:
+        staged = require_staging(
+            line,
+            version,
+            policy=policy.staging,
+            champion_digest=champion_digest,
+            act=act,
+            evidence=evidence,
+            registry=registry,
+        )
+        gates["staging"] = _open("staging_was_passed", subject, f"judged by {staged.judge}")
+    except RefusedError as error:
+        gates["staging"] = _shut("staging_was_passed", subject, str(error))
     if found is not None:
         approvals = approvals_of(line, version, found, evidence=evidence, now=now)
         gates["approval"] = approvals.finding
-    kinds: tuple[tuple[Gate, str], ...] = (("shadow", SHADOW_VERDICT), ("canary", CANARY_VERDICT))
-    for gate, kind in kinds:
+    kinds: tuple[tuple[Gate, str, BaseModel], ...] = (
+        ("shadow", SHADOW_VERDICT, policy.shadow),
+        ("canary", CANARY_VERDICT, policy.canary),
+    )
+    for gate, kind, judged_by in kinds:
         gates[gate] = stage_finding(
             recorded_verdict(line, kind, version.model_digest, evidence=evidence),
             rule=f"{gate}_was_passed",
@@ -123,6 +121,7 @@ def gather_standing(
             model_digest=version.model_digest,
             expected={
                 "champion_digest": champion_digest,
+                "policy_digest": digest_of_json(judged_by.model_dump(mode="json")),
                 "declared_commit": "none" if before is None else before.commit,
             },
             now=now,
@@ -133,6 +132,14 @@ def gather_standing(
         found=found,
         approvals=approvals,
     )
+
+
+def _open(rule: str, subject: str, detail: str) -> Finding:
+    return Finding(rule=rule, subject=subject, outcome=Outcome.PASS, detail=detail)
+
+
+def _shut(rule: str, subject: str, detail: str) -> Finding:
+    return Finding(rule=rule, subject=subject, outcome=Outcome.FAIL, detail=detail)
 
 
 def _standing(

@@ -18,6 +18,7 @@ from ml_release.errors import MlReleaseError, NotFoundError
 from ml_release.workflows.columns import floats_of
 from ml_release.workflows.evaluation_records import recorded_evaluation
 from ml_release.workflows.labels import gathered_labels
+from ml_release.workflows.stage_verdicts import WATCH_VERDICT
 from ml_release.workflows.watch_tally import advance_tally, recorded_tally
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from ml_release.domain.watch_tally import WatchSubject, WatchTally
     from ml_release.ports import Deployments, EvidenceStore, InferenceLog, Tables
     from ml_release.spec.release_line import ReleaseLine
-
-WATCH_VERDICT = "watch_verdict"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
