@@ -122,3 +122,22 @@ def test_predictions_are_drawn_whatever_their_range(
     png = Plots().scores(spread, threshold=threshold)
     assert png.startswith(b"\x89PNG")
     assert Plots().scores(spread, threshold=threshold) == png
+
+
+@pytest.mark.parametrize(
+    "latencies",
+    [
+        pytest.param((), id="none"),
+        pytest.param((1.5,), id="one"),
+        pytest.param((0.0, 0.0), id="no time at all"),
+        pytest.param((*[1.0 + n / 100 for n in range(300)], 9000.0), id="one took seconds"),
+    ],
+)
+@pytest.mark.parametrize("limit_ms", [2.0, 250.0])
+def test_latencies_are_drawn_whatever_they_are(
+    latencies: tuple[float, ...], limit_ms: float
+) -> None:
+    """The limit too, where it is not far off."""
+    png = Plots().latencies(latencies, limit_ms=limit_ms)
+    assert png.startswith(b"\x89PNG")
+    assert Plots().latencies(latencies, limit_ms=limit_ms) == png
