@@ -152,3 +152,22 @@ def test_agreement_is_drawn_per_slice(counts: PairCounts) -> None:
     slices = [SlicePairs(column="carrier", value=value, counts=counts) for value in ("AA", None)]
     for rows in (slices, []):
         assert Plots().agreement(rows, floor=0.8).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "latencies",
+    [
+        pytest.param((), id="none"),
+        pytest.param((1.5,), id="one"),
+        pytest.param((0.0, 0.0), id="no time at all"),
+        pytest.param((*[1.0 + n / 100 for n in range(300)], 9000.0), id="one took seconds"),
+    ],
+)
+@pytest.mark.parametrize("limit_ms", [2.0, 250.0])
+def test_latencies_are_drawn_whatever_they_are(
+    latencies: tuple[float, ...], limit_ms: float
+) -> None:
+    """The limit too, where it is not far off."""
+    png = Plots().latencies(latencies, limit_ms=limit_ms)
+    assert png.startswith(b"\x89PNG")
+    assert Plots().latencies(latencies, limit_ms=limit_ms) == png

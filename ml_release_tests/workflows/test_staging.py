@@ -424,11 +424,11 @@ def test_without_a_good_snapshot_there_is_nothing_to_ask(registered: House) -> N
 
 def test_the_newest_good_snapshot_is_asked(registered: House) -> None:
     """A newer one that is not fit is passed over."""
-    april, march = steps.current(registered, "snapshots")["2013-04"], "2013-03"
+    april, march = steps.current(registered, "snapshot")["2013-04"], "2013-03"
     assert verify(registered).verdict.evidence["rows_digest"] == april.digest
     registered.land("2013-04", steps.with_nulls("2013-04", share=0.5))
     steps.snapshot(registered, "2013-04")
-    good = steps.current(registered, "snapshots")[march]
+    good = steps.current(registered, "snapshot")[march]
     assert verify(registered).verdict.evidence["rows_digest"] == good.digest
 
 
