@@ -182,23 +182,21 @@ ONE = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=60)
-@given(st.lists(st.tuples(ONE, st.integers(0, 3)), max_size=25))
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.tuples(ONE, st.integers(0, 2)), max_size=25))
 def test_parts_in_any_order_are_counted_as_the_whole(
     told: list[tuple[dict[str, Any], int]],
 ) -> None:
     """Counts, latencies, and which answers are in the sample."""
-    parts: dict[int, list[InferenceRecord]] = {part: [] for part in range(4)}
+    parts: dict[int, list[InferenceRecord]] = {part: [] for part in range(3)}
     for number, (one, part) in enumerate(told):
         known = dict(one)
         who = CONTROL if known.pop("is_control") else {}
         parts[part].append(record(f"r{number}", known.pop("minutes"), **known, **who))
     at_once = tally([found for part in parts.values() for found in part], read=9)
-    for order in (range(4), reversed(range(4))):
-        added = WatchTally(subject=SUBJECT)
-        for part in order:
-            added += tally(parts[part], read=9)
-        assert added == at_once
+    counted = [tally(part, read=9) for part in parts.values()]
+    for order in (counted, counted[::-1]):
+        assert sum(order, start=WatchTally(subject=SUBJECT)) == at_once
     assert tally_from_json(at_once.to_json()) == at_once
 
 
