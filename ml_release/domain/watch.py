@@ -48,8 +48,8 @@ class WatchPolicy(BaseModel):
         That the version was to answer.
     window_minutes, violations_needed, window_minimum_requests
         Errors, latency and missing answers are harm if so many windows in a row show more than
-        their limit, or so many of the watch and the watch as a whole. Windows with fewer requests
-        are joined with the next ones.
+        their limit, or if the whole watch does even without its worst windows, one fewer than
+        that. Windows with fewer requests are joined with the next ones.
     error_rate_limit, missing_answer_limit
         Shares of requests and of rows.
     error_increase_limit

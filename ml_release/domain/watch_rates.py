@@ -2,7 +2,7 @@
 
 One bad window is an accident, several in a row or spread over the watch are harm. Both ways of
 seeing it are here: a streak of windows, each looked at once when it has closed, and the rate of the
-whole watch under a bound that holds however often it is looked at.
+whole watch without its worst windows, under a bound that holds however often it is looked at.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ml_release.domain.intervals import rate_interval
 from ml_release.domain.latency_sketch import LatencySketch
-from ml_release.domain.rate_sequences import rate_bounds
+from ml_release.domain.rate_sequences import RateBounds, rate_bounds
 from ml_release.domain.verdict import Finding, Outcome
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ class RateRule:
     confidence
         One-sided of every window, and of the bounds of the whole.
     violations_needed
-        Windows above the limit that are needed before there is harm.
+        Windows in a row above the limit that are harm; with one fewer left out, the worst ones, the
+        rest of the watch is harm if its rate is above the limit.
     window_minimum
         Windows with fewer are joined with the next ones until there are so many, so that little
         traffic is judged too, only later.
@@ -94,12 +95,13 @@ def judge_rate(
     """
     bad = sum(count for count, _ in (*closed, *still_open))
     n = sum(of for _, of in (*closed, *still_open))
-    judged = [_is_above(count, of, rule) for count, of in _joined(closed, rule.window_minimum)]
-    streak, violating = _longest_streak(judged), sum(judged)
+    judged = tuple(_joined(closed, rule.window_minimum))
+    above = [_is_above(count, of, rule) for count, of in judged]
+    streak = _longest_streak(above)
     bounds = rate_bounds(bad, n, confidence=rule.confidence)
     # Comparisons with NaN are false: without requests neither holds.
     is_streak = streak >= rule.violations_needed
-    is_spread = bounds.low > rule.harmful_above and violating >= rule.violations_needed
+    is_spread = _without_worst(judged, rule).low > rule.harmful_above
     if is_streak or is_spread:
         outcome = Outcome.FAIL
     elif bounds.high <= rule.harmless_to:
@@ -110,7 +112,7 @@ def judge_rate(
     if n:
         words.append(f"between {bounds.low:.4g} and {bounds.high:.4g} however often one looks")
     words.append(
-        f"{violating} of {len(judged)} windows above the limit, at most {streak} in a row,"
+        f"{sum(above)} of {len(judged)} windows show more than it, at most {streak} in a row,"
         f" {rule.violations_needed} needed"
     )
     if outcome is Outcome.INCONCLUSIVE:
@@ -131,7 +133,7 @@ def _waited_for(n: int, is_above: bool) -> str:  # noqa: FBT001 (one of two reas
     if not n:
         return "waits for traffic"
     if is_above:
-        return "waits until it is diluted or more windows are as bad"
+        return "waits until more windows are as bad, or good ones outweigh those that were"
     return "waits for more requests, which would tell on which side of the limit it is"
 
 
@@ -140,6 +142,18 @@ def _is_above(count: int, n: int, rule: RateRule) -> bool:
     # The lower end of a two-sided interval is the one-sided bound of half its doubt.
     found = rate_interval(count, n, confidence=2 * rule.confidence - 1)
     return found.low > rule.harmful_above
+
+
+def _without_worst(windows: Sequence[tuple[int, int]], rule: RateRule) -> RateBounds:
+    """The rate without the worst windows, one fewer than are needed: what accidents don't explain.
+
+    Leaving them out only lowers the rate, so that the lower bound holds as it did.
+    """
+    by_excess = sorted(windows, key=lambda one: one[0] - rule.harmful_above * one[1])
+    rest = by_excess[: len(by_excess) - (rule.violations_needed - 1)]
+    return rate_bounds(
+        sum(count for count, _ in rest), sum(of for _, of in rest), confidence=rule.confidence
+    )
 
 
 def _joined(windows: Iterable[tuple[int, int]], minimum: int) -> Iterator[tuple[int, int]]:
