@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ml_release.domain.experiment_guardrails import Guarded, guarded
 from ml_release.domain.experiment_scores import arm_difference, arm_mean, groups_met
-from ml_release.domain.mean_sequences import always_valid_p, half_width, variance_for
+from ml_release.domain.planned_looks import always_valid_p, half_width, variance_for
 
 if TYPE_CHECKING:
     from ml_release.domain.experiment import Experiment

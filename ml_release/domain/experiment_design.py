@@ -1,7 +1,7 @@
 """How many units an experiment needs before it is begun, and how long that takes.
 
 For one look at a fixed end by the z-test, as the textbooks have it, and inflated for looking all
-the time (`ml_release.domain.mean_sequences.inflation`). With several arms every comparison with
+the time (`ml_release.domain.planned_looks.inflation`). With several arms every comparison with
 the control is made at alpha divided by their number: Bonferroni's level, which is also the one that
 the first of Holm's steps has to meet.
 
@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ml_release.domain.experiment_policy import ExperimentPolicy
 from ml_release.domain.identity import canonical_json, digest_of_json
-from ml_release.domain.mean_sequences import inflation, planned_variance
+from ml_release.domain.planned_looks import inflation, planned_variance
 from ml_release.errors import InputError, IntegrityError
 
 if TYPE_CHECKING:

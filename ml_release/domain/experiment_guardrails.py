@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ml_release.domain.experiment_scores import arm_difference
-from ml_release.domain.mean_sequences import half_width, planned_variance
+from ml_release.domain.planned_looks import half_width, planned_variance
 
 if TYPE_CHECKING:
     from ml_release.domain.experiment_design import ExperimentPlan
