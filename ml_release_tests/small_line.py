@@ -36,6 +36,7 @@ from ml_release.adapters.inference_tables import InferenceArchiveFiles, Inferenc
 from ml_release.adapters.onnx_compiler import OnnxCompiler
 from ml_release.adapters.onnx_models import OnnxLoader
 from ml_release.adapters.random_search import RandomSearch
+from ml_release.domain.approvals import ApprovalPolicy
 from ml_release.domain.data_gates import DataGatesPolicy
 from ml_release.domain.drift import DriftPolicy
 from ml_release.domain.evaluation_gates import EvaluationPolicy
@@ -50,6 +51,7 @@ from ml_release.domain.gates_slices import SlicePolicy
 from ml_release.domain.label_maturity import LabelPolicy
 from ml_release.domain.quality_policy import QualityPolicy
 from ml_release.domain.retraining import RetrainingPolicy
+from ml_release.domain.rollout_policy import RolloutPolicy
 from ml_release.spec.label_source import LabelSource
 from ml_release.spec.landing_source import LandingSource
 from ml_release.spec.policies import Policies
@@ -145,6 +147,8 @@ SMALL_LINE = ReleaseLine(
     seed=7,
     output="probability_late",
     policies=Policies(
+        # One move: what it is allowed to skip is tested where the stages are.
+        rollout=RolloutPolicy(stages=(), approval=ApprovalPolicy(needed=0), is_watched=False),
         data_gates=DataGatesPolicy(
             minimum_rows=100,
             maximum_rows=5000,

@@ -68,6 +68,7 @@ def train(
     search_seconds: Annotated[
         float | None, typer.Option(help="No trial begins after this time; default the policy's.")
     ] = None,
+    by: By = "",
     as_json: Json = False,
 ) -> None:
     """Snapshot, features, candidate, evaluation, registered version: through the gates."""
@@ -80,6 +81,7 @@ def train(
         last=last,
         trials=trials,
         search_seconds=search_seconds,
+        by=by or getpass.getuser(),
         settings=settings,
         wiring=wiring,
     )

@@ -33,6 +33,7 @@ def train(
     last: str | None,
     trials: int | None = None,
     search_seconds: float | None = None,
+    by: str | None = None,
     settings: Settings,
     wiring: Wiring,
     reason: str = "asked for on the command line",
@@ -64,6 +65,7 @@ def train(
         fresh_from=begin,
         trials=trials,
         search_seconds=search_seconds,
+        by=by,
     )
     return run_job(
         f"{line.name}_train",

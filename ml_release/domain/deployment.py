@@ -13,6 +13,8 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
+from ml_release.domain.declared_rollout import Evidence as Evidence  # noqa: PLC0414 (passed on)
+from ml_release.domain.declared_rollout import Rollout
 from ml_release.domain.experiment import Experiment, Percent
 from ml_release.domain.identity import check_line_name
 from ml_release.errors import DeclarationError
@@ -63,14 +65,6 @@ class KillSwitch(_Declared):
     engaged: bool = False
 
 
-class Evidence(_Declared):
-    """Digests of what the declaration rests on."""
-
-    verdict_digest: str
-    policy_digest: str
-    feature_version: str
-
-
 class DeclaredState(_Declared):
     """Everything the endpoint server needs to know to answer for one line.
 
@@ -90,6 +84,8 @@ class DeclaredState(_Declared):
         None where no answer without a model is declared.
     threshold
         From this probability on the decision is yes; None where no decision is given.
+    rollout
+        The release under way; None where there is none.
     """
 
     line: str
@@ -103,6 +99,7 @@ class DeclaredState(_Declared):
     experiment: Experiment | None = None
     kill_switch: KillSwitch | None = None
     threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
+    rollout: Rollout | None = None
 
     @model_validator(mode="after")
     def _serves_all_traffic_once(self) -> Self:
@@ -118,21 +115,42 @@ class DeclaredState(_Declared):
         if abs(total - 100) > 1e-9:  # noqa: PLR2004 (percent)
             problems.append(f"expected weights that add to 100 percent, found {total:g}")
         answering = {variant.version for variant in self.variants}
-        shadows = [shadow.version for shadow in self.shadows]
         if bad := sorted(answering & set(self.withdrawn)):
             problems.append(f"expected no withdrawn version among the variants, found {bad}")
+        problems += self._shadow_problems(answering)
+        if self.experiment is not None and (bad := sorted(self.experiment.versions - answering)):
+            problems.append(f"expected arms that are declared variants, found also {bad}")
+        if self.rollout is not None:
+            problems += self._rollout_problems(self.rollout)
+        if problems:
+            message = "; ".join(problems)
+            raise ValueError(message)
+        return self
+
+    def _shadow_problems(self, answering: set[int]) -> list[str]:
+        problems = []
+        shadows = [shadow.version for shadow in self.shadows]
         if bad := sorted(set(shadows) & set(self.withdrawn)):
             problems.append(f"expected no withdrawn version among the shadows, found {bad}")
         if len(set(shadows)) != len(shadows):
             problems.append(f"expected every shadow once, found {shadows}")
         if bad := sorted(answering & set(shadows)):
             problems.append(f"expected no variant among the shadows, it answers already: {bad}")
-        if self.experiment is not None and (bad := sorted(self.experiment.versions - answering)):
-            problems.append(f"expected arms that are declared variants, found also {bad}")
-        if problems:
-            message = "; ".join(problems)
-            raise ValueError(message)
-        return self
+        return problems
+
+    def _rollout_problems(self, rollout: Rollout) -> list[str]:
+        role = {"shadow": None, "canary": "canary", "watch": "champion"}[rollout.leg]
+        places: list[Variant | Shadow] = [v for v in self.variants if v.role == role]
+        places += self.shadows if role is None else ()
+        if any(
+            p.version == rollout.version and p.model_digest == rollout.model_digest for p in places
+        ):
+            return []
+        where = "among the shadows" if role is None else f"as {role}"
+        return [
+            f"expected version {rollout.version}, which is being released, {where}, found it"
+            " elsewhere or with another digest"
+        ]
 
     @property
     def champion(self) -> Variant:
@@ -184,8 +202,12 @@ def path_of(line: str, environment: str) -> str:
 def to_yaml(state: DeclaredState) -> str:
     """The ConfigMap document of a declared state."""
     declared = state.model_dump(mode="json")
+    for held in (declared, declared["rollout"]):
+        if held is not None:
+            known = {name: value for name, value in held["evidence"].items() if value is not None}
+            held["evidence"] = known
     # What is not in use is left out, so that a reviewer reads what is.
-    for name in ("shadows", "experiment", "kill_switch", "threshold"):
+    for name in ("shadows", "experiment", "kill_switch", "threshold", "rollout"):
         if not declared[name]:
             del declared[name]
     inner = yaml.safe_dump(declared, sort_keys=False, width=100)

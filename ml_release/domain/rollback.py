@@ -2,73 +2,29 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from ml_release.domain.deployment import DeclaredState, Variant
+from ml_release.domain.deployment import DeclaredState
 from ml_release.errors import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def promoted(
-    current: DeclaredState | None,
-    *,
-    line: str,
-    environment: str,
-    version: Variant,
-    release: str,
-    evidence: object,
-    threshold: float | None = None,
-) -> DeclaredState:
-    """The state after ``version`` has taken all traffic, its predecessor kept for a rollback.
-
-    Shadows and an experiment beside the predecessor end with it; its kill switch stays.
-
-    Raises
-    ------
-    RefusedError
-        If the version was withdrawn.
-    """
-    withdrawn = () if current is None else current.withdrawn
-    if version.version in withdrawn:
-        message = (
-            f"promotion of {line} version {version.version} refused: it was withdrawn after a"
-            " rollback. Train and release a new version."
-        )
-        raise RefusedError(message)
-    predecessor = None if current is None else current.champion
-    if predecessor is not None and predecessor.version == version.version:
-        predecessor = None if current is None else current.rollback_target
-    if predecessor is not None and predecessor.version in withdrawn:
-        predecessor = None
-    return DeclaredState.model_validate(
-        {
-            "line": line,
-            "environment": environment,
-            "release": release,
-            "variants": (version,),
-            "evidence": evidence,
-            "rollback_target": predecessor,
-            "withdrawn": withdrawn,
-            # A switch that somebody pulled is released by a person, not by a promotion.
-            "kill_switch": None if current is None else current.kill_switch,
-            "threshold": threshold,
-        }
-    )
-
-
 def is_rollback(history: Sequence[DeclaredState]) -> bool:
-    """Whether the present champion, the last one, answers because of a rollback.
+    """Whether what answers at present, by the last state, is what a rollback has left.
 
     A rollback that is asked for again, by a retried run or a second person, has to do nothing
-    twice; going further back takes the name of a version. Declarations that left the champion as
-    it was, a kill switch for one, count for nothing.
+    twice; going further back takes the name of a version. It is the newest change of traffic that
+    counts, and every rollback withdraws something. Declarations that left champion and shares as
+    they were, a kill switch for one, count for nothing.
     """
-    for state in reversed(history):
-        present = history[-1]
-        if state.champion.version != present.champion.version:
-            return state.champion.version in present.withdrawn
+    for before, after in reversed(list(pairwise(history))):
+        if set(after.withdrawn) > set(before.withdrawn):
+            return True
+        if (before.variants, before.shadows) != (after.variants, after.shadows):
+            return False
     return False
 
 

@@ -63,6 +63,7 @@ def training_request(
     fresh_from: str,
     trials: int | None = None,
     search_seconds: float | None = None,
+    by: str | None = None,
 ) -> tuple[dict[str, object], dict[str, str]]:
     """Run configuration and tags of a training run.
 
@@ -74,8 +75,10 @@ def training_request(
         First partition whose snapshot and features are made again; earlier ones stay.
     trials, search_seconds
         Budget of the search; None for that of the policy.
+    by
+        Who asks for it; None for the orchestrator itself.
     """
-    budget = {"trials": trials, "search_seconds": search_seconds}
+    budget = {"trials": trials, "search_seconds": search_seconds, "by": by}
     asked = {name: value for name, value in budget.items() if value is not None}
     config: dict[str, object] = {
         "ops": {f"{line.name}__candidate": {"config": {"first": first, "last": last, **asked}}}
