@@ -314,7 +314,7 @@ class InferenceLog(Protocol):
     """What was asked and answered, and the labels that came later."""
 
     def size(self, line: str) -> int:
-        """Bytes of all records and labels, to see cheaply whether anything came in."""
+        """Bytes of all records, labels and rewards, to see cheaply whether anything came in."""
 
     def records(
         self, line: str, *, after: Mapping[str, int]
@@ -326,6 +326,9 @@ class InferenceLog(Protocol):
 
     def labels(self, line: str) -> pd.DataFrame:
         """Every label as it was told, one column per field of `Label`, in the order of arrival."""
+
+    def rewards(self, line: str) -> pd.DataFrame:
+        """Every reward as it was posted, one column per field of `Reward`, in order of arrival."""
 
 
 class InferenceArchive(Protocol):

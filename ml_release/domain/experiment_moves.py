@@ -45,10 +45,8 @@ def require_room(state: DeclaredState, experiment: Experiment) -> None:
 
 def is_under_way(state: DeclaredState) -> bool:
     """Whether some version is on its way to all traffic."""
-    if any(variant.role == "canary" for variant in state.variants):
-        return True
-    # A shadow and the watch after a rollout show in this field alone.
-    return getattr(state, "rollout", None) is not None
+    # A canary may have been declared by hand; a shadow and the watch show in the field alone.
+    return state.rollout is not None or any(v.role == "canary" for v in state.variants)
 
 
 def with_experiment(
