@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ml_release.domain.build_record import BuildRecord
     from ml_release.domain.column_profile import ColumnShares
     from ml_release.domain.deployment import Declaration, DeclaredState
+    from ml_release.domain.experiment_analysis import Analysis
     from ml_release.domain.features import Columns
     from ml_release.domain.gates_attribution import AttributionMethod
     from ml_release.domain.gates_servability import Servability
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from ml_release.domain.kill_switch import Pulled
     from ml_release.domain.label_maturity import Maturity
     from ml_release.domain.log_archive import Archived, Deleted
+    from ml_release.domain.regret import RegretReport
     from ml_release.domain.release_report import ReleaseReport
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.search import Scalar, Trial
@@ -439,6 +441,12 @@ class Plotter(Protocol):
 
     def findings(self, verdict: Verdict, rule: str) -> bytes:
         """PNG of one rule's observed values beside their limits, one bar per subject."""
+
+    def arm_differences(self, analysis: Analysis, *, effect: float) -> bytes:
+        """PNG of every arm's difference to the control, between the smallest effects."""
+
+    def regret(self, report: RegretReport) -> bytes:
+        """PNG of the regret with its interval, and of the arms' shares, over the days."""
 
     def search_history(self, trials: Sequence[Trial], *, objective: str) -> bytes:
         """PNG of the value of every trial in their order, and of the best one so far."""

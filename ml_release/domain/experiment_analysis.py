@@ -188,9 +188,7 @@ def _outcome(low: float, high: float, plan: ExperimentPlan) -> ArmOutcome:
         return ArmOutcome.BETTER
     if best < 0:
         return ArmOutcome.WORSE
-    return (
-        ArmOutcome.NO_DIFFERENCE if worst > -effect and best < effect else ArmOutcome.UNDECIDED
-    )
+    return ArmOutcome.NO_DIFFERENCE if worst > -effect and best < effect else ArmOutcome.UNDECIDED
 
 
 def _more(found: Estimate, plan: ExperimentPlan) -> int:
@@ -236,7 +234,11 @@ def _answer(
         return Answer.PLANNED_END, None, "back to control: no arm makes a difference worth having"
     if now >= ends_at or (information >= 1 and not doubted):
         what = "the last day has come" if now >= ends_at else "the planned information is there"
-        return Answer.PLANNED_END, None, f"back to control: {what} and no arm is shown better{doubt}"
+        return (
+            Answer.PLANNED_END,
+            None,
+            f"back to control: {what} and no arm is shown better{doubt}",
+        )
     more = [arm.more_answers for arm in arms if arm.more_answers is not None]
     about = f"; about {max(more)} more rewarded answers" if more else ""
     return Answer.CONTINUE, None, f"{information:.0%} of the planned information{about}{doubt}"

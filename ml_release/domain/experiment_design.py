@@ -242,9 +242,7 @@ def plan_experiment(
             for arm in experiment.arms
         },
         inflation=times,
-        units={
-            arm.version: math.ceil(total * arm.weight_percent / 100) for arm in experiment.arms
-        },
+        units={arm.version: math.ceil(total * arm.weight_percent / 100) for arm in experiment.arms},
         units_at_floor=at_floor,
         expected_days=total / per_day if per_day else None,
         planned_variance=planned_variance(
@@ -265,9 +263,7 @@ def _control_units(
     if policy.metric == "binary":
         # Which way it goes is not known before; the one that needs more units is planned for.
         found = [
-            units_for_shares(
-                baseline.mean, signed, alpha=alpha, power=policy.power, ratio=ratio
-            )
+            units_for_shares(baseline.mean, signed, alpha=alpha, power=policy.power, ratio=ratio)
             for signed in (effect, -effect)
             if 0 <= baseline.mean + signed <= 1
         ]

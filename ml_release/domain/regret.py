@@ -79,9 +79,7 @@ class RegretReport:
     equal_parts_regret: float
 
 
-def report_regret(
-    experiment: Experiment, observed: Observed, plan: ExperimentPlan
-) -> RegretReport:
+def report_regret(experiment: Experiment, observed: Observed, plan: ExperimentPlan) -> RegretReport:
     """Regret against the arm with the best estimated mean, with the interval its bounds allow.
 
     An arm may fall short of the best one by at most the highest bound of any arm less its own
