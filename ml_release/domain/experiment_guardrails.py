@@ -13,8 +13,8 @@ from ml_release.domain.planned_looks import half_width, planned_variance
 
 if TYPE_CHECKING:
     from ml_release.domain.experiment_design import ExperimentPlan
-    from ml_release.domain.experiment_policy import Guardrail
-    from ml_release.domain.experiment_scores import Observed
+    from ml_release.domain.experiment_policy import ExperimentPolicy, Guardrail
+    from ml_release.domain.experiment_scores import Estimate, Observed
     from ml_release.domain.scores import Floats
 
 _SMALLEST_EFFECT = 0.005
@@ -64,23 +64,23 @@ def guarded(
     policy = plan.policy
     alpha = policy.guardrail_alpha / max(1, len(policy.guardrails) * plan.comparisons)
     return tuple(
-        _one(observed, guardrail, version, control, plan, alpha) for guardrail in policy.guardrails
+        _one(
+            arm_difference(observed, _happened(observed, guardrail), version, control),
+            guardrail,
+            policy,
+            alpha=alpha,
+        )
+        for guardrail in policy.guardrails
     )
 
 
 def _one(
-    observed: Observed,
-    guardrail: Guardrail,
-    version: int,
-    control: int,
-    plan: ExperimentPlan,
-    alpha: float,
+    found: Estimate, guardrail: Guardrail, policy: ExperimentPolicy, *, alpha: float
 ) -> Guarded:
-    found = arm_difference(observed, _happened(observed, guardrail), version, control)
     low, high = -math.inf, math.inf
     if math.isfinite(found.variance) and math.isfinite(found.value):
         tuned_at = planned_variance(
-            max(guardrail.tolerance, _SMALLEST_EFFECT), alpha=alpha, power=plan.policy.power
+            max(guardrail.tolerance, _SMALLEST_EFFECT), alpha=alpha, power=policy.power
         )
         width = half_width(found.variance, tuned_at=tuned_at, alpha=alpha)
         low, high = found.value - width, found.value + width
@@ -90,7 +90,7 @@ def _one(
         low=low,
         high=high,
         tolerance=guardrail.tolerance,
-        is_known=found.groups >= plan.policy.minimum_units_per_arm and math.isfinite(high),
+        is_known=found.groups >= policy.minimum_units_per_arm and math.isfinite(high),
         answers=found.answers,
     )
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ml_release.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Metric = Literal["binary", "mean"]
 Direction = Literal["higher", "lower"]
@@ -98,3 +103,39 @@ class ExperimentPolicy(BaseModel):
     def sign(self) -> int:
         """1 if a higher reward is better, -1 if a lower one is."""
         return 1 if self.direction == "higher" else -1
+
+
+def experiment_policy(limits: Mapping[str, object]) -> ExperimentPolicy:
+    """A policy from the limits that somebody has filled in; those left out keep their defaults.
+
+    Raises
+    ------
+    InputError
+        Listing every limit that cannot be used.
+    """
+    try:
+        return ExperimentPolicy.model_validate(dict(limits))
+    except ValidationError as error:
+        rows = "\n".join(
+            f"  - {'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}, found"
+            f" {problem['input']!r}"
+            for problem in error.errors()
+        )
+        message = f"policy of an experiment is not valid.\n{rows}"
+        raise InputError(message) from error
+
+
+def guardrail_limits(
+    *, error_tolerance: float, latency_limit_ms: float | None, latency_tolerance: float
+) -> list[dict[str, object]]:
+    """The guardrails of a form: errors always, latency where a limit is given."""
+    found: list[dict[str, object]] = [{"metric": "error_rate", "tolerance": error_tolerance}]
+    if latency_limit_ms is not None:
+        found.append(
+            {
+                "metric": "latency_exceedance",
+                "tolerance": latency_tolerance,
+                "latency_limit_ms": latency_limit_ms,
+            }
+        )
+    return found

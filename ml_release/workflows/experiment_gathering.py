@@ -1,4 +1,4 @@
-"""What one experiment has seen, from the inference log: its answers with the rewards they earned."""
+"""What an experiment has seen, by the inference log: its answers with the rewards they earned."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def gather_experiment(
         reward = reward.fillna(0.0)
     return Gathered(
         observed=Observed(
-            version=assigned[kept.index].to_numpy(dtype=np.int64),
+            version=np.asarray(assigned[kept.index], dtype=np.int64),
             bucket=kept["bucket"].to_numpy(dtype=np.int64),
             propensity=floats_of(kept["propensity"]),
             # What came early is of one kind, so that it waits for the rest.
@@ -102,12 +102,6 @@ def gather_experiment(
             "rewards without a kept answer": named - matched,
         },
         route_commits=tuple(dict.fromkeys(kept["route_commit"])),
-        first=_moment(kept["received_time"].min()),
-        last=_moment(kept["received_time"].max()),
+        first=kept["received_time"].iloc[0].to_pydatetime() if len(kept) else None,
+        last=kept["received_time"].iloc[-1].to_pydatetime() if len(kept) else None,
     )
-
-
-def _moment(found: pd.Timestamp) -> datetime | None:
-    import pandas as pd
-
-    return None if pd.isna(found) else found.to_pydatetime()

@@ -111,7 +111,7 @@ def report_experiment(
 def record_experiment(
     line: ReleaseLine, report: ExperimentReport, *, evidence: EvidenceStore
 ) -> None:
-    """Record the verdict under the digest of the experiment, for the sensor and for whoever asks."""
+    """Record the verdict under the digest of the experiment, where the sensor looks for it."""
     evidence.record(
         line.name,
         EXPERIMENT_VERDICT,
