@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ml_release.cli import experiments
 from ml_release.domain.rebuild import TOLERANCE
 from ml_release.errors import DeclarationError, InputError, MlReleaseError, RefusedError
 from ml_release.settings import read_settings, refuse_telemetry
@@ -43,6 +44,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(experiments.app, name="experiment")
 
 Line = Annotated[str, typer.Argument(metavar="LINE", help="Name of the release line.")]
 By = Annotated[str, typer.Option("--by", help="Who asks for it.")]

@@ -30,7 +30,7 @@ class ExperimentForm(dg.Config):
     name: str
     versions: list[int]
     share_percent: float = 100.0
-    weights_percent: list[float] = []
+    weights_percent: list[float] | None = None
     allocation: str = "fixed"
     floor_percent: float = 5.0
     baseline_mean: float
@@ -206,7 +206,7 @@ def draft_of(form: ExperimentForm) -> Draft:
         name=form.name,
         versions=tuple(form.versions),
         share_percent=form.share_percent,
-        weights_percent=tuple(form.weights_percent) or None,
+        weights_percent=None if not form.weights_percent else tuple(form.weights_percent),
         allocation="fixed" if form.allocation == "fixed" else "thompson",
         floor_percent=form.floor_percent,
     )

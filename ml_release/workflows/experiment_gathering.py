@@ -14,8 +14,6 @@ from ml_release.workflows.columns import floats_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import pandas as pd
-
     from ml_release.domain.experiment import Experiment
     from ml_release.domain.experiment_design import ExperimentPlan
     from ml_release.ports import InferenceLog
