@@ -14,7 +14,7 @@ import numpy as np
 
 from ml_release.domain.mean_sequences import log_e_mean_above, mean_radius
 
-_STEPS = 200
+_PRECISION = 1e-6
 
 
 def mixture_width(tuned_at: float, *, alpha: float) -> float:
@@ -88,10 +88,8 @@ def variance_for(width: float, *, tuned_at: float, alpha: float) -> float:
     1.0
     """
     low, high = 0.0, width**2
-    for _ in range(_STEPS):
+    while high - low > _PRECISION * high:
         middle = (low + high) / 2
-        if middle in {low, high}:
-            break
         if half_width(middle, tuned_at=tuned_at, alpha=alpha) > width:
             high = middle
         else:
