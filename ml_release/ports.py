@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ml_release.domain.build_record import BuildRecord
     from ml_release.domain.column_profile import ColumnShares
     from ml_release.domain.deployment import Declaration, DeclaredState
+    from ml_release.domain.experiment_analysis import Analysis
     from ml_release.domain.features import Columns
     from ml_release.domain.gates_attribution import AttributionMethod
     from ml_release.domain.gates_servability import Servability
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ml_release.domain.kill_switch import Pulled
     from ml_release.domain.label_maturity import Maturity
     from ml_release.domain.log_archive import Archived, Deleted
+    from ml_release.domain.regret import RegretReport
     from ml_release.domain.release_report import ReleaseReport
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.search import Scalar
@@ -325,7 +327,7 @@ class InferenceLog(Protocol):
     """What was asked and answered, and the labels that came later."""
 
     def size(self, line: str) -> int:
-        """Bytes of all records and labels, to see cheaply whether anything came in."""
+        """Bytes of all records, labels and rewards, to see cheaply whether anything came in."""
 
     def records(
         self, line: str, *, after: Mapping[str, int]
@@ -337,6 +339,9 @@ class InferenceLog(Protocol):
 
     def labels(self, line: str) -> pd.DataFrame:
         """Every label as it was told, one column per field of `Label`, in the order of arrival."""
+
+    def rewards(self, line: str) -> pd.DataFrame:
+        """Every reward as it was posted, one column per field of `Reward`, in order of arrival."""
 
 
 class InferenceArchive(Protocol):
@@ -497,6 +502,12 @@ class Plotter(Protocol):
 
     def agreement(self, slices: Sequence[SlicePairs], *, floor: float) -> bytes:
         """PNG of the share of equal decisions per slice, with its pairs; ``floor`` is marked."""
+
+    def arm_differences(self, analysis: Analysis, *, effect: float) -> bytes:
+        """PNG of every arm's difference to the control, between the smallest effects."""
+
+    def regret(self, report: RegretReport) -> bytes:
+        """PNG of the regret with its interval, and of the arms' shares, over the days."""
 
     def search_history(self, trials: Sequence[SearchTrial], *, objective: str) -> bytes:
         """PNG of the value of every trial in their order, and of the best one so far."""

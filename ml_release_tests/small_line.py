@@ -67,8 +67,10 @@ if TYPE_CHECKING:
 
     from ml_release.domain.batch_scoring import ScoreSpread
     from ml_release.domain.column_profile import ColumnShares
+    from ml_release.domain.experiment_analysis import Analysis
     from ml_release.domain.gates_attribution import AttributionMethod
     from ml_release.domain.label_maturity import Maturity
+    from ml_release.domain.regret import RegretReport
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.search import Trial
     from ml_release.domain.shadow_pairs import ScoreSample, SlicePairs
@@ -276,6 +278,12 @@ class NoPictures:
 
     def agreement(self, slices: Sequence[SlicePairs], *, floor: float) -> bytes:
         return self._draw(f"agreement on {len(slices)} slices beside {floor}")
+
+    def arm_differences(self, analysis: Analysis, *, effect: float) -> bytes:
+        return self._draw(f"differences of {len(analysis.arms)} arms beside {effect}")
+
+    def regret(self, report: RegretReport) -> bytes:
+        return self._draw(f"regret over {len(report.days)} days")
 
     def search_history(self, trials: Sequence[Trial], *, objective: str) -> bytes:
         return self._draw(f"{objective} of {len(trials)} trials")

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
     from ml_release.domain.batch_scoring import ScoreSpread
     from ml_release.domain.column_profile import ColumnShares
+    from ml_release.domain.experiment_analysis import Analysis
     from ml_release.domain.gates_attribution import AttributionMethod
     from ml_release.domain.label_maturity import Maturity
+    from ml_release.domain.regret import RegretReport
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.search import Trial
     from ml_release.domain.shadow_pairs import ScoreSample, SlicePairs
@@ -388,16 +390,63 @@ class Plots:
             axes.legend(frameon=False)
         return _png(figure)
 
+    def arm_differences(self, analysis: Analysis, *, effect: float) -> bytes:
+        """PNG of every arm's difference to the control, between the smallest effects."""
+        arms = list(reversed(analysis.arms))
+        figure, axes = _figure(6.4, 1.4 + 0.4 * len(arms))
+        axes.axvspan(-effect, effect, color="#eeeeee")
+        axes.axvline(0, color="#999999", linewidth=1, linestyle="--")
+        for position, arm in enumerate(arms):
+            if np.isfinite([arm.low, arm.high]).all():
+                axes.plot([arm.low, arm.high], [position] * 2, color=_COLOURS[0], linewidth=2)
+                axes.plot(arm.difference, position, "o", color=_COLOURS[0], ms=5)
+        axes.set_yticks(range(len(arms)), [f"version {arm.version}" for arm in arms])
+        axes.set_ylim(-0.6, len(arms) - 0.4)
+        axes.set_xlabel(
+            f"mean reward less that of version {analysis.control}; grey is less than the smallest"
+            " effect"
+        )
+        axes.set_title("Difference to the control, at every look", loc="left", fontsize=10)
+        return _png(figure)
+
+    def regret(self, report: RegretReport) -> bytes:
+        """PNG of the regret with its interval, and of the arms' shares, over the days."""
+        figure, (left, right) = _figures(9.0, 3.4, 2)
+        numbers = np.arange(1, len(report.days) + 1)
+        left.fill_between(
+            numbers, report.regret_low, report.regret_high, color=_COLOURS[0], alpha=0.2
+        )
+        left.plot(numbers, report.regret, color=_COLOURS[0], marker="o", markersize=3)
+        left.set_ylabel("rewards lost to the best arm")
+        left.set_title("Regret", loc="left", fontsize=10)
+        for colour, (version, shares) in zip(_COLOURS, report.shares.items(), strict=False):
+            right.plot(
+                numbers, shares, color=colour, marker="o", markersize=3, label=f"version {version}"
+            )
+        right.set_ylim(0, 1)
+        right.set_ylabel("share of the day's answers")
+        right.set_title("Allocation", loc="left", fontsize=10)
+        right.legend(frameon=False)
+        for axes in (left, right):
+            axes.set_xlabel(f"day, 1 is {report.days[0]}" if len(report.days) else "day")
+        return _png(figure)
+
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    figure, (axes,) = _figures(width, height, 1)
+    return figure, axes
+
+
+def _figures(width: float, height: float, count: int) -> tuple[Figure, list[Axes]]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
+    panels = [figure.add_subplot(1, count, number + 1) for number in range(count)]
+    for axes in panels:
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure, panels
 
 
 def _png(figure: Figure) -> bytes:

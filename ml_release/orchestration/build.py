@@ -11,6 +11,12 @@ from ml_release.domain.rollout import Stage
 from ml_release.orchestration.card_asset import model_card_asset
 from ml_release.orchestration.data_assets import features_asset, landing_spec, snapshot_asset
 from ml_release.orchestration.endpoint_assets import endpoint_asset
+from ml_release.orchestration.experiment_assets import experiment_report_asset
+from ml_release.orchestration.experiment_jobs import (
+    begin_experiment_job,
+    end_experiment_job,
+    experiment_sensor,
+)
 from ml_release.orchestration.jobs import (
     keep_log_job,
     monitor_job,
@@ -100,6 +106,7 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
                     labels_asset,
                     drift_report_asset,
                     performance_report_asset,
+                    experiment_report_asset,
                 )
             ),
         ],
@@ -117,6 +124,8 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
             keep_log_job(line),
             score_job(line),
             adopt_kill_switch_job(line, wiring),
+            begin_experiment_job(line, wiring),
+            end_experiment_job(line, wiring),
         ],
         sensors=[
             new_records_sensor(line, wiring),
@@ -125,5 +134,6 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
             finished_segments_sensor(line, wiring),
             kill_switch_sensor(line, wiring),
             rollout_sensor(line, wiring),
+            experiment_sensor(line, wiring),
         ],
     )

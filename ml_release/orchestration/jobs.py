@@ -14,7 +14,13 @@ if TYPE_CHECKING:
     from ml_release.spec.release_line import ReleaseLine
 
 TRAINED = ("snapshot", "features", "candidate", "evaluation", "model_card", "registered_version")
-MONITORED = ("inference_window", "labels", "drift_report", "performance_report")
+MONITORED = (
+    "inference_window",
+    "labels",
+    "drift_report",
+    "performance_report",
+    "experiment_report",
+)
 FIRST_PARTITION_TAG = "dagster/asset_partition_range_start"
 LAST_PARTITION_TAG = "dagster/asset_partition_range_end"
 LINE_TAG = "ml_release/line"
@@ -39,7 +45,9 @@ def stage_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
 
 def monitor_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
     """The job ``<line>_monitor``: read the inference log and judge it."""
-    return _job(line, "monitor", MONITORED, "Read the log: window, labels, drift, performance.")
+    return _job(
+        line, "monitor", MONITORED, "Read the log: window, labels, drift, performance, experiment."
+    )
 
 
 def keep_log_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:

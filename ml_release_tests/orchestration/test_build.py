@@ -61,9 +61,10 @@ def test_every_asset_can_be_materialized_in_one_go(
         "labels",
         "drift_report",
         "performance_report",
+        "experiment_report",
     }
     checks = result.get_asset_check_evaluations()
-    assert len(checks) == 8
+    assert len(checks) == 11
     assert not any(check.passed for check in checks)
 
 
