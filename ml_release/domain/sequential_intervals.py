@@ -8,10 +8,14 @@ chances are over independent units. Rows of one request are none: give one row p
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from ml_release.domain.intervals import NO_SPREAD, NOTHING, Interval, require_confidence
 from ml_release.domain.mean_sequences import mean_radius
 from ml_release.errors import InputError
+
+NORMAL_FROM = 30
+"""Pairs of different halves from which on the mean of their differences is about normal."""
 
 
 def rate_sequence(count: int, n: int, *, confidence: float) -> Interval:
@@ -52,18 +56,42 @@ def rate_sequence(count: int, n: int, *, confidence: float) -> Interval:
     return Interval(estimate=rate, low=low, high=high, confidence=confidence, n=n, units=n)
 
 
-def paired_rates_sequence(more: int, less: int, n: int, *, confidence: float) -> Interval:
+def paired_rates_sequence(
+    more: int, less: int, n: int, *, confidence: float, tau: float
+) -> Interval:
     """Interval of how much more often something happens to one half of a pair than to the other.
 
-    Of two ``rate_sequence`` at half the error each: pairs in which it happened to the first half
-    only, minus pairs in which it happened to the second half only, both over all pairs.
+    From `NORMAL_FROM` pairs of different halves on it is the `mean_sequence` of the differences,
+    before that two exact rates, one minus the other. Each is given half of the error, so that
+    passing from one to the other costs nothing more.
+
+    Parameters
+    ----------
+    more, less
+        Pairs in which it happened to the first half only, and to the second half only.
+    tau
+        About the difference looked for, above 0.
 
     Raises
     ------
     InputError
-        As `rate_sequence`.
+        If the two outnumber the pairs, or as the other two.
+
+    >>> found = paired_rates_sequence(120, 100, 10_000, confidence=0.99, tau=0.005)
+    >>> round(found.low, 4), round(found.high, 4)
+    (-0.0045, 0.0085)
     """
-    each = 1 - (1 - confidence) / 2
+    if more + less > n:
+        message = f"pairs: expected counts within n = {n}, found {more} and {less}"
+        raise InputError(message)
+    half = 1 - (1 - confidence) / 2
+    if more + less >= NORMAL_FROM:
+        mean = (more - less) / n
+        variance = (more + less) / n - mean * mean
+        return replace(
+            mean_sequence(mean, variance, n, confidence=half, tau=tau), confidence=confidence
+        )
+    each = 1 - (1 - half) / 2
     first = rate_sequence(more, n, confidence=each)
     second = rate_sequence(less, n, confidence=each)
     return Interval(

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from ml_release.domain.shadow_counts import PairCounts
 
 JUDGE = "shadow/1"
-_GROWTH = 1.25
-_MOST_PAIRS = 10_000_000
+_GROWTH = 1.5
+_MOST_PAIRS = 1_000_000
 
 
 class Answer(StrEnum):

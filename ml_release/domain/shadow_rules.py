@@ -77,7 +77,11 @@ def failure_finding(evidence: ShadowEvidence, policy: ShadowPolicy) -> Finding:
     counts, alpha = evidence.requests, alpha_of(policy)
     n = counts.pairs
     interval = paired_rates_sequence(
-        counts.shadow_failed, counts.champion_failed, n, confidence=1 - alpha / 2
+        counts.shadow_failed,
+        counts.champion_failed,
+        n,
+        confidence=1 - alpha / 2,
+        tau=policy.error_rate_limit / 2,
     )
     return held_within(
         ERRORS,
@@ -120,7 +124,11 @@ def decision_findings(evidence: ShadowEvidence, policy: ShadowPolicy) -> Iterato
         detail=f"{counts.both_yes} both yes, {counts.both_no} both no",
     )
     net = paired_rates_sequence(
-        counts.shadow_only, counts.champion_only, n, confidence=1 - alpha / 2
+        counts.shadow_only,
+        counts.champion_only,
+        n,
+        confidence=1 - alpha / 2,
+        tau=policy.decision_shift_limit / 2,
     )
     leaning = leans(counts.shadow_only, counts.champion_only, alpha / 4) or leans(
         counts.champion_only, counts.shadow_only, alpha / 4
