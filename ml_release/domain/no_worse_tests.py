@@ -16,7 +16,7 @@ from ml_release.errors import InputError
 if TYPE_CHECKING:
     from ml_release.domain.sequential_tests import Floats, Numbers
 
-_BISECTIONS = 60
+_BISECTIONS = 45
 # Any discrete mixture chosen beforehand is valid; this one holds rates from 1 in 3,000 to 7 in 8.
 _EQUAL_RATES = 1 / (1 + np.exp(-np.arange(-8.0, 2.1, 1.0)))
 

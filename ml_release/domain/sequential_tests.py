@@ -182,7 +182,7 @@ def log_e_other_events(
     Added over the bins of a histogram it tests whether canary and control fill them alike.
 
     >>> round(float(log_e_other_events(12, 60, 0.05)), 3)
-    0.0
+    4.305
     """
     from scipy.special import betaln
 
