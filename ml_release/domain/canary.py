@@ -117,8 +117,8 @@ def judge_canary(
         subject_digest=evidence.model_digest,
         evidence={
             "answer": answer.value,
-            "champion": evidence.champion_digest,
-            "policy": policy.digest,
+            "champion_digest": evidence.champion_digest,
+            "policy_digest": policy.digest,
             "step": str(evidence.step),
             "route_commits": ",".join(dict.fromkeys(s.route_commit for s in evidence.stretches)),
             "window": f"{evidence.step_began.isoformat()}/{evidence.now.isoformat()}",
