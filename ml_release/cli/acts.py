@@ -166,6 +166,12 @@ def reject(line: ReleaseLine, move: Move, *, settings: Settings, wiring: Wiring)
     return _release_job(line, "reject", "reject_version", move.config(), settings, wiring)
 
 
+def settle(line: ReleaseLine, move: Move, *, settings: Settings, wiring: Wiring) -> JobRun:
+    """End the watch of the release that answers everybody."""
+    config: dict[str, object] = {"by": move.by, "reason": move.reason}
+    return _release_job(line, "settle", "settle_watch", config, settings, wiring)
+
+
 def _release_job(
     line: ReleaseLine,
     job: str,

@@ -30,13 +30,18 @@ def run_demo(line: ReleaseLine, *, settings: Settings, wiring: Wiring) -> None:
         line,
         first=FIRST_MONTH,
         last=LAST_MONTH,
+        by="demo",
         settings=settings,
         wiring=wiring,
         reason="demo",
     )
-    messages.rule("2  declare the version for production, in Git")
+    messages.rule("2  try it on a server of its own, approve it, declare it in Git")
     version = int(trained.metadata["registered_version"]["version"])
     first = acts.Move(version=version, by="demo", reason="the demo's first release")
+    acts.stage(line, first, settings=settings, wiring=wiring)
+    # Whoever trains a version may not approve it: the demo plays both.
+    reviewer = acts.Move(version=version, by="demo reviewer", reason="read the report")
+    acts.approve(line, reviewer, settings=settings, wiring=wiring)
     promoted = acts.promote(line, first, settings=settings, wiring=wiring)
     messages.rule(f"3  serve, and replay {FIRST_DAY} to {LAST_DAY} over HTTP")
     sent = _replayed(line, settings=settings, wiring=wiring)

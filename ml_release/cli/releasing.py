@@ -184,6 +184,23 @@ def restore(
     _tell_move(line, run, as_json=as_json)
 
 
+@app.command()
+def settle(
+    line: Line,
+    *,
+    by: By = "",
+    reason: Annotated[str, typer.Option("--reason", help="Why.")] = "",
+    as_json: Json = False,
+) -> None:
+    """End the watch of a release that answers everybody; otherwise it ends by its labels."""
+    from ml_release.cli import acts
+
+    found, settings, wiring = opened(line)
+    move = acts.Move(version=None, by=by or getpass.getuser(), reason=reason)
+    run = acts.settle(found, move, settings=settings, wiring=wiring)
+    _tell_move(line, run, as_json=as_json)
+
+
 def _tell_move(line: str, run: JobRun, *, as_json: bool) -> None:
     name = next(name for name in _ENDPOINTS if name in run.metadata)
     moved = run.metadata[name]

@@ -89,8 +89,9 @@ class Standing:
         The place it holds now.
     champion
         The version that answers by default; None before the first release.
-    under_way
-        Another version that is being released, None where there is none.
+    under_way, is_watched
+        Another version that is being released, None where there is none; and whether it answers
+        everybody already and is under watch.
     experiment
         Name of the experiment that runs, None where none does.
     gates
@@ -103,6 +104,7 @@ class Standing:
     place: Destination
     champion: int | None
     under_way: int | None = None
+    is_watched: bool = False
     experiment: str | None = None
     gates: Mapping[Gate, Finding] = field(default_factory=dict)
 
@@ -197,9 +199,7 @@ def refusals(standing: Standing, to: Stage | None, path: Path) -> tuple[str, ...
         )
     if following.stage is not Stage.STAGING:
         if standing.under_way is not None:
-            reasons.append(
-                f"version {standing.under_way} is being released; finish it or roll it back first"
-            )
+            reasons.append(_other(standing))
         if standing.experiment is not None:
             reasons.append(f"experiment {standing.experiment} runs; end it first")
     gates = gates_of(following, path, is_first=standing.champion is None)
@@ -216,6 +216,17 @@ def _held_by(gate: Gate, standing: Standing) -> str | None:
     if finding is None:
         return f"{gate}: nothing is recorded"
     return None if finding.outcome is Outcome.PASS else f"{gate}: {finding.sentence()}"
+
+
+def _other(standing: Standing) -> str:
+    """Who has to be through before: two releases at once would answer for one another."""
+    other = f"version {standing.under_way}"
+    if standing.is_watched:
+        return (
+            f"{other} answers everybody and is under watch until its labels have matured; wait,"
+            f" or end the watch with `ml-release settle {standing.line}`"
+        )
+    return f"{other} is being released; let it end, or roll it back first"
 
 
 def _no_way_on(standing: Standing) -> str:

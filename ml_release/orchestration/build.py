@@ -43,6 +43,7 @@ from ml_release.orchestration.release_jobs import (
     promote_job,
     reject_job,
     rollback_job,
+    settle_job,
 )
 from ml_release.orchestration.restore_job import restore_job
 from ml_release.orchestration.rollout_assets import rollout_job, rollout_sensor, verdict_specs
@@ -118,6 +119,7 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
             reject_job(line, wiring),
             rollback_job(line, wiring),
             rollout_job(line, wiring),
+            settle_job(line, wiring),
             restore_job(line, wiring),
             waiver_job(line, wiring),
             monitor_job(line),

@@ -21,6 +21,7 @@ from ml_release.workflows.approving import approve
 from ml_release.workflows.champion import CHAMPION_ALIAS
 from ml_release.workflows.promotion import Moved, Request, find_version, promote, roll_back
 from ml_release.workflows.rejecting import reject
+from ml_release.workflows.rollout_tick import settle
 
 WORD = "approval"
 """Name of the asset that shows what people said."""
@@ -79,6 +80,13 @@ class RollbackForm(dg.Config):
     )
     by: str = Field(description="Who asks for it.")
     reason: str = Field(description="Why; goes into the commit.")
+
+
+class SettlingForm(dg.Config):
+    """Who ends the watch, and why."""
+
+    by: str = Field(description="Who answers for it.")
+    reason: str = Field(description="Why it need not be watched any longer; goes into the commit.")
 
 
 def promote_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
@@ -243,6 +251,33 @@ def rollback_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
         roll_back_op()
 
     return rollback
+
+
+def settle_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
+    """The job ``<line>_settle``: a person ends the watch of a release."""
+
+    @dg.op(name=f"{line.name}_settle_watch", description="End the watch; the version stays.")
+    def settle_watch(context: dg.OpExecutionContext, config: SettlingForm) -> None:
+        with reported():
+            moved = settle(
+                line,
+                environment=wiring.environment,
+                request=Request(by=config.by, reason=config.reason, run_id=context.run.run_id),
+                deployments=wiring.deployments,
+                clock=wiring.clock,
+            )
+        materialize_endpoint(context, line, wiring, moved)
+
+    @dg.job(
+        name=f"{line.name}_settle",
+        description="End the watch of a release by hand, on somebody's word.",
+        tags={LINE_TAG: line.name},
+        executor_def=dg.in_process_executor,
+    )
+    def settling() -> None:
+        settle_watch()
+
+    return settling
 
 
 def materialize_endpoint(

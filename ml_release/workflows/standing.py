@@ -156,10 +156,8 @@ def _standing(
         version=number,
         place=place,
         champion=None if state is None else state.champion.version,
-        # A release under watch ends with the next one: its successor was compared with it.
-        under_way=rollout.version
-        if rollout is not None and is_other and rollout.leg != "watch"
-        else None,
+        under_way=rollout.version if rollout is not None and is_other else None,
+        is_watched=rollout is not None and rollout.leg == "watch",
         experiment=None if experiment is None else experiment.name,
         gates=gates,
     )
