@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from math import ceil
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -67,7 +68,7 @@ class WatchPolicy(BaseModel):
     sampled_answers
         So many answers of a watch, drawn by chance, wait for their labels.
     confidence
-        One-sided, of every rule.
+        One-sided, of every rule over the whole watch, however often it is judged.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -107,6 +108,11 @@ class WatchPolicy(BaseModel):
             message = "; ".join(problems)
             raise ValueError(message)
         return self
+
+    @property
+    def most_windows(self) -> int:
+        """So many windows a watch has until it is too old."""
+        return ceil(self.maximum_days * 1440 / self.window_minutes)
 
     @property
     def digest(self) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ml_release.domain.intervals import rate_interval
+from ml_release.domain.latency_sketch import LatencySketch
 from ml_release.domain.verdict import Finding, Outcome
 from ml_release.domain.watch_rates import RateRule, judge_rate
 from ml_release.domain.watch_scores import judge_score
@@ -123,7 +125,7 @@ def _increase(evidence: WatchEvidence, policy: WatchPolicy) -> Finding:
 
 def _latency(evidence: WatchEvidence, policy: WatchPolicy) -> Finding:
     limit_ms = policy.latency_p99_limit_ms
-    return _rate(
+    finding = _rate(
         "answers_are_fast",
         f"requests slower than {limit_ms:g} ms",
         lambda w: (w.latency.above(limit_ms), w.latency.n),
@@ -131,6 +133,10 @@ def _latency(evidence: WatchEvidence, policy: WatchPolicy) -> Finding:
         policy,
         limit=SLOW_SHARE,
     )
+    p99_ms = sum((w.latency for w in evidence.windows), LatencySketch()).quantile(0.99)
+    if p99_ms is None:
+        return finding
+    return replace(finding, detail=f"99th percentile {p99_ms:.4g} ms; {finding.detail}")
 
 
 def _missing(evidence: WatchEvidence, policy: WatchPolicy) -> Finding:
@@ -164,6 +170,7 @@ def _rate(
             confidence=policy.confidence,
             violations_needed=policy.violations_needed,
             window_minimum=policy.window_minimum_requests,
+            windows=policy.most_windows,
         ),
     )
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from math import isnan
 from typing import TYPE_CHECKING
 
-from ml_release.domain.intervals import rate_interval
+import numpy as np
+
 from ml_release.domain.latency_sketch import LatencySketch
 from ml_release.domain.rate_sequences import RateBounds, rate_bounds
 from ml_release.domain.verdict import Finding, Outcome
@@ -61,13 +62,15 @@ class RateRule:
         A rate shown to be above the first is harm, one shown to be at most the second is none; the
         same number unless the limit itself is estimated.
     confidence
-        One-sided of every window, and of the bounds of the whole.
+        That a rate at the limit is not called harm, over all looks at the whole watch.
     violations_needed
         Windows in a row above the limit that are harm; with one fewer left out, the worst ones, the
         rest of the watch is harm if its rate is above the limit.
     window_minimum
         Windows with fewer are joined with the next ones until there are so many, so that little
         traffic is judged too, only later.
+    windows
+        So many the watch has at most.
     """
 
     harmful_above: float
@@ -75,6 +78,17 @@ class RateRule:
     confidence: float
     violations_needed: int
     window_minimum: int
+    windows: int
+
+    @property
+    def window_doubt(self) -> float:
+        """Probability with which one window at the limit may be called above it.
+
+        Half of the doubt is for streaks, half for the rate of the whole. A streak can begin at any
+        of the windows, so that they are all false with at most their number times this to the power
+        of the windows needed.
+        """
+        return float(((1 - self.confidence) / 2 / self.windows) ** (1 / self.violations_needed))
 
 
 def judge_rate(
@@ -96,7 +110,7 @@ def judge_rate(
     bad = sum(count for count, _ in (*closed, *still_open))
     n = sum(of for _, of in (*closed, *still_open))
     judged = tuple(_joined(closed, rule.window_minimum))
-    above = [_is_above(count, of, rule) for count, of in judged]
+    above = _are_above(judged, rule)
     streak = _longest_streak(above)
     bounds = rate_bounds(bad, n, confidence=rule.confidence)
     # Comparisons with NaN are false: without requests neither holds.
@@ -137,11 +151,20 @@ def _waited_for(n: int, is_above: bool) -> str:  # noqa: FBT001 (one of two reas
     return "waits for more requests, which would tell on which side of the limit it is"
 
 
-def _is_above(count: int, n: int, rule: RateRule) -> bool:
-    """Whether one window, looked at once, shows a rate above the limit."""
-    # The lower end of a two-sided interval is the one-sided bound of half its doubt.
-    found = rate_interval(count, n, confidence=2 * rule.confidence - 1)
-    return found.low > rule.harmful_above
+def _are_above(windows: Sequence[tuple[int, int]], rule: RateRule) -> list[bool]:
+    """Whether each window, looked at once, shows a rate above the limit.
+
+    Exact: so many of them, or more, come of a rate at the limit with a probability of at most
+    `RateRule.window_doubt` (Clopper and Pearson 1934, Biometrika 26(4)).
+    """
+    from scipy.special import betainc
+
+    count, n = np.array(windows, dtype=np.float64).reshape(-1, 2).T
+    chance = np.ones(len(count))
+    some = count > 0
+    chance[some] = betainc(count[some], n[some] - count[some] + 1, rule.harmful_above)
+    above: list[bool] = (chance <= rule.window_doubt).tolist()
+    return above
 
 
 def _without_worst(windows: Sequence[tuple[int, int]], rule: RateRule) -> RateBounds:
@@ -151,9 +174,8 @@ def _without_worst(windows: Sequence[tuple[int, int]], rule: RateRule) -> RateBo
     """
     by_excess = sorted(windows, key=lambda one: one[0] - rule.harmful_above * one[1])
     rest = by_excess[: len(by_excess) - (rule.violations_needed - 1)]
-    return rate_bounds(
-        sum(count for count, _ in rest), sum(of for _, of in rest), confidence=rule.confidence
-    )
+    bad, n = sum(count for count, _ in rest), sum(of for _, of in rest)
+    return rate_bounds(bad, n, confidence=(1 + rule.confidence) / 2)
 
 
 def _joined(windows: Iterable[tuple[int, int]], minimum: int) -> Iterator[tuple[int, int]]:

@@ -437,6 +437,13 @@ def test_a_loss_is_held_against_the_upper_end(estimate: float, answer: str) -> N
     assert judge_watch(evidence(scores=(loss(estimate),)), policy).answer == answer
 
 
+def test_the_latency_is_told_as_a_percentile_too() -> None:
+    """In milliseconds, of the whole watch."""
+    found = judge_watch(evidence(windows=windows(ms=5.0)), POLICY)
+    (fast,) = (f for f in found.verdict.findings if f.rule == "answers_are_fast")
+    assert "99th percentile 5.0" in fast.detail
+
+
 def test_a_window_that_is_still_open_adds_to_no_streak() -> None:
     """It is looked at once, when it has closed."""
     changes = {"windows": windows(3, errors=100), "now": SINCE + timedelta(minutes=14)}

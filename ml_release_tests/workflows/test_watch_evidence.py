@@ -148,11 +148,12 @@ def test_without_a_watch_there_is_nothing_to_judge(serving: House, *, is_settled
 
 def test_a_release_whose_labels_matured_finishes(watched: House) -> None:
     """Its verdict is on record under its model, with what it was judged on."""
-    found = watch(watched)
-    assert found.verdict.answer == "finish", found.verdict.waits_for
     declared = watched.deployments.read(steps.LINE, PRODUCTION)
     assert declared is not None
     digest = declared.state.champion.model_digest
+    assert newest_watch_verdict(watched.line, digest, evidence=watched.evidence) is None
+    found = watch(watched)
+    assert found.verdict.answer == "finish", found.verdict.waits_for
     recorded = newest_watch_verdict(watched.line, digest, evidence=watched.evidence)
     assert recorded == found.verdict.verdict
     assert dict(recorded.evidence) == {
