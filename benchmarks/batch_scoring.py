@@ -37,6 +37,7 @@ from ml_release.adapters.model_files import ModelFiles
 from ml_release.adapters.model_signatures import ModelSignatures
 from ml_release.adapters.onnx_compiler import OnnxCompiler
 from ml_release.adapters.onnx_models import OnnxLoader
+from ml_release.adapters.signing_keys import SigningKeys
 from ml_release.domain.artefact import MODEL_FILE, PLAN_FILE, SIGNATURE_FILE, signature_of
 from ml_release.domain.features import Calendar, Category, encode, fit_plan
 from ml_release.domain.identity import canonical_json, digest_of_json
@@ -109,7 +110,7 @@ def prepare(home: Path, rows: int) -> dict[str, float]:
     first = learned[next(f.name for f in LINE.features if not isinstance(f, Category))]
     target = np.nan_to_num(first) + np.random.default_rng(1).normal(size=first.size) > first.mean()
     model = LINE.build_estimator(LINE.parameters, LINE.seed).fit(encode(plan, learned), target)
-    models = ModelFiles(home / "models", ModelSignatures(home / "keys"))
+    models = ModelFiles(home / "models", ModelSignatures(SigningKeys(home / "keys")))
     digest = models.publish(
         {
             MODEL_FILE: OnnxCompiler().compile(model),
@@ -152,7 +153,7 @@ def prepare(home: Path, rows: int) -> dict[str, float]:
 
 def ours(home: Path) -> dict[str, float]:
     """Score the month as the asset does."""
-    models = ModelFiles(home / "models", ModelSignatures(home / "keys"))
+    models = ModelFiles(home / "models", ModelSignatures(SigningKeys(home / "keys")))
     digest = (home / "model_digest").read_text()
     OnnxLoader().load(models.read(digest))
     # What is imported on first use belongs to the start.
@@ -183,7 +184,7 @@ def floor(home: Path) -> dict[str, float]:
     """The bare session, batch after batch of a matrix that is there."""
     import onnxruntime
 
-    models = ModelFiles(home / "models", ModelSignatures(home / "keys"))
+    models = ModelFiles(home / "models", ModelSignatures(SigningKeys(home / "keys")))
     files = models.read((home / "model_digest").read_text())
     plan = OnnxLoader().load(files).plan
     options = onnxruntime.SessionOptions()

@@ -26,6 +26,8 @@ from ml_release.adapters.model_files import ModelFiles
 from ml_release.adapters.model_signatures import ModelSignatures
 from ml_release.adapters.online_files import OnlineFiles
 from ml_release.adapters.onnx_compiler import OnnxCompiler
+from ml_release.adapters.seals import Seals
+from ml_release.adapters.signing_keys import SigningKeys
 from ml_release.domain.artefact import (
     EXAMPLE_FILE,
     MODEL_FILE,
@@ -90,7 +92,9 @@ class Flights:
 
     def declare(self, version: int, *, rollback_target: int | None = None) -> Declaration:
         """Let a version serve all traffic, by one commit."""
-        deployments = GitDeployments(self.settings.deployments)
+        deployments = GitDeployments(
+            self.settings.deployments, Seals(SigningKeys(self.settings.keys))
+        )
         current = deployments.read(LINE.name, "production")
         state = DeclaredState(
             line=LINE.name,
@@ -149,7 +153,7 @@ def publish_flights(home: Path, *, smaller: tuple[int, ...] = ()) -> Flights:
     raw = plain_records(columns_of(march.iloc[drawn], plan.request_fields(), subject=LINE.name))
     features = tables.read(built[-1], FEATURES_TABLE).iloc[drawn]
     prepared = plain_records(values_of(features, LINE.features))
-    models = ModelFiles(settings.models, ModelSignatures(settings.keys))
+    models = ModelFiles(settings.models, ModelSignatures(SigningKeys(settings.keys)))
     digests = {}
     for version, rounds in enumerate((LINE.parameters["max_iter"], *smaller), start=1):
         estimator = LINE.build_estimator({**LINE.parameters, "max_iter": rounds}, LINE.seed)

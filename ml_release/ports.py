@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ml_release.domain.build_record import BuildRecord
     from ml_release.domain.column_profile import ColumnShares
     from ml_release.domain.deployment import Declaration, DeclaredState
+    from ml_release.domain.experiment_analysis import Analysis
     from ml_release.domain.features import Columns
     from ml_release.domain.gates_attribution import AttributionMethod
     from ml_release.domain.gates_servability import Servability
@@ -33,12 +34,15 @@ if TYPE_CHECKING:
     from ml_release.domain.kill_switch import Pulled
     from ml_release.domain.label_maturity import Maturity
     from ml_release.domain.log_archive import Archived, Deleted
+    from ml_release.domain.regret import RegretReport
     from ml_release.domain.release_report import ReleaseReport
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.search import Scalar
     from ml_release.domain.search import Trial as SearchTrial
+    from ml_release.domain.shadow_pairs import ScoreSample, SlicePairs
     from ml_release.domain.slice_scores import SliceTable
     from ml_release.domain.threshold_curve import ThresholdPoint
+    from ml_release.domain.traffic import TrafficPoint
     from ml_release.domain.trial import LoadMeasured, Trial, TrialLoad, TrialReply
     from ml_release.domain.verdict import Verdict
     from ml_release.spec.landing_source import LandingSource
@@ -264,10 +268,16 @@ class ModelRegistry(Protocol):
 
 
 class Deployments(Protocol):
-    """Declared state under version control."""
+    """Declared state under version control, sealed by whoever may declare."""
 
     def read(self, line: str, environment: str) -> Declaration | None:
-        """What is declared now, None if nothing ever was."""
+        """What is declared now, None if nothing ever was.
+
+        A declaration that was edited by hand is returned with its ``seal_problem``.
+        """
+
+    def sealed(self, line: str, environment: str) -> Declaration | None:
+        """The newest declaration without a seal problem: what counts, and what a server serves."""
 
     def declare(
         self,
@@ -317,7 +327,7 @@ class InferenceLog(Protocol):
     """What was asked and answered, and the labels that came later."""
 
     def size(self, line: str) -> int:
-        """Bytes of all records and labels, to see cheaply whether anything came in."""
+        """Bytes of all records, labels and rewards, to see cheaply whether anything came in."""
 
     def records(
         self, line: str, *, after: Mapping[str, int]
@@ -329,6 +339,9 @@ class InferenceLog(Protocol):
 
     def labels(self, line: str) -> pd.DataFrame:
         """Every label as it was told, one column per field of `Label`, in the order of arrival."""
+
+    def rewards(self, line: str) -> pd.DataFrame:
+        """Every reward as it was posted, one column per field of `Reward`, in order of arrival."""
 
 
 class InferenceArchive(Protocol):
@@ -472,6 +485,9 @@ class Plotter(Protocol):
     ) -> bytes:
         """PNG of how much each feature matters, beside the champion's; the method is named."""
 
+    def traffic(self, points: Sequence[TrafficPoint], *, until: datetime) -> bytes:
+        """PNG of the share of every version over time, up to a moment."""
+
     def scores(self, spread: ScoreSpread, *, threshold: float | None) -> bytes:
         """PNG of a histogram of predictions, the threshold of decisions marked if there is one."""
 
@@ -480,6 +496,18 @@ class Plotter(Protocol):
 
     def findings(self, verdict: Verdict, rule: str) -> bytes:
         """PNG of one rule's observed values beside their limits, one bar per subject."""
+
+    def paired_scores(self, sample: ScoreSample) -> bytes:
+        """PNG of the scores of champion and shadow on the same requests, and their differences."""
+
+    def agreement(self, slices: Sequence[SlicePairs], *, floor: float) -> bytes:
+        """PNG of the share of equal decisions per slice, with its pairs; ``floor`` is marked."""
+
+    def arm_differences(self, analysis: Analysis, *, effect: float) -> bytes:
+        """PNG of every arm's difference to the control, between the smallest effects."""
+
+    def regret(self, report: RegretReport) -> bytes:
+        """PNG of the regret with its interval, and of the arms' shares, over the days."""
 
     def search_history(self, trials: Sequence[SearchTrial], *, objective: str) -> bytes:
         """PNG of the value of every trial in their order, and of the best one so far."""

@@ -37,6 +37,7 @@ from ml_release.adapters.inference_tables import InferenceArchiveFiles, Inferenc
 from ml_release.adapters.onnx_compiler import OnnxCompiler
 from ml_release.adapters.onnx_models import OnnxLoader
 from ml_release.adapters.random_search import RandomSearch
+from ml_release.domain.approvals import ApprovalPolicy
 from ml_release.domain.data_gates import DataGatesPolicy
 from ml_release.domain.drift import DriftPolicy
 from ml_release.domain.evaluation_gates import EvaluationPolicy
@@ -51,6 +52,7 @@ from ml_release.domain.gates_slices import SlicePolicy
 from ml_release.domain.label_maturity import LabelPolicy
 from ml_release.domain.quality_policy import QualityPolicy
 from ml_release.domain.retraining import RetrainingPolicy
+from ml_release.domain.rollout_policy import RolloutPolicy
 from ml_release.spec.label_source import LabelSource
 from ml_release.spec.landing_source import LandingSource
 from ml_release.spec.policies import Policies
@@ -65,12 +67,16 @@ if TYPE_CHECKING:
 
     from ml_release.domain.batch_scoring import ScoreSpread
     from ml_release.domain.column_profile import ColumnShares
+    from ml_release.domain.experiment_analysis import Analysis
     from ml_release.domain.gates_attribution import AttributionMethod
     from ml_release.domain.label_maturity import Maturity
+    from ml_release.domain.regret import RegretReport
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.search import Trial
+    from ml_release.domain.shadow_pairs import ScoreSample, SlicePairs
     from ml_release.domain.slice_scores import SliceTable
     from ml_release.domain.threshold_curve import ThresholdPoint
+    from ml_release.domain.traffic import TrafficPoint
     from ml_release.domain.verdict import Verdict
     from ml_release.ports import Attributor, ServabilityProbe, TrialServer
 
@@ -146,6 +152,8 @@ SMALL_LINE = ReleaseLine(
     seed=7,
     output="probability_late",
     policies=Policies(
+        # One move: what it is allowed to skip is tested where the stages are.
+        rollout=RolloutPolicy(stages=(), approval=ApprovalPolicy(needed=0), is_watched=False),
         data_gates=DataGatesPolicy(
             minimum_rows=100,
             maximum_rows=5000,
@@ -256,11 +264,26 @@ class NoPictures:
     def scores(self, spread: ScoreSpread, *, threshold: float | None) -> bytes:
         return self._draw(f"{spread.counts.sum()} scores beside {threshold}")
 
+    def traffic(self, points: Sequence[TrafficPoint], *, until: datetime) -> bytes:
+        return b""
+
     def maturity(self, maturity: Maturity) -> bytes:
         return self._draw(f"maturity of {maturity.known} labels")
 
     def findings(self, verdict: Verdict, rule: str) -> bytes:
         return self._draw(f"{rule} of {verdict.judge}")
+
+    def paired_scores(self, sample: ScoreSample) -> bytes:
+        return self._draw(f"{sample.n} pairs of scores")
+
+    def agreement(self, slices: Sequence[SlicePairs], *, floor: float) -> bytes:
+        return self._draw(f"agreement on {len(slices)} slices beside {floor}")
+
+    def arm_differences(self, analysis: Analysis, *, effect: float) -> bytes:
+        return self._draw(f"differences of {len(analysis.arms)} arms beside {effect}")
+
+    def regret(self, report: RegretReport) -> bytes:
+        return self._draw(f"regret over {len(report.days)} days")
 
     def search_history(self, trials: Sequence[Trial], *, objective: str) -> bytes:
         return self._draw(f"{objective} of {len(trials)} trials")

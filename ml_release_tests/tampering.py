@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml_release.adapters.model_files import MANIFEST, SIGNATURE
 from ml_release.adapters.model_signatures import ModelSignatures
+from ml_release.adapters.signing_keys import SigningKeys
 from ml_release.domain.identity import canonical_json, digest_hex, digest_of_bytes
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ def flip(path: Path, at: int = -1) -> None:
 def sign_again(folder: Path, keys: Path) -> None:
     """Replace the signature by that of another key."""
     signed = {p.name: p.read_bytes() for p in folder.iterdir() if p.name != SIGNATURE}
-    (folder / SIGNATURE).write_bytes(ModelSignatures(keys).sign(signed, name=folder.name))
+    (folder / SIGNATURE).write_bytes(
+        ModelSignatures(SigningKeys(keys)).sign(signed, name=folder.name)
+    )
 
 
 def forge(root: Path, files: Mapping[str, bytes], signatures: ModelSignatures) -> str:

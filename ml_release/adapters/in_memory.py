@@ -469,9 +469,15 @@ class InMemoryDeployments:
                 committed_at=at.astimezone(UTC).replace(microsecond=0).isoformat(),
                 actor=trailers.get("Actor", "unknown"),
                 reason=trailers.get("Reason", "unknown"),
+                # Nobody else can write here.
+                seal_problem="",
             )
             history.append(declaration)
         return declaration
+
+    def sealed(self, line: str, environment: str) -> Declaration | None:
+        """What is declared now."""
+        return self.read(line, environment)
 
     def history(self, line: str, environment: str) -> tuple[Declaration, ...]:
         """Every declaration, oldest first."""

@@ -9,50 +9,40 @@ importing model-signing costs 0.5 s, for clients of a network that are never use
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
-import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 from ml_release.domain.identity import canonical_json
-from ml_release.errors import InputError, IntegrityError, NotFoundError
+from ml_release.errors import IntegrityError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 SIGNATURE = "model.sig"
-PRIVATE_KEY = "signing_key.pem"
-PUBLIC_KEY = "verify_key.pem"
 _BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 _STATEMENT = "application/vnd.in-toto+json"
 _SHOWN = 12
 
 
+class Keys(Protocol):
+    """The key that signs, and those that are trusted."""
+
+    def private_file(self) -> Path:
+        """PEM file of the private key; made first where there is none."""
+
+    def trusted(self) -> Mapping[str, EllipticCurvePublicKey]:
+        """Public keys by the hint a signature gives of its key."""
+
+
 class ModelSignatures:
-    """Signs with one private key, verifies with the public keys that are trusted.
+    """Signs with one private key, verifies with the public keys that are trusted."""
 
-    Parameters
-    ----------
-    keys
-        Folder where a key pair is made when something is signed first, and where it is read from;
-        for those who verify only, the public key in it is enough.
-    signing_key
-        PEM file of a private key to sign with instead.
-    verify_keys
-        PEM files of public keys to trust instead, any of which may have signed: two while one
-        replaces the other. Without them, the public half of the key that signs.
-    """
-
-    def __init__(
-        self, keys: Path, *, signing_key: Path | None = None, verify_keys: Sequence[Path] = ()
-    ) -> None:
+    def __init__(self, keys: Keys) -> None:
         self._keys = keys
-        self._signing_key = signing_key
-        self._verify_keys = tuple(verify_keys)
 
     def sign(self, files: Mapping[str, bytes], *, name: str) -> bytes:
         """The signature over a set of files, ``name`` being what it calls them.
@@ -64,7 +54,7 @@ class ModelSignatures:
         """
         from model_signing import hashing, signing
 
-        key = self._private_key()
+        key = self._keys.private_file()
         with tempfile.TemporaryDirectory(prefix="ml_release-sign-") as private:
             # model-signing signs folders. This one belongs to this process and to nobody else.
             folder, bundle = Path(private) / name, Path(private) / SIGNATURE
@@ -101,7 +91,7 @@ class ModelSignatures:
         from securesystemslib.exceptions import UnverifiedSignatureError
         from securesystemslib.signer import Signature, SSlibKey
 
-        trusted = self._trusted()
+        trusted = self._keys.trusted()
         try:
             document = json.loads(signature)
             hint = document["verificationMaterial"]["publicKey"]["hint"]
@@ -133,37 +123,6 @@ class ModelSignatures:
             raise IntegrityError(message)
         return envelope.payload
 
-    def _trusted(self) -> dict[str, EllipticCurvePublicKey]:
-        """Public keys by the hint a signature gives of its key."""
-        if self._verify_keys:
-            keys = [_public_key(path) for path in self._verify_keys]
-        elif self._signing_key is not None:
-            keys = [_public_half(self._signing_key)]
-        else:
-            path = self._keys / PUBLIC_KEY
-            if not path.exists():
-                message = (
-                    f"verify key {path}: expected a public key, found none. Train a model, which"
-                    " makes one, or name the file of the public key in ML_RELEASE_VERIFY_KEY."
-                )
-                raise NotFoundError(message)
-            keys = [_public_key(path)]
-        return {_hint(key): key for key in keys}
-
-    def _private_key(self) -> Path:
-        if self._signing_key is not None:
-            _public_half(self._signing_key)
-            return self._signing_key
-        path = self._keys / PRIVATE_KEY
-        if not path.exists():
-            self._keys.mkdir(parents=True, exist_ok=True)
-            _place(path, _new_key(), mode=0o600)
-        public = self._keys / PUBLIC_KEY
-        if not public.exists():
-            # Of the key that is there: of two processes that make one at once, one has won.
-            _place(public, _pem(_public_half(path)), mode=0o644)
-        return path
-
 
 _ADVICE = "Restore the file or train again."
 
@@ -182,80 +141,3 @@ def _document(*, hint: object, payload: bytes, signature: bytes) -> bytes:
             "dsseEnvelope": envelope,
         }
     )
-
-
-def _new_key() -> bytes:
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    return ec.generate_private_key(ec.SECP256R1()).private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-
-
-def _public_half(path: Path) -> EllipticCurvePublicKey:
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    try:
-        return _on_p256(load_pem_private_key(path.read_bytes(), None).public_key())
-    except (OSError, ValueError, TypeError) as error:
-        message = (
-            f"signing key {path}: expected a private key on P-256 in PEM without a password, found"
-            f" {error}. Make one with `openssl ecparam -name prime256v1 -genkey -noout`, and name"
-            " its file in ML_RELEASE_SIGNING_KEY."
-        )
-        raise InputError(message) from error
-
-
-def _public_key(path: Path) -> EllipticCurvePublicKey:
-    from cryptography.hazmat.primitives.serialization import load_pem_public_key
-
-    try:
-        return _on_p256(load_pem_public_key(path.read_bytes()))
-    except (OSError, ValueError) as error:
-        message = (
-            f"verify key {path}: expected a public key on P-256 in PEM, found {error}. Make it from"
-            " the private key with `openssl ec -pubout`, and name its file in"
-            " ML_RELEASE_VERIFY_KEY."
-        )
-        raise InputError(message) from error
-
-
-def _on_p256(key: Any) -> EllipticCurvePublicKey:
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        message = "a key of another kind"
-        raise ValueError(message)  # noqa: TRY004 (said by the caller with the other faults of a file)
-    return key
-
-
-def _pem(key: EllipticCurvePublicKey) -> bytes:
-    from cryptography.hazmat.primitives import serialization
-
-    return key.public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-
-
-def _hint(key: EllipticCurvePublicKey) -> str:
-    """As model-signing gives it: SHA-256 of the PEM form."""
-    return hashlib.sha256(_pem(key)).hexdigest()
-
-
-def _place(path: Path, content: bytes, *, mode: int) -> None:
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".draft-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(draft).chmod(mode)
-        # A link, not a move: of two processes that make the key at once one wins.
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        Path(draft).unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from ml_release.domain.verdict import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     import numpy.typing as npt
     from matplotlib.axes import Axes
@@ -21,12 +23,16 @@ if TYPE_CHECKING:
 
     from ml_release.domain.batch_scoring import ScoreSpread
     from ml_release.domain.column_profile import ColumnShares
+    from ml_release.domain.experiment_analysis import Analysis
     from ml_release.domain.gates_attribution import AttributionMethod
     from ml_release.domain.label_maturity import Maturity
+    from ml_release.domain.regret import RegretReport
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.search import Trial
+    from ml_release.domain.shadow_pairs import ScoreSample, SlicePairs
     from ml_release.domain.slice_scores import SliceTable
     from ml_release.domain.threshold_curve import ThresholdPoint
+    from ml_release.domain.traffic import TrafficPoint
     from ml_release.domain.verdict import Verdict
 
 # Okabe and Ito (2008): told apart with any kind of colour vision.
@@ -180,6 +186,36 @@ class Plots:
         axes.set_title(f"Importances ({method})", loc="left")
         return _png(figure)
 
+    def traffic(self, points: Sequence[TrafficPoint], *, until: datetime) -> bytes:
+        """PNG of the share of every version over time, stacked, up to a moment."""
+        figure, axes = _figure(6.4, 2.6)
+        versions = list(dict.fromkeys(version for point in points for version in point.percent))
+        moments = [point.at for point in points]
+        if moments:
+            moments.append(max(until, moments[-1] + timedelta(seconds=1)))
+        shares = [
+            [point.percent.get(version, 0.0) for point in points] + [0.0] * bool(points)
+            for version in versions
+        ]
+        for row in shares:
+            # A share holds until the next commit.
+            row[-1:] = row[-2:-1]
+        if points:
+            axes.stackplot(
+                np.array(moments, dtype=object),
+                *shares,
+                labels=[f"version {version}" for version in versions],
+                colors=[_COLOURS[index % len(_COLOURS)] for index in range(len(versions))],
+                step="post",
+                alpha=0.85,
+            )
+            axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+        axes.set_ylim(0, 100)
+        axes.set_ylabel("percent of requests")
+        axes.set_title("Declared traffic")
+        figure.autofmt_xdate()
+        return _png(figure)
+
     def scores(self, spread: ScoreSpread, *, threshold: float | None) -> bytes:
         """PNG of a histogram of predictions, the threshold of decisions marked if there is one."""
         figure, axes = _figure(5.4, 3.2)
@@ -271,6 +307,50 @@ class Plots:
         axes.set_title(rule.replace("_", " "))
         return _png(figure)
 
+    def paired_scores(self, sample: ScoreSample) -> bytes:
+        """PNG of both scores of the same requests, and a histogram of their differences."""
+        figure, single = _figure(7.6, 3.6)
+        single.remove()
+        axes, differences = figure.subplots(1, 2)
+        for each in (axes, differences):
+            each.spines[["top", "right"]].set_visible(False)
+        both = (*sample.champion, *sample.shadow)
+        if both:
+            ends = [min(both), max(both)]
+            axes.plot(ends, ends, color="#999999", linewidth=1, linestyle="--")
+        axes.scatter(sample.champion, sample.shadow, color=_COLOURS[0], s=9, alpha=0.4)
+        axes.set_xlabel("score of the champion")
+        axes.set_ylabel("score of the shadow")
+        axes.set_title(f"{len(sample.champion)} requests, answered by both", fontsize=10)
+        if sample.counts:
+            differences.stairs(sample.counts, sample.edges, fill=True, color=_COLOURS[0])
+        differences.axvline(0, color="black", linewidth=1, linestyle="--")
+        differences.set_xlabel("shadow less champion")
+        differences.set_ylabel("requests")
+        differences.set_title(f"Differences of {sample.n} requests", fontsize=10)
+        return _png(figure)
+
+    def agreement(self, slices: Sequence[SlicePairs], *, floor: float) -> bytes:
+        """PNG of the share of equal decisions per slice; slices without a decision have no bar."""
+        rows = list(reversed(slices))
+        figure, axes = _figure(6.4, 1.2 + 0.24 * len(rows))
+        shares = [
+            1 - one.counts.disagreeing / one.counts.decided if one.counts.decided else 0.0
+            for one in rows
+        ]
+        axes.barh(
+            range(len(rows)),
+            shares,
+            0.62,
+            color=[_COLOURS[0] if share >= floor else _COLOURS[1] for share in shares],
+        )
+        axes.axvline(floor, color="black", linewidth=1.2, linestyle="--")
+        axes.set_yticks(range(len(rows)), [f"{one.name} ({one.counts.decided})" for one in rows])
+        axes.set_xlim(0, 1)
+        axes.set_xlabel("share of requests with the same decision; the line is the limit")
+        axes.set_title("Agreement of shadow and champion by slice (decisions)", loc="left")
+        return _png(figure)
+
     def search_history(self, trials: Sequence[Trial], *, objective: str) -> bytes:
         """PNG of the trials in their order, the best so far as steps, the others as marks below."""
         from matplotlib.ticker import MaxNLocator
@@ -310,16 +390,63 @@ class Plots:
             axes.legend(frameon=False)
         return _png(figure)
 
+    def arm_differences(self, analysis: Analysis, *, effect: float) -> bytes:
+        """PNG of every arm's difference to the control, between the smallest effects."""
+        arms = list(reversed(analysis.arms))
+        figure, axes = _figure(6.4, 1.4 + 0.4 * len(arms))
+        axes.axvspan(-effect, effect, color="#eeeeee")
+        axes.axvline(0, color="#999999", linewidth=1, linestyle="--")
+        for position, arm in enumerate(arms):
+            if np.isfinite([arm.low, arm.high]).all():
+                axes.plot([arm.low, arm.high], [position] * 2, color=_COLOURS[0], linewidth=2)
+                axes.plot(arm.difference, position, "o", color=_COLOURS[0], ms=5)
+        axes.set_yticks(range(len(arms)), [f"version {arm.version}" for arm in arms])
+        axes.set_ylim(-0.6, len(arms) - 0.4)
+        axes.set_xlabel(
+            f"mean reward less that of version {analysis.control}; grey is less than the smallest"
+            " effect"
+        )
+        axes.set_title("Difference to the control, at every look", loc="left", fontsize=10)
+        return _png(figure)
+
+    def regret(self, report: RegretReport) -> bytes:
+        """PNG of the regret with its interval, and of the arms' shares, over the days."""
+        figure, (left, right) = _figures(9.0, 3.4, 2)
+        numbers = np.arange(1, len(report.days) + 1)
+        left.fill_between(
+            numbers, report.regret_low, report.regret_high, color=_COLOURS[0], alpha=0.2
+        )
+        left.plot(numbers, report.regret, color=_COLOURS[0], marker="o", markersize=3)
+        left.set_ylabel("rewards lost to the best arm")
+        left.set_title("Regret", loc="left", fontsize=10)
+        for colour, (version, shares) in zip(_COLOURS, report.shares.items(), strict=False):
+            right.plot(
+                numbers, shares, color=colour, marker="o", markersize=3, label=f"version {version}"
+            )
+        right.set_ylim(0, 1)
+        right.set_ylabel("share of the day's answers")
+        right.set_title("Allocation", loc="left", fontsize=10)
+        right.legend(frameon=False)
+        for axes in (left, right):
+            axes.set_xlabel(f"day, 1 is {report.days[0]}" if len(report.days) else "day")
+        return _png(figure)
+
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    figure, (axes,) = _figures(width, height, 1)
+    return figure, axes
+
+
+def _figures(width: float, height: float, count: int) -> tuple[Figure, list[Axes]]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
+    panels = [figure.add_subplot(1, count, number + 1) for number in range(count)]
+    for axes in panels:
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure, panels
 
 
 def _png(figure: Figure) -> bytes:

@@ -11,21 +11,18 @@ import sys
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ml_release.cli import experiments, releasing
+from ml_release.cli.arguments import By, Json, Line, opened, settings_now, tell
 from ml_release.domain.rebuild import TOLERANCE
 from ml_release.errors import DeclarationError, InputError, MlReleaseError, RefusedError
-from ml_release.settings import read_settings, refuse_telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ml_release.cli.running import JobRun
-    from ml_release.orchestration.wiring import Wiring
-    from ml_release.settings import Settings
-    from ml_release.spec.release_line import ReleaseLine
 
 REFUSED, BAD_INPUT, BROKEN = 1, 2, 3
 
@@ -43,10 +40,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(experiments.app, name="experiment")
 
-Line = Annotated[str, typer.Argument(metavar="LINE", help="Name of the release line.")]
-By = Annotated[str, typer.Option("--by", help="Who asks for it.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+app.add_typer(releasing.app)
 
 
 @app.command()
@@ -68,24 +64,26 @@ def train(
     search_seconds: Annotated[
         float | None, typer.Option(help="No trial begins after this time; default the policy's.")
     ] = None,
+    by: By = "",
     as_json: Json = False,
 ) -> None:
     """Snapshot, features, candidate, evaluation, registered version: through the gates."""
     from ml_release.cli import acts
 
-    found, settings, wiring = _open(line)
+    found, settings, wiring = opened(line)
     run = acts.train(
         found,
         first=first,
         last=last,
         trials=trials,
         search_seconds=search_seconds,
+        by=by or getpass.getuser(),
         settings=settings,
         wiring=wiring,
     )
     version = run.metadata["registered_version"]
     evaluation = run.metadata["evaluation"]
-    _tell(
+    tell(
         f"{line} version {version['version']} registered: AUC {evaluation['AUC']:.4f} on the test"
         f" window, {run.checks} checks passed. Next: ml-release promote {line}"
         f" {version['version']} --reason WHY. Report: {evaluation['report']}",
@@ -108,14 +106,14 @@ def register(line: Line, as_json: Json = False) -> None:
     """Register the newest candidate, if its recorded verdict and waivers let it."""
     from ml_release.cli import acts
 
-    found, settings, wiring = _open(line)
+    found, settings, wiring = opened(line)
     run = acts.register(found, settings=settings, wiring=wiring)
     version = run.metadata["registered_version"]
     waived = [] if version["waived"] == "none" else version["waived"].records
     text = f"{line} version {version['version']} registered"
     if waived:
         text += f"; NOT all gates pass, {len(waived)} findings are waived"
-    _tell(
+    tell(
         text,
         {
             "line": line,
@@ -147,7 +145,7 @@ def waive(
     """Let a finding of a candidate go for some days; it never becomes a pass."""
     from ml_release.cli import acts
 
-    found, settings, wiring = _open(line)
+    found, settings, wiring = opened(line)
     run = acts.waive(
         found,
         rule=rule,
@@ -159,49 +157,11 @@ def waive(
         settings=settings,
         wiring=wiring,
     )
-    _tell(
+    tell(
         f"{line}: {rule} waived for {days:g} days; it stays red. Next: ml-release register {line}",
         {"line": line, "rule": rule, "subject": subject, "days": days, "run_id": run.run_id},
         as_json=as_json,
     )
-
-
-@app.command()
-def promote(
-    line: Line,
-    version: Annotated[
-        int | None, typer.Argument(metavar="[VERSION]", help="Default: the newest registered.")
-    ] = None,
-    by: By = "",
-    reason: Annotated[str, typer.Option("--reason", help="Why.")] = "promoted by hand",
-    as_json: Json = False,
-) -> None:
-    """Declare a registered version to answer all production traffic."""
-    from ml_release.cli import acts
-
-    found, settings, wiring = _open(line)
-    move = acts.Move(version=version, by=by or getpass.getuser(), reason=reason)
-    run = acts.promote(found, move, settings=settings, wiring=wiring)
-    _tell_move(line, run, as_json=as_json)
-
-
-@app.command()
-def rollback(
-    line: Line,
-    version: Annotated[
-        int | None, typer.Option("--to", help="Version to go back to; default the last that may.")
-    ] = None,
-    by: By = "",
-    reason: Annotated[str, typer.Option("--reason", help="Why.")] = "rolled back by hand",
-    as_json: Json = False,
-) -> None:
-    """Restore the last version that may serve, and withdraw the present one."""
-    from ml_release.cli import acts
-
-    found, settings, wiring = _open(line)
-    move = acts.Move(version=version, by=by or getpass.getuser(), reason=reason)
-    run = acts.roll_back(found, move, settings=settings, wiring=wiring)
-    _tell_move(line, run, as_json=as_json)
 
 
 @app.command()
@@ -217,7 +177,7 @@ def status(
     from ml_release.orchestration.wiring import local_wiring
     from ml_release.workflows.status import line_status
 
-    wiring = local_wiring(_settings())
+    wiring = local_wiring(settings_now())
     found = [
         line_status(
             one,
@@ -238,6 +198,7 @@ def status(
             ("serving", "nothing" if one.serving is None else f"version {one.serving}"),
             ("traffic", "none" if one.share_percent is None else f"{one.share_percent:g} %"),
             ("since", f"{one.since or 'never'}, by {one.by or 'nobody'}: {one.reason or ''}"),
+            *((("declared", one.declared_problem),) if one.declared_problem else ()),
             ("registered", ", ".join(map(str, one.versions)) or "none"),
             ("withdrawn", ", ".join(map(str, one.withdrawn)) or "none"),
             (
@@ -278,9 +239,9 @@ def kill_switch(
         by=by or getpass.getuser(),
         reason=reason,
         answer=answer,
-        settings=_settings(),
+        settings=settings_now(),
     )
-    _tell(
+    tell(
         in_words(line, done),
         {"line": line, "answers": done.answers, "by_server": done.by_server, "said": done.said},
         as_json=as_json,
@@ -303,14 +264,14 @@ def score(
     """Answer every row of some months with what production declares."""
     from ml_release.cli import acts
 
-    found, settings, wiring = _open(line)
+    found, settings, wiring = opened(line)
     run = acts.score(
         found, first=first, last=last, version=version, settings=settings, wiring=wiring
     )
     made = run.metadata["batch_predictions"]
     scored = made[acts.SCORED]
     rows = sum(one["rows"] for one in scored.values())
-    _tell(
+    tell(
         f"{line}: {rows} rows of {', '.join(scored)} scored with version {made['version']}, in the"
         f" table predictions of {settings.lake}",
         {
@@ -334,7 +295,7 @@ def verify(
     from ml_release.cli.console import print_facts, print_json
     from ml_release.workflows.verification import verify_version
 
-    found, _, wiring = _open(line)
+    found, _, wiring = opened(line)
     seen = verify_version(
         found,
         version,
@@ -372,7 +333,7 @@ def reproduce(
     """Rebuild a version from its record, compare, and name the input that diverged."""
     from ml_release.cli.rebuilding import rebuild, show
 
-    answer, folder = rebuild(line, version, tolerance=tolerance, settings=_settings(), keep=keep)
+    answer, folder = rebuild(line, version, tolerance=tolerance, settings=settings_now(), keep=keep)
     show(answer, folder, as_json=as_json)
     raise typer.Exit(0 if answer.is_same else REFUSED)
 
@@ -421,9 +382,9 @@ def token(
     from ml_release.cli.access_tokens import make_token
 
     made = make_token(
-        name, scopes=scope, lines=line or (), days=days, file=file, settings=_settings()
+        name, scopes=scope, lines=line or (), days=days, file=file, settings=settings_now()
     )
-    _tell(
+    tell(
         f"{made.token}\nShown this once; {made.file} keeps its hash. Clients send it as"
         f" `authorization: Bearer {made.token[:8]}...`",
         {"name": name, "token": made.token, "expires": made.expires, "file": str(made.file)},
@@ -446,7 +407,7 @@ def up(
     )
     from ml_release.orchestration.instance import prepare_workspace
 
-    settings = _settings()
+    settings = settings_now()
     services = [
         endpoint_service(settings.server_port, certificate=settings.endpoint.tls_certificate),
         mlflow_service(mlflow_port, settings),
@@ -478,21 +439,8 @@ def demo() -> None:
     """The whole story on real flights, with progress; ends in a summary and links."""
     from ml_release.cli.demo import run_demo
 
-    found, settings, wiring = _open("flight_delay")
+    found, settings, wiring = opened("flight_delay")
     run_demo(found, settings=settings, wiring=wiring)
-
-
-def _settings() -> Settings:
-    refuse_telemetry()
-    return read_settings()
-
-
-def _open(name: str) -> tuple[ReleaseLine, Settings, Wiring]:
-    from ml_release.definitions import find_line
-    from ml_release.orchestration.wiring import local_wiring
-
-    settings = _settings()
-    return find_line(name), settings, local_wiring(settings)
 
 
 def _drift_in_words(drift: Sequence[str] | None) -> str:
@@ -501,38 +449,6 @@ def _drift_in_words(drift: Sequence[str] | None) -> str:
     if not drift:
         return "none since the serving version was trained"
     return "; ".join(drift[:3]) + (f"; {len(drift) - 3} more (--json)" if drift[3:] else "")
-
-
-def _tell(text: str, document: dict[str, Any], *, as_json: bool) -> None:
-    from ml_release.cli.console import print_json, results
-
-    if as_json:
-        print_json(document)
-    else:
-        results.print(text, soft_wrap=True)
-
-
-def _tell_move(line: str, run: JobRun, *, as_json: bool) -> None:
-    moved = run.metadata["production_endpoint"]
-    text = (
-        f"{line}: version {moved['version']} answers all production traffic"
-        if moved["changed"]
-        else f"{line}: version {moved['version']} answers already; nothing was changed"
-    )
-    _tell(
-        f"{text} (commit {str(moved['commit'])[:12]}, before: {moved['before']}, withdrawn:"
-        f" {moved['withdrawn']})",
-        {
-            "line": line,
-            "version": moved["version"],
-            "changed": moved["changed"],
-            "commit": moved["commit"],
-            "before": moved["before"],
-            "withdrawn": moved["withdrawn"],
-            "run_id": run.run_id,
-        },
-        as_json=as_json,
-    )
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -15,12 +15,16 @@ from ml_release.orchestration.jobs import (
     REASON_TAG,
     training_request,
 )
+from ml_release.orchestration.release_jobs import WORD as WORD  # noqa: PLC0414 (passed on)
 from ml_release.orchestration.scoring_asset import SCORED as SCORED  # noqa: PLC0414 (passed on)
 from ml_release.workflows.feature_building import FEATURES_TABLE
+from ml_release.workflows.planning import plan_promotion
 from ml_release.workflows.promotion import Request
 from ml_release.workflows.snapshots import SNAPSHOT_TABLE
 
 if TYPE_CHECKING:
+    from ml_release.domain.rollout import Stage
+    from ml_release.domain.rollout_plan import RolloutPlan
     from ml_release.orchestration.wiring import Wiring
     from ml_release.settings import Settings
     from ml_release.spec.release_line import ReleaseLine
@@ -33,6 +37,7 @@ def train(
     last: str | None,
     trials: int | None = None,
     search_seconds: float | None = None,
+    by: str | None = None,
     settings: Settings,
     wiring: Wiring,
     reason: str = "asked for on the command line",
@@ -64,6 +69,7 @@ def train(
         fresh_from=begin,
         trials=trials,
         search_seconds=search_seconds,
+        by=by,
     )
     return run_job(
         f"{line.name}_train",
@@ -111,23 +117,95 @@ class Move:
         return {"by": self.by, "reason": self.reason, **named}
 
 
-def promote(line: ReleaseLine, move: Move, *, settings: Settings, wiring: Wiring) -> JobRun:
-    """Declare a registered version, the newest for None."""
+def promote(
+    line: ReleaseLine, move: Move, *, to: str = "next", settings: Settings, wiring: Wiring
+) -> JobRun:
+    """Move a registered version, the newest for None, to its next stage."""
+    return _release_job(
+        line, "promote", "promote_version", {**move.config(), "to": to.upper()}, settings, wiring
+    )
+
+
+def stage(line: ReleaseLine, move: Move, *, settings: Settings, wiring: Wiring) -> JobRun:
+    """Let a registered version, the newest for None, meet a real server process."""
     return run_job(
-        f"{line.name}_promote",
+        f"{line.name}_stage",
         settings=settings,
         wiring=wiring,
-        run_config={"ops": {f"{line.name}__production_endpoint": {"config": move.config()}}},
+        run_config={"ops": {f"{line.name}__staging_endpoint": {"config": move.config()}}},
+    )
+
+
+def plan(line: ReleaseLine, version: int | None, *, wiring: Wiring) -> RolloutPlan:
+    """The way that is left to a registered version, the newest for None; nothing is run."""
+    return plan_promotion(
+        line,
+        version,
+        environment=wiring.environment,
+        evidence=wiring.evidence,
+        models=wiring.models,
+        registry=wiring.registry,
+        deployments=wiring.deployments,
+        clock=wiring.clock,
+    )
+
+
+def next_stage(line: ReleaseLine, version: int | None, *, wiring: Wiring) -> Stage | None:
+    """The stage that comes next for a version; None if none does."""
+    places = plan(line, version, wiring=wiring).places
+    return places[0].place.stage if places else None
+
+
+def approve(line: ReleaseLine, move: Move, *, settings: Settings, wiring: Wiring) -> JobRun:
+    """Let a registered version through, the newest for None."""
+    return _release_job(line, "approve", "approve_version", move.config(), settings, wiring)
+
+
+def reject(line: ReleaseLine, move: Move, *, settings: Settings, wiring: Wiring) -> JobRun:
+    """Do not let a registered version through, the newest for None."""
+    return _release_job(line, "reject", "reject_version", move.config(), settings, wiring)
+
+
+def _release_job(
+    line: ReleaseLine,
+    job: str,
+    op: str,
+    config: dict[str, object],
+    settings: Settings,
+    wiring: Wiring,
+) -> JobRun:
+    return run_job(
+        f"{line.name}_{job}",
+        settings=settings,
+        wiring=wiring,
+        run_config={"ops": {f"{line.name}_{op}": {"config": config}}},
     )
 
 
 def roll_back(line: ReleaseLine, move: Move, *, settings: Settings, wiring: Wiring) -> JobRun:
     """Restore the last version that may serve, or the one named."""
+    return _release_job(line, "rollback", "roll_back", move.config(), settings, wiring)
+
+
+def restore(
+    line: ReleaseLine,
+    move: Move,
+    *,
+    adopt: str | None,
+    environment: str | None,
+    settings: Settings,
+    wiring: Wiring,
+) -> JobRun:
+    """Declare the last sealed state again, in the environment of the settings for None."""
+    config: dict[str, object] = {"by": move.by, "reason": move.reason}
+    if adopt is not None:
+        config["adopt"] = adopt
+    chosen = wiring if environment is None else replace(wiring, environment=environment)
     return run_job(
-        f"{line.name}_rollback",
+        f"{line.name}_restore",
         settings=settings,
-        wiring=wiring,
-        run_config={"ops": {f"{line.name}_roll_back": {"config": move.config()}}},
+        wiring=chosen,
+        run_config={"ops": {f"{line.name}_restore_sealed": {"config": config}}},
     )
 
 

@@ -22,6 +22,7 @@ def main(line: str, version: str, tolerance: str, folder: str) -> None:
     from ml_release.adapters.delta_tables import DeltaTables
     from ml_release.adapters.model_files import ModelFiles
     from ml_release.adapters.model_signatures import ModelSignatures
+    from ml_release.adapters.signing_keys import SigningKeys
     from ml_release.definitions import find_line
     from ml_release.orchestration.wiring import local_wiring
     from ml_release.workflows.rebuilding import Scratch, rebuild_version
@@ -45,7 +46,9 @@ def main(line: str, version: str, tolerance: str, folder: str) -> None:
             workplace=wiring.workplace,
             scratch=Scratch(
                 tables=DeltaTables(scratch / "lake"),
-                models=ModelFiles(scratch / "models", ModelSignatures(scratch / "keys")),
+                models=ModelFiles(
+                    scratch / "models", ModelSignatures(SigningKeys(scratch / "keys"))
+                ),
                 compiler=wiring.compiler,
             ),
             tolerance=float(tolerance),

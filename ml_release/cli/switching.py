@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from ml_release.adapters.git_deployments import GitDeployments
 from ml_release.adapters.http_endpoint import HttpEndpoint
+from ml_release.adapters.seals import Seals
+from ml_release.adapters.signing_keys import SigningKeys
 from ml_release.adapters.switch_files import SwitchFiles
 from ml_release.adapters.system_clock import SystemClock
 from ml_release.workflows.kill_switch_pull import Switched, pull_kill_switch
@@ -32,7 +34,16 @@ def switch(
             environment=settings.environment,
             endpoint=endpoint,
             switches=SwitchFiles(settings.switches),
-            deployments=GitDeployments(settings.deployments),
+            deployments=GitDeployments(
+                settings.deployments,
+                Seals(
+                    SigningKeys(
+                        settings.keys,
+                        signing_key=settings.signing_key,
+                        verify_keys=settings.verify_keys,
+                    )
+                ),
+            ),
             clock=SystemClock(),
         )
     finally:

@@ -13,12 +13,18 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
+from ml_release.domain.declared_rollout import Evidence as Evidence  # noqa: PLC0414 (passed on)
+from ml_release.domain.declared_rollout import Rollout
 from ml_release.domain.experiment import Experiment, Percent
-from ml_release.domain.identity import check_line_name
+from ml_release.domain.identity import canonical_json, check_line_name
 from ml_release.errors import DeclarationError
 
 Environment = Literal["staging", "production"]
+SEAL = "ml-release/seal"
+"""Annotation of the ConfigMap that holds the seal on the declared state."""
 _DATA_KEY = "declared-state.yaml"
+# What a key has sealed as a declared state is never a signature of it on anything else.
+_SEALED_AS = b"ml-release/declared-state/v1\n"
 
 
 class _Declared(BaseModel):
@@ -63,14 +69,6 @@ class KillSwitch(_Declared):
     engaged: bool = False
 
 
-class Evidence(_Declared):
-    """Digests of what the declaration rests on."""
-
-    verdict_digest: str
-    policy_digest: str
-    feature_version: str
-
-
 class DeclaredState(_Declared):
     """Everything the endpoint server needs to know to answer for one line.
 
@@ -90,6 +88,8 @@ class DeclaredState(_Declared):
         None where no answer without a model is declared.
     threshold
         From this probability on the decision is yes; None where no decision is given.
+    rollout
+        The release under way; None where there is none.
     """
 
     line: str
@@ -103,6 +103,7 @@ class DeclaredState(_Declared):
     experiment: Experiment | None = None
     kill_switch: KillSwitch | None = None
     threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
+    rollout: Rollout | None = None
 
     @model_validator(mode="after")
     def _serves_all_traffic_once(self) -> Self:
@@ -118,21 +119,42 @@ class DeclaredState(_Declared):
         if abs(total - 100) > 1e-9:  # noqa: PLR2004 (percent)
             problems.append(f"expected weights that add to 100 percent, found {total:g}")
         answering = {variant.version for variant in self.variants}
-        shadows = [shadow.version for shadow in self.shadows]
         if bad := sorted(answering & set(self.withdrawn)):
             problems.append(f"expected no withdrawn version among the variants, found {bad}")
+        problems += self._shadow_problems(answering)
+        if self.experiment is not None and (bad := sorted(self.experiment.versions - answering)):
+            problems.append(f"expected arms that are declared variants, found also {bad}")
+        if self.rollout is not None:
+            problems += self._rollout_problems(self.rollout)
+        if problems:
+            message = "; ".join(problems)
+            raise ValueError(message)
+        return self
+
+    def _shadow_problems(self, answering: set[int]) -> list[str]:
+        problems = []
+        shadows = [shadow.version for shadow in self.shadows]
         if bad := sorted(set(shadows) & set(self.withdrawn)):
             problems.append(f"expected no withdrawn version among the shadows, found {bad}")
         if len(set(shadows)) != len(shadows):
             problems.append(f"expected every shadow once, found {shadows}")
         if bad := sorted(answering & set(shadows)):
             problems.append(f"expected no variant among the shadows, it answers already: {bad}")
-        if self.experiment is not None and (bad := sorted(self.experiment.versions - answering)):
-            problems.append(f"expected arms that are declared variants, found also {bad}")
-        if problems:
-            message = "; ".join(problems)
-            raise ValueError(message)
-        return self
+        return problems
+
+    def _rollout_problems(self, rollout: Rollout) -> list[str]:
+        role = {"shadow": None, "canary": "canary", "watch": "champion"}[rollout.leg]
+        places: list[Variant | Shadow] = [v for v in self.variants if v.role == role]
+        places += self.shadows if role is None else ()
+        if any(
+            p.version == rollout.version and p.model_digest == rollout.model_digest for p in places
+        ):
+            return []
+        where = "among the shadows" if role is None else f"as {role}"
+        return [
+            f"expected version {rollout.version}, which is being released, {where}, found it"
+            " elsewhere or with another digest"
+        ]
 
     @property
     def champion(self) -> Variant:
@@ -142,13 +164,44 @@ class DeclaredState(_Declared):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
-    """A declared state with the commit that declared it and why."""
+    """A declared state with the commit that declared it and why.
+
+    Attributes
+    ----------
+    state
+        What the file says; where it cannot be read or was removed, what it said before.
+    seal_problem
+        Why nobody may act on it; "" if a trusted key has sealed exactly this state. Commit,
+        actor and reason are not sealed.
+    revert_of
+        Commit of the earlier declaration whose file this one repeats byte for byte, as
+        ``git revert`` does; "" for any other.
+    """
 
     state: DeclaredState
     commit: str
     committed_at: str
     actor: str
     reason: str
+    seal_problem: str
+    revert_of: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedState:
+    """A file of declared state as it was read.
+
+    Attributes
+    ----------
+    content
+        The bytes that a seal on it is over.
+    seal
+        As it stands in the file; "" if there is none.
+    """
+
+    state: DeclaredState
+    content: bytes
+    seal: str
 
 
 def several_class_problems(classes: tuple[str, ...], state: DeclaredState) -> list[str]:
@@ -181,14 +234,8 @@ def path_of(line: str, environment: str) -> str:
     return f"applications/{check_line_name(line)}/overlays/{environment}/model-config.yaml"
 
 
-def to_yaml(state: DeclaredState) -> str:
-    """The ConfigMap document of a declared state."""
-    declared = state.model_dump(mode="json")
-    # What is not in use is left out, so that a reviewer reads what is.
-    for name in ("shadows", "experiment", "kill_switch", "threshold"):
-        if not declared[name]:
-            del declared[name]
-    inner = yaml.safe_dump(declared, sort_keys=False, width=100)
+def to_yaml(state: DeclaredState, *, seal: str = "") -> str:
+    """The ConfigMap document of a declared state, with its seal if there is one."""
     name = state.line.replace("_", "-")
     document = {
         "apiVersion": "v1",
@@ -196,10 +243,35 @@ def to_yaml(state: DeclaredState) -> str:
         "metadata": {
             "name": f"{name}-model-config",
             "labels": {"ml-release/line": state.line, "ml-release/environment": state.environment},
+            **({"annotations": {SEAL: seal}} if seal else {}),
         },
-        "data": {_DATA_KEY: inner},
+        "data": {_DATA_KEY: _inner(state)},
     }
     return yaml.dump(document, Dumper=_BlockDumper, sort_keys=False, width=100)
+
+
+def content_to_seal(state: DeclaredState) -> bytes:
+    """The bytes that a seal on a state is over: canonical JSON of what its file declares."""
+    return _content(yaml.safe_load(_inner(state)))
+
+
+def _content(declared: object) -> bytes:
+    # Of the file's own words, not of what this release makes of them: a field that a later one
+    # adds with a default leaves older seals good.
+    return _SEALED_AS + canonical_json(declared)
+
+
+def _inner(state: DeclaredState) -> str:
+    declared = state.model_dump(mode="json")
+    # What is not in use is left out, so that a reviewer reads what is.
+    for held in (declared, declared["rollout"]):
+        if held is not None:
+            known = {name: value for name, value in held["evidence"].items() if value is not None}
+            held["evidence"] = known
+    for name in ("shadows", "experiment", "kill_switch", "threshold", "rollout"):
+        if not declared[name]:
+            del declared[name]
+    return yaml.safe_dump(declared, sort_keys=False, width=100)
 
 
 class _BlockDumper(yaml.SafeDumper):
@@ -215,7 +287,12 @@ _BlockDumper.add_representer(str, _as_block)
 
 
 def from_yaml(text: str, *, subject: str) -> DeclaredState:
-    """Read a declared state.
+    """Read a declared state; raises as `sealed_from_yaml`."""
+    return sealed_from_yaml(text, subject=subject).state
+
+
+def sealed_from_yaml(text: str, *, subject: str) -> SealedState:
+    """Read a declared state with its seal, which is not judged here.
 
     Raises
     ------
@@ -227,7 +304,9 @@ def from_yaml(text: str, *, subject: str) -> DeclaredState:
         document = yaml.safe_load(text)
         inner = yaml.safe_load(document["data"][_DATA_KEY])
         # YAML knows neither tuples nor strictness: JSON mode takes its lists and keeps the rest.
-        return DeclaredState.model_validate_json(json.dumps(inner))
+        state = DeclaredState.model_validate_json(json.dumps(inner))
+        seal = (document["metadata"].get("annotations") or {}).get(SEAL, "")
+        return SealedState(state=state, content=_content(inner), seal=str(seal))
     except ValidationError as error:
         rows = "\n".join(
             f"  - {'.'.join(str(part) for part in problem['loc']) or 'declared state'}:"

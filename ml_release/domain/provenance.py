@@ -92,6 +92,9 @@ class CandidateRecord(_Record):
         evaluated from there to ``window_to``.
     train_rows, holdout_rows
         Labelled rows of the two parts.
+    trained_by
+        Who asked for it, as approvals are told from their author; None in a record of before this
+        was kept.
     """
 
     line: str
@@ -116,6 +119,7 @@ class CandidateRecord(_Record):
     train_rows: int
     holdout_rows: int
     trained_at: str
+    trained_by: str | None = None
 
     @property
     def data_digest(self) -> str:

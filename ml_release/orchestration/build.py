@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from ml_release.domain.rollout import Stage
 from ml_release.orchestration.card_asset import model_card_asset
 from ml_release.orchestration.data_assets import features_asset, landing_spec, snapshot_asset
-from ml_release.orchestration.endpoint_assets import production_endpoint_asset, rollback_job
+from ml_release.orchestration.endpoint_assets import endpoint_asset
+from ml_release.orchestration.experiment_assets import experiment_report_asset
+from ml_release.orchestration.experiment_jobs import (
+    begin_experiment_job,
+    end_experiment_job,
+    experiment_sensor,
+)
 from ml_release.orchestration.jobs import (
     keep_log_job,
     monitor_job,
-    promote_job,
     score_job,
     stage_job,
     train_job,
@@ -31,6 +37,15 @@ from ml_release.orchestration.monitoring_assets import (
     inference_window_asset,
     performance_report_asset,
 )
+from ml_release.orchestration.release_jobs import (
+    approval_spec,
+    approve_job,
+    promote_job,
+    reject_job,
+    rollback_job,
+)
+from ml_release.orchestration.restore_job import restore_job
+from ml_release.orchestration.rollout_assets import rollout_job, rollout_sensor, verdict_specs
 from ml_release.orchestration.scorecard_asset import gate_scorecard_asset
 from ml_release.orchestration.scoring_asset import batch_predictions_asset
 from ml_release.orchestration.sensors import drift_sensor, label_volume_sensor, new_records_sensor
@@ -42,6 +57,8 @@ if TYPE_CHECKING:
 
     from ml_release.orchestration.wiring import Wiring
     from ml_release.spec.release_line import ReleaseLine
+
+_STAGES = (Stage.SHADOW, Stage.CANARY, Stage.PRODUCTION)
 
 
 def build_definitions(
@@ -69,6 +86,9 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
     return dg.Definitions(
         assets=[
             landing_spec(line),
+            approval_spec(line),
+            *verdict_specs(line),
+            *(endpoint_asset(line, wiring, stage) for stage in _STAGES),
             *(
                 make(line, wiring)
                 for make in (
@@ -80,26 +100,32 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
                     gate_scorecard_asset,
                     registered_version_asset,
                     staging_endpoint_asset,
-                    production_endpoint_asset,
                     inference_archive_asset,
                     batch_predictions_asset,
                     inference_window_asset,
                     labels_asset,
                     drift_report_asset,
                     performance_report_asset,
+                    experiment_report_asset,
                 )
             ),
         ],
         jobs=[
             train_job(line),
             stage_job(line),
-            promote_job(line),
+            promote_job(line, wiring),
+            approve_job(line, wiring),
+            reject_job(line, wiring),
             rollback_job(line, wiring),
+            rollout_job(line, wiring),
+            restore_job(line, wiring),
             waiver_job(line, wiring),
             monitor_job(line),
             keep_log_job(line),
             score_job(line),
             adopt_kill_switch_job(line, wiring),
+            begin_experiment_job(line, wiring),
+            end_experiment_job(line, wiring),
         ],
         sensors=[
             new_records_sensor(line, wiring),
@@ -107,5 +133,7 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
             label_volume_sensor(line, wiring),
             finished_segments_sensor(line, wiring),
             kill_switch_sensor(line, wiring),
+            rollout_sensor(line, wiring),
+            experiment_sensor(line, wiring),
         ],
     )

@@ -1,57 +1,63 @@
-"""The production endpoint: materializing it is the move, and a rollback is a job of its own."""
+"""The endpoints of a line: materializing one is the move to it."""
 
 from collections.abc import Mapping
 
 import dagster as dg
 
-from ml_release.errors import MlReleaseError
+from ml_release.domain.rollout import Stage
+from ml_release.domain.traffic import traffic_over_time
 from ml_release.orchestration.build_page import environment_drift_metadata
-from ml_release.orchestration.rendering import reported
+from ml_release.orchestration.rendering import picture, reported
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
-from ml_release.workflows.champion import CHAMPION_ALIAS
 from ml_release.workflows.environment_drift import environment_drift
-from ml_release.workflows.promotion import Moved, Request, promote, roll_back
+from ml_release.workflows.promotion import Moved, Request, promote
+
+_ENDPOINTS = {
+    Stage.SHADOW: (("staging_endpoint",), "The version that is asked in secret, if one is."),
+    Stage.CANARY: (
+        ("shadow_endpoint", "approval"),
+        "The version that answers a share, if one does.",
+    ),
+    Stage.PRODUCTION: (("canary_endpoint", "approval"), "What is declared to answer by default."),
+}
 
 
 class Promotion(dg.Config):
-    """Which version to declare, the newest registered one if empty; who asks, and why."""
+    """Which version to move here, the newest registered one if empty; who asks, and why."""
 
     version: int | None = None
     by: str = "dagster"
     reason: str = "materialized in Dagster"
 
 
-class Rollback(dg.Config):
-    """Which version to go back to, the last one that may serve if empty; who asks, and why."""
-
-    version: int | None = None
-    by: str
-    reason: str
+def endpoint_key(line: ReleaseLine, stage: Stage = Stage.PRODUCTION) -> dg.AssetKey:
+    """Key of the endpoint of a stage."""
+    return dg.AssetKey([line.name, f"{stage.value}_endpoint"])
 
 
-def endpoint_key(line: ReleaseLine) -> dg.AssetKey:
-    """Key of the production endpoint."""
-    return dg.AssetKey([line.name, "production_endpoint"])
+def release_group(line: ReleaseLine) -> str:
+    """Group of the endpoints: materializing all of a line's data and models releases nothing."""
+    return f"{line.name}_release"
 
 
-def production_endpoint_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
-    """The asset ``<line>/production_endpoint``."""
+def endpoint_asset(line: ReleaseLine, wiring: Wiring, stage: Stage) -> dg.AssetsDefinition:
+    """The asset ``<line>/<stage>_endpoint``, for shadow, canary and production."""
+    before, description = _ENDPOINTS[stage]
 
     @dg.asset(
-        key=endpoint_key(line),
-        deps=[dg.AssetKey([line.name, "registered_version"])],
-        group_name=line.name,
+        key=endpoint_key(line, stage),
+        deps=[dg.AssetKey([line.name, name]) for name in before],
+        group_name=release_group(line),
         kinds={"git", "onnx"},
-        description="What is declared to answer in production; materializing it promotes.",
+        description=f"{description} Materializing it is the move, if its gates are open.",
     )
-    def production_endpoint(
-        context: dg.AssetExecutionContext, config: Promotion
-    ) -> dg.MaterializeResult:
+    def endpoint(context: dg.AssetExecutionContext, config: Promotion) -> dg.MaterializeResult:
         with reported():
             moved = promote(
                 line,
                 config.version,
+                to=stage,
                 environment=wiring.environment,
                 request=Request(by=config.by, reason=config.reason, run_id=context.run.run_id),
                 evidence=wiring.evidence,
@@ -62,59 +68,41 @@ def production_endpoint_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDef
             )
         for change in moved.waiver_changes:
             context.log.warning("waivers since registration: %s", change)
-        return dg.MaterializeResult(metadata=_metadata(line, wiring, moved))
+        return dg.MaterializeResult(metadata=endpoint_metadata(line, wiring, moved))
 
-    return production_endpoint
-
-
-def rollback_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
-    """The job ``<line>_rollback``: one commit that restores a version and withdraws the other."""
-
-    @dg.op(name=f"{line.name}_roll_back", description="Declare the last good version.")
-    def roll_back_op(context: dg.OpExecutionContext, config: Rollback) -> None:
-        with reported():
-            moved = roll_back(
-                line,
-                config.version,
-                environment=wiring.environment,
-                request=Request(by=config.by, reason=config.reason, run_id=context.run.run_id),
-                models=wiring.models,
-                loader=wiring.loader,
-                deployments=wiring.deployments,
-                clock=wiring.clock,
-            )
-        try:
-            wiring.registry.point_alias(
-                line.name, CHAMPION_ALIAS, moved.declaration.state.champion.version
-            )
-        except MlReleaseError as error:
-            # The rollback is done: Git decides what serves. The registry may be down.
-            context.log.warning("the alias %s was not moved: %s", CHAMPION_ALIAS, error)
-        context.log_event(
-            dg.AssetMaterialization(
-                asset_key=endpoint_key(line), metadata=_metadata(line, wiring, moved)
-            )
-        )
-
-    @dg.job(
-        name=f"{line.name}_rollback",
-        description="Go back to the last version that may serve, and withdraw the present one.",
-        tags={"ml_release/line": line.name},
-        executor_def=dg.in_process_executor,
-    )
-    def rollback() -> None:
-        roll_back_op()
-
-    return rollback
+    return endpoint
 
 
-def _metadata(line: ReleaseLine, wiring: Wiring, moved: Moved) -> Mapping[str, dg.MetadataValue]:
+def reached(moved: Moved) -> Stage:
+    """Which endpoint a move has changed."""
+    after = moved.declaration.state
+    before = None if moved.before is None else moved.before.state
+    if before is None or before.champion.version != after.champion.version:
+        return Stage.PRODUCTION
+    rollout = after.rollout or before.rollout
+    legs = {"shadow": Stage.SHADOW, "canary": Stage.CANARY, "watch": Stage.PRODUCTION}
+    return Stage.PRODUCTION if rollout is None else legs[rollout.leg]
+
+
+def endpoint_metadata(
+    line: ReleaseLine, wiring: Wiring, moved: Moved
+) -> Mapping[str, dg.MetadataValue]:
+    """What is declared now, by whom and why, with the shares over time."""
     declaration, before = moved.declaration, moved.before
     state = declaration.state
+    rollout = state.rollout
     withdrawn = ", ".join(str(number) for number in state.withdrawn)
+    history = wiring.deployments.history(line.name, wiring.environment)
+    under_way = "none" if rollout is None else f"version {rollout.version}, {rollout.leg}"
     return {
         "version": dg.MetadataValue.int(state.champion.version),
         "weight percent": dg.MetadataValue.float(state.champion.weight_percent),
+        "shares": dg.MetadataValue.text(
+            ", ".join(
+                f"{v.role} version {v.version}: {v.weight_percent:g} %" for v in state.variants
+            )
+        ),
+        "release under way": dg.MetadataValue.text(under_way),
         "changed": dg.MetadataValue.bool(moved.changed),
         "before": dg.MetadataValue.text(
             "nothing" if before is None else f"version {before.state.champion.version}"
@@ -127,6 +115,9 @@ def _metadata(line: ReleaseLine, wiring: Wiring, moved: Moved) -> Mapping[str, d
         "by": dg.MetadataValue.text(declaration.actor),
         "reason": dg.MetadataValue.text(declaration.reason),
         "model digest": dg.MetadataValue.text(state.champion.model_digest),
+        "traffic over time": picture(
+            wiring.plotter.traffic(traffic_over_time(history), until=wiring.clock.now())
+        ),
         **environment_drift_metadata(
             environment_drift(
                 line,

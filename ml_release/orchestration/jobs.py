@@ -1,12 +1,10 @@
-"""The jobs of a line: train, stage, promote, monitor, score (rollback stands with the endpoint)."""
+"""The jobs of a line that make assets: train, stage, monitor, score."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import dagster as dg
-
-from ml_release.orchestration.endpoint_assets import endpoint_key
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import (
@@ -16,7 +14,13 @@ if TYPE_CHECKING:
     from ml_release.spec.release_line import ReleaseLine
 
 TRAINED = ("snapshot", "features", "candidate", "evaluation", "model_card", "registered_version")
-MONITORED = ("inference_window", "labels", "drift_report", "performance_report")
+MONITORED = (
+    "inference_window",
+    "labels",
+    "drift_report",
+    "performance_report",
+    "experiment_report",
+)
 FIRST_PARTITION_TAG = "dagster/asset_partition_range_start"
 LAST_PARTITION_TAG = "dagster/asset_partition_range_end"
 LINE_TAG = "ml_release/line"
@@ -39,20 +43,11 @@ def stage_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
     )
 
 
-def promote_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
-    """The job ``<line>_promote``: declare a registered version."""
-    return dg.define_asset_job(
-        f"{line.name}_promote",
-        selection=dg.AssetSelection.assets(endpoint_key(line)),
-        description="Give a registered version all production traffic.",
-        tags={LINE_TAG: line.name},
-        executor_def=dg.in_process_executor,
-    )
-
-
 def monitor_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
     """The job ``<line>_monitor``: read the inference log and judge it."""
-    return _job(line, "monitor", MONITORED, "Read the log: window, labels, drift, performance.")
+    return _job(
+        line, "monitor", MONITORED, "Read the log: window, labels, drift, performance, experiment."
+    )
 
 
 def keep_log_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
@@ -73,6 +68,7 @@ def training_request(
     fresh_from: str,
     trials: int | None = None,
     search_seconds: float | None = None,
+    by: str | None = None,
 ) -> tuple[dict[str, object], dict[str, str]]:
     """Run configuration and tags of a training run.
 
@@ -84,8 +80,10 @@ def training_request(
         First partition whose snapshot and features are made again; earlier ones stay.
     trials, search_seconds
         Budget of the search; None for that of the policy.
+    by
+        Who asks for it; None for the orchestrator itself.
     """
-    budget = {"trials": trials, "search_seconds": search_seconds}
+    budget = {"trials": trials, "search_seconds": search_seconds, "by": by}
     asked = {name: value for name, value in budget.items() if value is not None}
     config: dict[str, object] = {
         "ops": {f"{line.name}__candidate": {"config": {"first": first, "last": last, **asked}}}

@@ -34,12 +34,14 @@ class TrainingWindow(dg.Config):
     """Months to train on, both included; empty for the oldest or newest that has features.
 
     ``trials`` and ``search_seconds`` are the budget of the search; empty for that of the policy.
+    ``by`` is who asks for it: whoever trains a version may not be the one who approves it.
     """
 
     first: str | None = None
     last: str | None = None
     trials: int | None = None
     search_seconds: float | None = None
+    by: str = "dagster"
 
 
 def candidate_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
@@ -76,6 +78,7 @@ def candidate_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
                 workplace=wiring.workplace,
                 run=run,
                 now=wiring.clock.now(),
+                by=config.by,
                 progress=progress,
             )
         record = trained.record

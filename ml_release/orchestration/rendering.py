@@ -254,6 +254,14 @@ def picture(png: bytes) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(f"![](data:image/png;base64,{base64.b64encode(png).decode()})")
 
 
+def digests_table(digests: Mapping[str, str]) -> dg.TableMetadataValue:
+    """Names with their digests."""
+    return dg.MetadataValue.table(
+        [dg.TableRecord({"what": name, "digest": value}) for name, value in digests.items()],
+        schema=_text_schema("what", "digest"),
+    )
+
+
 def number(value: float | None) -> str:
     """A number for reading; unknown where there is none."""
     return "unknown" if value is None or value != value else f"{value:.{_DIGITS}g}"  # noqa: PLR0124 (NaN)

@@ -7,6 +7,7 @@ import dagster as dg
 
 from ml_release.domain import staging_gates
 from ml_release.domain.staging_gates import StagingPolicy
+from ml_release.orchestration.endpoint_assets import release_group
 from ml_release.orchestration.rendering import check_results, check_specs, picture, reported
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
@@ -29,18 +30,16 @@ def staging_key(line: ReleaseLine) -> dg.AssetKey:
     return dg.AssetKey([line.name, "staging_endpoint"])
 
 
-def staging_endpoint_asset(
-    line: ReleaseLine, wiring: Wiring, policy: StagingPolicy | None = None
-) -> dg.AssetsDefinition:
-    """The asset ``<line>/staging_endpoint``; the default policy for None."""
-    key, limits = staging_key(line), policy or StagingPolicy()
+def staging_endpoint_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
+    """The asset ``<line>/staging_endpoint``."""
+    key, limits = staging_key(line), line.policies.rollout.staging
     descriptions = {rule: staging_gates.DESCRIPTIONS[rule] for rule in limits.judged}
 
     @dg.asset(
         key=key,
         deps=[dg.AssetKey([line.name, "registered_version"])],
         check_specs=check_specs(key, descriptions, blocking=True),
-        group_name=line.name,
+        group_name=release_group(line),
         kinds={"git", "onnx"},
         description="A version on a real server of its own, before anybody is answered by it;"
         " materializing it tries the version, and declares it in staging if it passes.",

@@ -21,7 +21,9 @@ from ml_release.adapters.onnx_models import OnnxLoader
 from ml_release.adapters.optuna_search import OptunaSearch
 from ml_release.adapters.plots import Plots
 from ml_release.adapters.report_pages import ReportPages
+from ml_release.adapters.seals import Seals
 from ml_release.adapters.shap_values import ShapValues
+from ml_release.adapters.signing_keys import SigningKeys
 from ml_release.adapters.skops_compiler import SkopsCompiler
 from ml_release.adapters.skops_models import SkopsLoader
 from ml_release.adapters.switch_files import SwitchFiles
@@ -88,32 +90,32 @@ class Wiring:
 def local_wiring(settings: Settings) -> Wiring:
     """Adapters below the home folder; nothing is opened or made until it is used."""
     clock = SystemClock()
+    keys = SigningKeys(
+        settings.keys, signing_key=settings.signing_key, verify_keys=settings.verify_keys
+    )
     return Wiring(
         environment=settings.environment,
         clock=clock,
         landing=LandingFiles(settings.data),
         tables=DeltaTables(settings.lake),
         evidence=EvidenceFiles(settings.evidence),
-        models=ModelFiles(
-            settings.models,
-            ModelSignatures(
-                settings.keys,
-                signing_key=settings.signing_key,
-                verify_keys=settings.verify_keys,
-            ),
-        ),
+        models=ModelFiles(settings.models, ModelSignatures(keys)),
         loader=LadderLoader({MODEL_FILE: OnnxLoader(), SKOPS_FILE: SkopsLoader()}),
         probe=ModelProcess(),
         trial_server=TrialServerProcess(
             settings,
-            parts=Parts(deployments=GitDeployments, online=OnlineFiles, inference=InferenceTables),
+            parts=Parts(
+                deployments=lambda root: GitDeployments(root, Seals(keys)),
+                online=OnlineFiles,
+                inference=InferenceTables,
+            ),
             now=clock.now,
         ),
         compiler=LadderCompiler(OnnxCompiler(), SkopsCompiler()),
         search=OptunaSearch(),
         experiments=MlflowExperiments(settings.tracking_uri, now=clock.now),
         registry=MlflowRegistry(settings.tracking_uri),
-        deployments=GitDeployments(settings.deployments),
+        deployments=GitDeployments(settings.deployments, Seals(keys)),
         switches=SwitchFiles(settings.switches),
         online=OnlineFiles(settings.online),
         inference_log=InferenceTables(settings.inference),

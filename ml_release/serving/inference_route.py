@@ -179,6 +179,10 @@ class InferenceRoute:
             of_variant.add_error("unlogged", at=asked.begun)
             raise
         counts.fallbacks[assigned.version] += failure is not None
+        # Also where the answer failed: of pairs that are kept only if the champion answered, every
+        # failure would be the shadow's.
+        if route.shadows:
+            self.shadows.offer(asked)
         headers_out: tuple[tuple[str, str], ...] = (
             ("x-request-id", asked.request_id),
             *chosen.headers,
@@ -212,8 +216,6 @@ class InferenceRoute:
             age_days=history_age_days(route, asked.context),
             latency_ms=latency_ms,
         )
-        if route.shadows:
-            self.shadows.offer(asked)
         return answer_reply(content, headers_out, request.binary)._replace(written=written)
 
     def _answer_without_model(

@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ml_release.domain.deployment import several_class_problems
+from ml_release.domain.sealing import refusal
 from ml_release.errors import MlReleaseError
 from ml_release.serving.histories import Histories
 from ml_release.serving.model_table import (
@@ -175,8 +176,18 @@ class Reconciler:
         is_known = declaration.commit == current.declared_commit
         if is_known and not current.problems and not _lost(current):
             return current
-        state = declaration.state
+        declared_commit = declaration.commit
         problems: list[str] = []
+        if declaration.seal_problem:
+            # What a trusted key sealed last is what serves, also on a server that starts.
+            sealed = self._deployments.sealed(line, self._environment)
+            problems.append(_refusal(line, declaration, sealed, current))
+            if sealed is None:
+                return dataclasses.replace(
+                    current, declared_commit=declared_commit, problems=tuple(problems)
+                )
+            declaration = sealed
+        state = declaration.state
         seen = self._histories.current(line)
 
         def load(number: int, digest: str, *, isolated: bool) -> LoadedVersion | None:
@@ -217,7 +228,7 @@ class Reconciler:
             route = self._route(declaration, fit, warm, seen.table, current.route)
         return LineState(
             route=route,
-            declared_commit=declaration.commit,
+            declared_commit=declared_commit,
             places=_places(state) | (_places_of(route) if route is not None else frozenset()),
             problems=tuple(problems),
             history_problem=seen.problem,
@@ -287,6 +298,21 @@ class Reconciler:
                 )
         if changed:
             self._table = dataclasses.replace(self._table, lines={**self._table.lines, **changed})
+
+
+def _refusal(
+    line: str, declared: Declaration, sealed: Declaration | None, current: LineState
+) -> str:
+    said = refusal(
+        declared.seal_problem,
+        line=line,
+        sealed=None if sealed is None else sealed.state,
+        found=declared.state,
+    )
+    if sealed is None:
+        serves = "Nothing else may" if current.route is None else "What serves goes on to"
+        return f"{said}. {serves} serve."
+    return f"{said}. Commit {sealed.commit[:12]}, the last one that is sealed, serves instead."
 
 
 def _stands_beside(

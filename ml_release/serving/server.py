@@ -27,6 +27,8 @@ from ml_release.adapters.model_files import ModelFiles
 from ml_release.adapters.model_signatures import ModelSignatures
 from ml_release.adapters.online_files import OnlineFiles
 from ml_release.adapters.reward_segments import RewardSegments
+from ml_release.adapters.seals import Seals
+from ml_release.adapters.signing_keys import SigningKeys
 from ml_release.adapters.switch_files import SwitchFiles
 from ml_release.domain.log_health import LogBounds
 from ml_release.serving.access import Access
@@ -107,17 +109,13 @@ def build(settings: Settings, *, environment: str | None = None) -> Parts:
     )
     shadows = Shadows(recorder=recorder, counts=counts)
     vitals = Vitals()
+    keys = SigningKeys(
+        settings.keys, signing_key=settings.signing_key, verify_keys=settings.verify_keys
+    )
     reconciler = Reconciler(
-        deployments=GitDeployments(settings.deployments),
+        deployments=GitDeployments(settings.deployments, Seals(keys)),
         versions=Versions(
-            models=ModelFiles(
-                settings.models,
-                ModelSignatures(
-                    settings.keys,
-                    signing_key=settings.signing_key,
-                    verify_keys=settings.verify_keys,
-                ),
-            ),
+            models=ModelFiles(settings.models, ModelSignatures(keys)),
             loader=serving_loader(),
             workers=Workers(),
             retry_seconds=RETRY_SECONDS,

@@ -1,6 +1,6 @@
 """Asks shadow versions what they would have answered, off the request path and within a budget.
 
-A request that was answered is offered to a bounded queue; a thread takes what has gathered there,
+A request that was logged is offered to a bounded queue; a thread takes what has gathered there,
 asks each shadow once for all of its rows, and writes the answers to the log. A shadow that is slow
 makes the queue overflow: what does not fit is dropped and counted. Nobody waits for a shadow.
 """
@@ -134,7 +134,12 @@ class Shadows:
 
 
 def _answers(asked: list[Asked], version: ShadowVersion) -> list[Answer]:
-    """One answer per request, of one question for all their rows."""
+    """One answer per request, of one question for all their rows.
+
+    Where that fails, each request is asked alone, so that only those fail that do so by themselves:
+    the failures of champion and shadow are compared request by request. A shadow that is gone is
+    not asked again.
+    """
     history = asked[0].route.history
     try:
         columns = {
@@ -144,6 +149,8 @@ def _answers(asked: list[Asked], version: ShadowVersion) -> list[Answer]:
         whole = predict_rows(version.loaded, columns, history)
     # As in `predict`: what a model raises has no common base.
     except Exception as error:  # noqa: BLE001
+        if len(asked) > 1 and not isinstance(error, UnavailableError):
+            return [_answers([one], version)[0] for one in asked]
         return [failed(one.request, error) for one in asked]
     answers, start = [], 0
     for one in asked:

@@ -17,6 +17,7 @@ from ml_release.domain.label_maturity import LabelPolicy
 from ml_release.domain.quarantine import QuarantinePolicy
 from ml_release.domain.retention import RetentionPolicy
 from ml_release.domain.retraining import RetrainingPolicy
+from ml_release.domain.rollout_policy import RolloutPolicy
 from ml_release.domain.scorecard import ScorecardPolicy
 from ml_release.domain.training_plan import TrainingPolicy
 from ml_release.errors import DeclarationError
@@ -34,6 +35,7 @@ class Policies(BaseModel):
     drift: DriftPolicy
     history: HistoryHealthPolicy = Field(default_factory=HistoryHealthPolicy)
     labels: LabelPolicy
+    rollout: RolloutPolicy = Field(default_factory=RolloutPolicy)
     retraining: RetrainingPolicy
     retention: RetentionPolicy | None = None
     scorecard: ScorecardPolicy = Field(default_factory=ScorecardPolicy)

@@ -200,7 +200,7 @@ def ask_anchor(
     if policy.anchor_margin is None:
         return None
     versions = {v.number: v for v in registry.versions(line.name)}
-    declaration = deployments.read(line.name, environment)
+    declaration = deployments.sealed(line.name, environment)
     withdrawn = () if declaration is None else declaration.state.withdrawn
     wanted = policy.anchor_version
     if wanted is None:

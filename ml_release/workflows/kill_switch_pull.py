@@ -136,7 +136,7 @@ def _kept(
     said: str,
 ) -> Switched:
     try:
-        declaration = deployments.read(line, environment)
+        declaration = deployments.sealed(line, environment)
     except MlReleaseError as error:
         # Whatever is wrong with Git must not keep a model answering.
         declared, said = None, f"{said} {error}"

@@ -97,7 +97,7 @@ def observe_window(
     An idle or undeclared endpoint gives a window of no rows, which every judge finds inconclusive.
     The whole log is read; aggregating only what is new is not done here yet.
     """
-    declaration = deployments.read(line.name, environment)
+    declaration = deployments.sealed(line.name, environment)
     state = None if declaration is None else declaration.state
     records, _ = inference_log.records(line.name, after={})
     labels = int(inference_log.labels(line.name)["request_id"].nunique())
@@ -193,7 +193,7 @@ def report_performance(
     """Score the champion's answers whose label is due and was gathered."""
     import pandas as pd
 
-    declaration = deployments.read(line.name, environment)
+    declaration = deployments.sealed(line.name, environment)
     state = None if declaration is None else declaration.state
     records, _ = inference_log.records(line.name, after={})
     served = served_by(records, state)

@@ -6,17 +6,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ml_release.domain.deployment import Evidence, Variant
-from ml_release.domain.rollback import choose_target, is_rollback, promoted, rolled_back
-from ml_release.domain.verdict import require_evidence
+from ml_release.domain.rollback import choose_target, is_rollback, rolled_back
+from ml_release.domain.rollout import Stage, next_place, refusals
+from ml_release.domain.rollout_moves import aborted, promoted, shadowed, shared
 from ml_release.domain.waivers import holding, waivers_digest
 from ml_release.errors import InputError, NotFoundError, RefusedError
-from ml_release.workflows.champion import CHAMPION_ALIAS, declared_or_lost
-from ml_release.workflows.release_gate import require_releasable
+from ml_release.workflows.champion import CHAMPION_ALIAS, declared_or_lost, seal_refusal
+from ml_release.workflows.stage_verdicts import STAGING_VERDICT, recorded_verdict
+from ml_release.workflows.standing import gather_standing
 from ml_release.workflows.waiver_trail import waivers_since_registration
 
 if TYPE_CHECKING:
-    from ml_release.domain.deployment import Declaration
+    from datetime import datetime
+
+    from ml_release.domain.deployment import Declaration, DeclaredState
     from ml_release.domain.identity import ModelVersion
+    from ml_release.domain.rollout import Destination
     from ml_release.ports import (
         Clock,
         Deployments,
@@ -29,7 +34,7 @@ if TYPE_CHECKING:
 
 
 NOBODY = "none"
-"""Approvals are not asked for yet, and a trailer must not claim one."""
+"""Where nobody's approval was needed, a trailer must not claim one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +71,7 @@ def promote(
     line: ReleaseLine,
     number: int | None,
     *,
+    to: Stage | None = Stage.PRODUCTION,
     environment: str,
     request: Request,
     evidence: EvidenceStore,
@@ -74,67 +80,81 @@ def promote(
     deployments: Deployments,
     clock: Clock,
 ) -> Moved:
-    """Give a registered version, the newest for None, all traffic; its predecessor stays warm.
+    """Move a registered version, the newest for None, to its next place beside or in production.
 
-    Declaring the version that already answers changes nothing.
+    Every gate on the way is asked again. Declaring the version that already answers, or a shadow
+    that already is one, changes nothing.
+
+    Parameters
+    ----------
+    to
+        The stage it is to reach, which has to be the next one; None for whichever that is.
 
     Raises
     ------
     NotFoundError
         If there is no such version.
     RefusedError
-        If its evidence does not let it, it was judged against another champion than the present
-        one, it was withdrawn, or somebody else declared meanwhile.
+        Naming every reason: a stage skipped, evidence that does not let it go on or was judged
+        against another champion, too few approvals, no verdict of shadow or canary on the present
+        step, another release or an experiment under way, a version that was withdrawn, or somebody
+        else who declared meanwhile. Nothing is changed then.
     IntegrityError
         If a record or a file was changed, or a waiver it was registered on was edited.
     """
     version = find_version(line, number, registry=registry)
+    act = f"promotion of version {version.number}"
     before, problem = declared_or_lost(
         line, environment, deployments=deployments, registry=registry
     )
     if problem:
-        message = f"promotion of version {version.number} refused: {problem}."
+        message = f"{act} refused: {problem}."
         raise RefusedError(message)
-    if before is not None and before.state.champion.model_digest == version.model_digest:
-        _point_champion(line, version.number, registry=registry)
+    if before is not None and _is_there(before.state, version, to):
+        _point_champion(line, before.state.champion.version, registry=registry)
         return Moved(declaration=before, before=before, changed=False)
-    act = f"promotion of version {version.number}"
-    found = require_releasable(
+    now = clock.now()
+    gathered = gather_standing(
         line,
-        version.model_digest,
+        version,
+        before,
         act=act,
         evidence=evidence,
         models=models,
         registry=registry,
-        now=clock.now(),
+        now=now,
     )
-    require_evidence(
-        found.verdict,
-        act=act,
-        champion_digest="none" if before is None else before.state.champion.model_digest,
-    )
+    path = line.policies.rollout.path
+    reasons = refusals(gathered.standing, to, path)
+    following = next_place(gathered.standing, path)
+    found, approvals = gathered.found, gathered.approvals
+    if following is not None and following.stage is Stage.STAGING and not reasons:
+        reasons = (
+            f"it was not staged. Run `ml-release promote {line.name} {version.number} --to"
+            " staging` first",
+        )
+    if reasons or following is None or found is None or approvals is None:
+        message = f"{act} refused: " + "; ".join(reasons)
+        raise RefusedError(message)
     changes = waivers_since_registration(line, version, found, evidence=evidence)
-    used = holding(found.waived)
-    release = f"{line.name}-{version.number}-{clock.now():%Y%m%dT%H%M%SZ}"
-    state = promoted(
-        None if before is None else before.state,
-        line=line.name,
+    staged = recorded_verdict(line, STAGING_VERDICT, version.model_digest, evidence=evidence)
+    state = _moved_state(
+        line,
+        version,
+        following,
+        before=None if before is None else before.state,
         environment=environment,
-        version=Variant(
-            role="champion",
-            version=version.number,
-            model_digest=version.model_digest,
-            weight_percent=100.0,
-        ),
-        release=release,
         evidence=Evidence(
             verdict_digest=found.verdict.digest,
             policy_digest=found.policy_digest,
             feature_version=found.candidate.feature_version,
+            data_digest=found.candidate.data_digest,
+            staging_digest=staged.digest if staged is not None and path.has_staging else None,
+            approval_digest=approvals.digest,
         ),
-        # The decisions it was judged by are the decisions it gives.
-        threshold=None if line.task == "regression" else line.policies.evaluation.quality.threshold,
+        now=now,
     )
+    used = holding(found.waived)
     declaration = deployments.declare(
         state,
         expected_commit=None if before is None else before.commit,
@@ -142,15 +162,81 @@ def promote(
             "Actor": request.by,
             "Reason": request.reason,
             "Run-Id": request.run_id,
-            "Release": release,
+            "Release": state.release,
             "Evidence-Digest": found.verdict.digest,
             **({"Waivers-Digest": waivers_digest(used)} if used else {}),
-            "Approved-By": NOBODY,
+            "Approved-By": ", ".join(word.by for word in approvals.counted) or NOBODY,
         },
-        at=clock.now(),
+        at=now,
     )
-    _point_champion(line, version.number, registry=registry)
+    _point_champion(line, state.champion.version, registry=registry)
     return Moved(declaration=declaration, before=before, changed=True, waiver_changes=changes)
+
+
+def _is_there(state: DeclaredState, version: ModelVersion, to: Stage | None) -> bool:
+    """Whether the move was made already, by an earlier try or by somebody else."""
+    if state.champion.model_digest == version.model_digest:
+        return to in (None, Stage.PRODUCTION)
+    shadows = {shadow.model_digest for shadow in state.shadows}
+    return to is Stage.SHADOW and version.model_digest in shadows
+
+
+def _moved_state(
+    line: ReleaseLine,
+    version: ModelVersion,
+    following: Destination,
+    *,
+    before: DeclaredState | None,
+    environment: str,
+    evidence: Evidence,
+    now: datetime,
+) -> DeclaredState:
+    policy = line.policies.rollout
+    variant = Variant(
+        role="champion",
+        version=version.number,
+        model_digest=version.model_digest,
+        weight_percent=100.0,
+    )
+    rollout = None if before is None else before.rollout
+    # The shares of one release are cut by one salt, so that nobody who met the canary leaves it
+    # when its share grows.
+    is_same = before is not None and rollout is not None and rollout.version == version.number
+    release = (
+        before.release
+        if is_same and before is not None
+        else f"{line.name}-{version.number}-{now:%Y%m%dT%H%M%SZ}"
+    )
+    if following.stage is Stage.SHADOW and before is not None:
+        return shadowed(
+            before,
+            version=variant,
+            evidence=evidence,
+            sample_percent=policy.shadow_sample_percent,
+            release=release,
+            now=now,
+        )
+    if following.stage is Stage.CANARY and before is not None and following.step is not None:
+        return shared(
+            before,
+            version=variant,
+            evidence=evidence,
+            step=following.step,
+            weight_percent=policy.canary_steps[following.step].weight_percent,
+            release=release,
+            now=now,
+        )
+    return promoted(
+        before,
+        line=line.name,
+        environment=environment,
+        version=variant,
+        release=release,
+        evidence=evidence,
+        # The decisions it was judged by are the decisions it gives.
+        threshold=None if line.task == "regression" else line.policies.evaluation.quality.threshold,
+        watched_from=now if before is not None and policy.is_watched else None,
+    )
 
 
 def roll_back(
@@ -166,10 +252,14 @@ def roll_back(
 ) -> Moved:
     """Restore the newest version that may serve again, or the one named; withdraw the present one.
 
-    Needs neither the registry nor the experiment tracker: they may be down when it matters. The
-    target is loaded first, so that nothing is declared that cannot answer. Asking again changes
-    nothing: neither for the version that answers already, nor, without a version, when the present
-    state is a rollback.
+    A shadow or a canary is taken back and withdrawn before anything else: the champion stays, and
+    naming another version is how to go back further. Needs neither the registry nor the experiment
+    tracker: they may be down when it matters. The target is loaded first, so that nothing is
+    declared that cannot answer. Asking again changes nothing: neither for the version that answers
+    already, nor, without a version, when the present state is a rollback.
+
+    Only sealed declarations count, as for the server. One that was edited by hand is replaced in
+    any case: if nothing is to be rolled back, by the last sealed state.
 
     Raises
     ------
@@ -178,19 +268,42 @@ def roll_back(
     IntegrityError, NotFoundError
         If the target's artefact cannot be loaded.
     """
-    history = deployments.history(line.name, environment)
+    whole = deployments.history(line.name, environment)
+    history = [declaration for declaration in whole if not declaration.seal_problem]
+    if whole and not history:
+        reason = seal_refusal(whole[-1], deployments=deployments)
+        message = f"rollback of {line.name} refused: {reason}."
+        raise RefusedError(message)
     states = [declaration.state for declaration in history]
     serving = states[-1].champion.version if states else None
-    if serving is not None and (number == serving or (number is None and is_rollback(states))):
-        return Moved(declaration=history[-1], before=history[-1], changed=False)
-    target = choose_target(states, wanted=number)
-    loader.load(models.read(target.champion.model_digest))
-    before = history[-1]
+
+    def again() -> Moved:
+        return declare_again(
+            history[-1], whole[-1], request=request, deployments=deployments, clock=clock
+        )
+
     release = f"{line.name}-rollback-{clock.now():%Y%m%dT%H%M%SZ}"
-    state = rolled_back(before.state, target, release=release)
+    rollout = states[-1].rollout if states else None
+    is_on_its_way = rollout is not None and rollout.leg != "watch"
+    if is_on_its_way and number in (None, serving):
+        # The champion never left: nothing has to be loaded to give it back what it had.
+        target = states[-1]
+        state = aborted(target, release=release)
+    elif serving is not None and (number == serving or (number is None and is_rollback(states))):
+        return again()
+    else:
+        try:
+            target = choose_target(states, wanted=number)
+        except RefusedError:
+            if number is None and whole and whole[-1].seal_problem:
+                return again()
+            raise
+        loader.load(models.read(target.champion.model_digest))
+        state = rolled_back(states[-1], target, release=release)
+    before = history[-1]
     declaration = deployments.declare(
         state,
-        expected_commit=before.commit,
+        expected_commit=whole[-1].commit,
         trailers={
             "Actor": request.by,
             "Reason": request.reason,
@@ -202,6 +315,34 @@ def roll_back(
         at=clock.now(),
     )
     return Moved(declaration=declaration, before=before, changed=True)
+
+
+def declare_again(
+    sealed: Declaration,
+    standing: Declaration,
+    *,
+    request: Request,
+    deployments: Deployments,
+    clock: Clock,
+) -> Moved:
+    """Declare a state again in the place of ``standing``; nothing if it stands there, sealed."""
+    if sealed.state == standing.state and not standing.seal_problem:
+        return Moved(declaration=standing, before=standing, changed=False)
+    declaration = deployments.declare(
+        sealed.state,
+        expected_commit=standing.commit,
+        trailers={
+            "Actor": request.by,
+            "Reason": request.reason,
+            "Run-Id": request.run_id,
+            "Release": sealed.state.release,
+            "Evidence-Digest": sealed.state.evidence.verdict_digest,
+            "Restores": sealed.commit,
+            "Approved-By": NOBODY,
+        },
+        at=clock.now(),
+    )
+    return Moved(declaration=declaration, before=sealed, changed=True)
 
 
 def find_version(line: ReleaseLine, number: int | None, *, registry: ModelRegistry) -> ModelVersion:

@@ -28,7 +28,7 @@ def retraining_evidence(
     last_request: date | None,
 ) -> RetrainingEvidence:
     """What a trigger looks at, as of the newest event in the inference log."""
-    declaration = deployments.read(line.name, environment)
+    declaration = deployments.sealed(line.name, environment)
     champion = None if declaration is None else declaration.state.champion.model_digest
     window = newest_window(line, environment=environment, evidence=evidence)
     as_of = None if window is None else window.as_of

@@ -59,7 +59,7 @@ def choose_scoring_version(
         If there is no such version.
     """
     act = "batch scoring" if number is None else f"batch scoring with version {number}"
-    declaration = deployments.read(line.name, environment)
+    declaration = deployments.sealed(line.name, environment)
     _require_released(line, declaration, environment=environment, switches=switches, act=act)
     if declaration is not None and number in (None, declaration.state.champion.version):
         return ScoringVersion(

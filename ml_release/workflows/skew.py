@@ -53,7 +53,7 @@ def check_skew(
     as a replay makes it. The history features are looked up in the very table the request met.
     The whole log is read; aggregating only what is new is not done here yet.
     """
-    declaration = deployments.read(line.name, environment)
+    declaration = deployments.sealed(line.name, environment)
     if declaration is None:
         return None
     digest = declaration.state.champion.model_digest

@@ -11,7 +11,8 @@ from ml_release.domain.trial import Trial
 from ml_release.domain.verdict import Outcome
 from ml_release.domain.waivers import holding, waivers_digest
 from ml_release.workflows.request_contracts import declared_contract, recorded_contract
-from ml_release.workflows.staging_record import STAGING_TAG, STAGING_VERDICT, require_staging
+from ml_release.workflows.stage_verdicts import STAGING_VERDICT
+from ml_release.workflows.staging_record import STAGING_TAG, require_staging
 from ml_release.workflows.staging_rows import real_rows
 from ml_release.workflows.staging_standing import STAGING, staged, standing_of
 from ml_release.workflows.staging_trial import try_out

@@ -9,6 +9,7 @@ from ml_release.domain.staging_gates import JUDGE
 from ml_release.domain.verdict import require_evidence, require_pass, verdict_from_json
 from ml_release.errors import IntegrityError, RefusedError
 from ml_release.workflows.evaluation_records import EVALUATION_VERDICT
+from ml_release.workflows.stage_verdicts import STAGING_VERDICT
 from ml_release.workflows.training import find_candidate
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from ml_release.ports import EvidenceStore, ModelRegistry
     from ml_release.spec.release_line import ReleaseLine
 
-STAGING_VERDICT = "staging_verdict"
 STAGING_TAG = "ml_release.staging_verdict_digest"
 NO_CHAMPION = "none"
 """In the place of a digest, where nothing answers in production yet."""

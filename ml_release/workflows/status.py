@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from ml_release.domain.kill_switch import switch_in_words
 from ml_release.domain.verdict import Outcome, verdict_from_json
 from ml_release.errors import IntegrityError
+from ml_release.workflows.champion import seal_refusal
 from ml_release.workflows.environment_drift import environment_drift
 from ml_release.workflows.evaluation import EVALUATION_VERDICT
 from ml_release.workflows.labels import newest_labels
@@ -29,7 +30,11 @@ class LineStatus(BaseModel):
     versions
         Registered version numbers.
     serving, share_percent
-        Version that is declared to answer, and its share of the traffic.
+        Version that is declared to answer, and its share of the traffic: by the newest declaration
+        that is sealed.
+    declared_problem
+        Why what is declared now does not count, what was edited and what to do; also that it is an
+        earlier declaration put back by hand, which counts.
     kill_switch
         What is to be known of a switch that is pulled or not in Git yet, in words.
     labels
@@ -52,6 +57,7 @@ class LineStatus(BaseModel):
     by: str | None
     reason: str | None
     commit: str | None
+    declared_problem: str | None
     kill_switch: str | None
     withdrawn: tuple[int, ...]
     candidate: str | None
@@ -76,7 +82,8 @@ def line_status(
     workplace: Workplace,
 ) -> LineStatus:
     """Gather the status of a line."""
-    declaration = deployments.read(line.name, environment)
+    standing = deployments.read(line.name, environment)
+    declaration = deployments.sealed(line.name, environment)
     state = None if declaration is None else declaration.state
     digest = evidence.newest_subject(line.name, CANDIDATE)
     content = None if digest is None else evidence.find(line.name, EVALUATION_VERDICT, digest)
@@ -104,6 +111,7 @@ def line_status(
         by=None if declaration is None else declaration.actor,
         reason=None if declaration is None else declaration.reason,
         commit=None if declaration is None else declaration.commit,
+        declared_problem=_declared_problem(standing, deployments=deployments),
         kill_switch=_kill_switch(line, declaration, environment=environment, switches=switches),
         withdrawn=() if state is None else state.withdrawn,
         candidate=digest,
@@ -119,9 +127,23 @@ def line_status(
             candidate=digest,
             outcome=None if verdict is None else verdict.outcome,
             is_registered=digest in registered,
+            is_edited=standing is not None and bool(standing.seal_problem),
             newest=versions[-1].number if versions else None,
         ),
     )
+
+
+def _declared_problem(standing: Declaration | None, *, deployments: Deployments) -> str | None:
+    if standing is None:
+        return None
+    if standing.seal_problem:
+        return seal_refusal(standing, deployments=deployments)
+    if standing.revert_of:
+        return (
+            f"commit {standing.commit[:12]} put the declaration of commit"
+            f" {standing.revert_of[:12]} back by hand, as git revert does"
+        )
+    return None
 
 
 def _kill_switch(
@@ -140,8 +162,11 @@ def _waits_for(  # noqa: PLR0911 (one answer per step of the way)
     candidate: str | None,
     outcome: Outcome | None,
     is_registered: bool,
+    is_edited: bool,
     newest: int | None,
 ) -> str:
+    if is_edited:
+        return "a sealed declaration: what is declared was edited by hand"
     if candidate is None:
         return "a candidate: nothing was trained yet"
     if outcome is None:

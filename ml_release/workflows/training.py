@@ -119,6 +119,7 @@ def train_candidate(
     workplace: Workplace,
     run: ExperimentRun,
     now: datetime,
+    by: str | None = None,
     progress: Progress = lambda _done, _total, _best: None,
 ) -> Trained:
     """Search, fit on all but the last days of a window, calibrate, record what it was built from.
@@ -129,6 +130,8 @@ def train_candidate(
         Partitions, both included; None for the oldest or newest that has features.
     trials, search_seconds
         Budget of the search; None for that of the policy.
+    by
+        Who asks for it.
     progress
         Told after every trial: trials done, trials asked for, the best value so far.
 
@@ -202,6 +205,7 @@ def train_candidate(
         train_rows=int(window.fit.sum()),
         holdout_rows=int(window.holdout.sum()),
         trained_at=now.isoformat(),
+        trained_by=by,
     )
     evidence.record(
         line.name,

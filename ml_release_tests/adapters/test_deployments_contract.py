@@ -11,6 +11,8 @@ from dulwich.repo import Repo
 
 from ml_release.adapters.git_deployments import GitDeployments, trailers_of
 from ml_release.adapters.in_memory import InMemoryDeployments
+from ml_release.adapters.seals import Seals
+from ml_release.adapters.signing_keys import SigningKeys
 from ml_release.errors import (
     DeclarationError,
     InputError,
@@ -18,6 +20,7 @@ from ml_release.errors import (
     StaleWriteError,
     UnavailableError,
 )
+from ml_release_tests.declared_by_hand import commit_by_hand, git_deployments
 from ml_release_tests.domain.test_deployment import state, variant
 
 if TYPE_CHECKING:
@@ -35,7 +38,7 @@ TRAILERS = {"Actor": "someone", "Reason": "because: it is good", "Approved-By": 
 def deployments(request: pytest.FixtureRequest, tmp_path: Path) -> Deployments:
     if request.param == "in_memory":
         return InMemoryDeployments()
-    return GitDeployments(tmp_path / "deployments")
+    return git_deployments(tmp_path)
 
 
 def declare(
@@ -196,7 +199,7 @@ def test_writers_of_different_lines_all_win(deployments: Deployments) -> None:
 
 @pytest.fixture
 def git(tmp_path: Path) -> GitDeployments:
-    return GitDeployments(tmp_path / "deployments")
+    return git_deployments(tmp_path)
 
 
 def commit_files(root: Path, files: dict[str, bytes]) -> None:
@@ -264,34 +267,34 @@ def test_git_keeps_the_whole_file_and_the_trailers_in_each_commit(
     assert trailers_of(message) == TRAILERS
 
 
-def test_git_reads_a_file_that_somebody_broke_as_a_declaration_error(
+def test_git_reads_a_file_that_somebody_broke_as_the_state_before_and_a_problem(
     git: GitDeployments, tmp_path: Path
 ) -> None:
-    """With path and commit; the other lines stay readable."""
-    declare(git, state())
+    """With path and commit; the other lines stay as they are."""
+    good = declare(git, state())
     other = declare(git, state(line="other"))
+    commit = commit_by_hand(tmp_path / "deployments", LINE, "data: {}")
     path = "applications/flight_delay/overlays/production/model-config.yaml"
-    from ml_release.adapters import git_deployments as module
-
-    with Repo(str(tmp_path / "deployments")) as repository:
-        head = module._head(repository)
-        assert head is not None
-        from dulwich.objects import Blob, Commit
-
-        blob = Blob.from_string(b"data: {}")
-        repository.object_store.add_object(blob)
-        old = repository[head]
-        assert isinstance(old, Commit)
-        new = old.copy()
-        assert isinstance(new, Commit)
-        new.tree = module._with_file(repository, old.tree, path.split("/"), blob.id)
-        new.parents = [old.id]
-        repository.object_store.add_object(new)
-        repository.refs.set_if_equals(module._BRANCH, head, new.id)
-    with pytest.raises(DeclarationError, match=f"{path} at commit {new.id.decode()[:12]}"):
-        git.read(LINE, "production")
+    found = git.read(LINE, "production")
+    assert found is not None
+    assert (found.state, found.commit) == (good.state, commit)
+    assert found.seal_problem.startswith(f"{path} at commit {commit[:12]}: expected a ConfigMap")
+    assert git.sealed(LINE, "production") == good
+    assert git.history(LINE, "production") == (good, found)
     assert git.read("other", "production") == other
     assert git.lines("production") == (LINE, "other")
+
+
+def test_git_refuses_a_file_that_never_was_a_declared_state(
+    git: GitDeployments, tmp_path: Path
+) -> None:
+    """There is no state before it that could stand for it."""
+    declare(git, state(line="other"))
+    commit = commit_by_hand(tmp_path / "deployments", LINE, "data: {}")
+    with pytest.raises(DeclarationError, match=f"at commit {commit[:12]}: expected a ConfigMap"):
+        git.read(LINE, "production")
+    assert git.sealed(LINE, "production") is None
+    assert git.history(LINE, "production") == ()
 
 
 def test_git_says_what_to_do_about_a_lock_that_a_killed_writer_left(
@@ -312,5 +315,5 @@ def test_git_refuses_a_folder_of_other_files(tmp_path: Path) -> None:
     """It does not scatter a repository among them."""
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="found other files"):
-        declare(GitDeployments(tmp_path), state())
+        declare(GitDeployments(tmp_path, Seals(SigningKeys(tmp_path.parent / "keys"))), state())
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -14,12 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml_release.adapters.model_signatures import (
-    PRIVATE_KEY,
-    PUBLIC_KEY,
-    SIGNATURE,
-    ModelSignatures,
-)
+from ml_release.adapters.model_signatures import SIGNATURE, ModelSignatures
+from ml_release.adapters.signing_keys import PRIVATE_KEY, PUBLIC_KEY, SigningKeys
 from ml_release.domain.signed_statement import require_signed
 from ml_release.errors import InputError, IntegrityError, NotFoundError
 
@@ -40,7 +36,7 @@ def check(signatures: ModelSignatures, signature: bytes) -> None:
 
 def test_a_key_pair_is_made_once(tmp_path: Path) -> None:
     """The private half is for its owner alone, and no draft is left."""
-    signatures = ModelSignatures(tmp_path / "keys")
+    signatures = ModelSignatures(SigningKeys(tmp_path / "keys"))
     check(signatures, signed(signatures))
     private = tmp_path / "keys" / PRIVATE_KEY
     assert private.stat().st_mode & 0o777 == 0o600
@@ -55,7 +51,7 @@ def test_made_at_once_there_is_one_key(tmp_path: Path) -> None:
     found: list[bytes] = []
 
     def sign() -> None:
-        found.append(signed(ModelSignatures(tmp_path)))
+        found.append(signed(ModelSignatures(SigningKeys(tmp_path))))
 
     threads = [threading.Thread(target=sign) for _ in range(6)]
     for thread in threads:
@@ -64,51 +60,56 @@ def test_made_at_once_there_is_one_key(tmp_path: Path) -> None:
         thread.join()
     assert len(found) == 6
     for signature in found:
-        check(ModelSignatures(tmp_path), signature)
+        check(ModelSignatures(SigningKeys(tmp_path)), signature)
     assert {p.name for p in tmp_path.iterdir()} == {PRIVATE_KEY, PUBLIC_KEY}
 
 
 def test_who_verifies_needs_the_public_key_only(tmp_path: Path) -> None:
     """In the keys folder of another home, or anywhere by its name."""
-    signatures = ModelSignatures(tmp_path / "keys")
+    signatures = ModelSignatures(SigningKeys(tmp_path / "keys"))
     signature = signed(signatures)
     (tmp_path / "server").mkdir()
     public = (tmp_path / "keys" / PUBLIC_KEY).rename(tmp_path / "server" / PUBLIC_KEY)
-    check(ModelSignatures(tmp_path / "server"), signature)
-    check(ModelSignatures(tmp_path / "nowhere", verify_keys=[public]), signature)
+    check(ModelSignatures(SigningKeys(tmp_path / "server")), signature)
+    check(ModelSignatures(SigningKeys(tmp_path / "nowhere", verify_keys=[public])), signature)
 
 
 def test_without_any_key_nothing_is_verified(tmp_path: Path) -> None:
     """And none is made by asking."""
-    signature = signed(ModelSignatures(tmp_path / "keys"))
+    signature = signed(ModelSignatures(SigningKeys(tmp_path / "keys")))
     with pytest.raises(NotFoundError, match=r"none\. Train a model.*ML_RELEASE_VERIFY_KEY"):
-        check(ModelSignatures(tmp_path / "other"), signature)
+        check(ModelSignatures(SigningKeys(tmp_path / "other")), signature)
     assert not (tmp_path / "other").exists()
 
 
 def test_another_key_is_not_trusted(tmp_path: Path) -> None:
     """The message tells the keys apart and says what can be done."""
-    signed(ModelSignatures(tmp_path / "a"))
-    theirs = signed(ModelSignatures(tmp_path / "b"))
+    signed(ModelSignatures(SigningKeys(tmp_path / "a")))
+    theirs = signed(ModelSignatures(SigningKeys(tmp_path / "b")))
     with pytest.raises(IntegrityError, match=r"^m: expected a signature of a trusted key .*again"):
-        check(ModelSignatures(tmp_path / "a"), theirs)
+        check(ModelSignatures(SigningKeys(tmp_path / "a")), theirs)
 
 
 def test_two_keys_are_trusted_while_one_replaces_the_other(tmp_path: Path) -> None:
     """Afterwards only the new one is."""
-    old, new = ModelSignatures(tmp_path / "old"), ModelSignatures(tmp_path / "new")
+    old, new = (
+        ModelSignatures(SigningKeys(tmp_path / "old")),
+        ModelSignatures(SigningKeys(tmp_path / "new")),
+    )
     signatures = [signed(old), signed(new)]
     publics = [tmp_path / "old" / PUBLIC_KEY, tmp_path / "new" / PUBLIC_KEY]
     for signature in signatures:
-        check(ModelSignatures(tmp_path, verify_keys=publics), signature)
+        check(ModelSignatures(SigningKeys(tmp_path, verify_keys=publics)), signature)
     with pytest.raises(IntegrityError, match="of a trusted key"):
-        check(ModelSignatures(tmp_path, verify_keys=publics[1:]), signatures[0])
+        check(ModelSignatures(SigningKeys(tmp_path, verify_keys=publics[1:])), signatures[0])
 
 
 def test_a_key_of_one_s_own_signs_and_is_trusted(tmp_path: Path) -> None:
     """No key is made beside it."""
-    signed(ModelSignatures(tmp_path / "keys"))
-    own = ModelSignatures(tmp_path / "unused", signing_key=tmp_path / "keys" / PRIVATE_KEY)
+    signed(ModelSignatures(SigningKeys(tmp_path / "keys")))
+    own = ModelSignatures(
+        SigningKeys(tmp_path / "unused", signing_key=tmp_path / "keys" / PRIVATE_KEY)
+    )
     check(own, signed(own))
     assert not (tmp_path / "unused").exists()
 
@@ -137,13 +138,13 @@ def test_a_signing_key_that_is_none_is_refused_by_its_file(tmp_path: Path, kind:
     if kind != "none":
         path.write_bytes(b"nonsense" if kind == "nonsense" else _pem(kind))
     with pytest.raises(InputError, match=r"^signing key .*key\.pem: expected a private key on P-"):
-        signed(ModelSignatures(tmp_path, signing_key=path))
+        signed(ModelSignatures(SigningKeys(tmp_path, signing_key=path)))
 
 
 @pytest.mark.parametrize("kind", ["none", "nonsense", "private"])
 def test_a_verify_key_that_is_none_is_refused_by_its_file(tmp_path: Path, kind: str) -> None:
     """Even beside one that would do: a key that was meant and is not there is an error."""
-    signature = signed(ModelSignatures(tmp_path))
+    signature = signed(ModelSignatures(SigningKeys(tmp_path)))
     path = tmp_path / "key.pem"
     if kind != "none":
         path.write_bytes(b"nonsense" if kind == "nonsense" else _pem(kind))
@@ -151,12 +152,12 @@ def test_a_verify_key_that_is_none_is_refused_by_its_file(tmp_path: Path, kind: 
         with pytest.raises(
             InputError, match=r"^verify key .*key\.pem: expected a public key on P-"
         ):
-            check(ModelSignatures(tmp_path, verify_keys=keys), signature)
+            check(ModelSignatures(SigningKeys(tmp_path, verify_keys=keys)), signature)
 
 
 @cache
 def a_signature() -> tuple[ModelSignatures, bytes]:
-    signatures = ModelSignatures(Path(mkdtemp()))
+    signatures = ModelSignatures(SigningKeys(Path(mkdtemp())))
     return signatures, signed(signatures)
 
 
@@ -203,7 +204,7 @@ def test_anybody_can_verify_with_the_tools_of_the_format(
     folder.mkdir()
     for name, content in FILES.items():
         (folder / name).write_bytes(content)
-    (folder / SIGNATURE).write_bytes(signed(ModelSignatures(tmp_path)))
+    (folder / SIGNATURE).write_bytes(signed(ModelSignatures(SigningKeys(tmp_path))))
     verify(folder, tmp_path / PUBLIC_KEY)
     (folder / "model.onnx").write_bytes(b"\x08modem")
     with pytest.raises((ValueError, subprocess.CalledProcessError)):

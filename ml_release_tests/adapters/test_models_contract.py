@@ -10,7 +10,8 @@ import pytest
 
 from ml_release.adapters.in_memory import InMemoryModels
 from ml_release.adapters.model_files import MANIFEST, SIGNATURE, ModelFiles
-from ml_release.adapters.model_signatures import PUBLIC_KEY, ModelSignatures
+from ml_release.adapters.model_signatures import ModelSignatures
+from ml_release.adapters.signing_keys import PUBLIC_KEY, SigningKeys
 from ml_release.domain.identity import digest_hex
 from ml_release.errors import InputError, IntegrityError, NotFoundError
 from ml_release_tests.tampering import causes, forge, harmful_pickle, harms
@@ -25,7 +26,7 @@ FILES = {"model.onnx": b"\x08model", "plan.json": b"{}"}
 
 
 def made(root: Path) -> ModelFiles:
-    return ModelFiles(root / "models", ModelSignatures(root / "keys"))
+    return ModelFiles(root / "models", ModelSignatures(SigningKeys(root / "keys")))
 
 
 @pytest.fixture(params=["in_memory", "files"])
@@ -189,7 +190,7 @@ def test_an_artefact_that_was_tampered_with_is_not_read(tmp_path: Path, harm: st
 def test_a_pickle_is_not_read_although_it_is_signed(tmp_path: Path, name: str) -> None:
     """A signature says who made a file, not what reading it does."""
     files = {**FILES, name: harmful_pickle(tmp_path / "marker")}
-    digest = forge(tmp_path / "models", files, ModelSignatures(tmp_path / "keys"))
+    digest = forge(tmp_path / "models", files, ModelSignatures(SigningKeys(tmp_path / "keys")))
     with pytest.raises(IntegrityError, match=rf"{name}: expected .* find out who signed it"):
         made(tmp_path).read(digest)
     assert not (tmp_path / "marker").exists()
@@ -225,7 +226,7 @@ def test_a_key_that_signs_and_is_not_trusted_publishes_nothing(tmp_path: Path) -
     made(tmp_path / "other").publish(FILES)
     trusted = tmp_path / "other" / "keys" / PUBLIC_KEY
     models = ModelFiles(
-        tmp_path / "models", ModelSignatures(tmp_path / "keys", verify_keys=[trusted])
+        tmp_path / "models", ModelSignatures(SigningKeys(tmp_path / "keys", verify_keys=[trusted]))
     )
     with pytest.raises(IntegrityError, match="of a trusted key"):
         models.publish(FILES)
@@ -246,7 +247,7 @@ class Exchanging(ModelSignatures):
 def test_what_was_verified_is_what_is_returned(tmp_path: Path) -> None:
     """Exchanging the files between the two does nothing."""
     digest = made(tmp_path).publish(FILES)
-    signatures = Exchanging(tmp_path / "keys")
+    signatures = Exchanging(SigningKeys(tmp_path / "keys"))
     signatures.folder = tmp_path / "models" / digest_hex(digest)
     assert ModelFiles(tmp_path / "models", signatures).read(digest) == FILES
     assert {p.read_bytes() for p in signatures.folder.iterdir()} == {b"exchanged"}

@@ -11,6 +11,8 @@ from ml_release.domain.column_profile import ColumnShares
 from ml_release.domain.intervals import Interval
 from ml_release.domain.label_maturity import Maturity
 from ml_release.domain.search import Trial, TrialState
+from ml_release.domain.shadow_counts import PairCounts
+from ml_release.domain.shadow_pairs import ScoreSample, SlicePairs
 from ml_release.domain.slice_scores import Slicing, slice_scores
 from ml_release.domain.threshold_curve import DecisionCosts, threshold_curve
 
@@ -122,6 +124,34 @@ def test_predictions_are_drawn_whatever_their_range(
     png = Plots().scores(spread, threshold=threshold)
     assert png.startswith(b"\x89PNG")
     assert Plots().scores(spread, threshold=threshold) == png
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        pytest.param(ScoreSample(), id="no pair"),
+        pytest.param(
+            ScoreSample(
+                n=3, edges=(-0.1, 0.0, 0.1), counts=(1, 2), champion=(0.2, 0.4), shadow=(0.2, 0.5)
+            ),
+            id="some pairs",
+        ),
+        pytest.param(ScoreSample(n=1, champion=(7.0,), shadow=(7.0,)), id="the same answer"),
+    ],
+)
+def test_pairs_of_scores_are_drawn(sample: ScoreSample) -> None:
+    """Also none."""
+    png = Plots().paired_scores(sample)
+    assert png.startswith(b"\x89PNG")
+    assert Plots().paired_scores(sample) == png
+
+
+@pytest.mark.parametrize("counts", [PairCounts(), PairCounts(both_yes=3, shadow_only=1)])
+def test_agreement_is_drawn_per_slice(counts: PairCounts) -> None:
+    """Also of a slice without a decision, or with a missing value."""
+    slices = [SlicePairs(column="carrier", value=value, counts=counts) for value in ("AA", None)]
+    for rows in (slices, []):
+        assert Plots().agreement(rows, floor=0.8).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

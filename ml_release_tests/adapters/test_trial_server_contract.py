@@ -20,6 +20,8 @@ from ml_release.adapters.in_memory_trial import InMemoryTrialServer
 from ml_release.adapters.inference_tables import InferenceTables
 from ml_release.adapters.online_files import OnlineFiles
 from ml_release.adapters.onnx_models import OnnxLoader
+from ml_release.adapters.seals import Seals
+from ml_release.adapters.signing_keys import SigningKeys
 from ml_release.adapters.trial_server import Parts, TrialServerProcess
 from ml_release.domain.artefact import SIGNATURE_FILE, signature_from_json
 from ml_release.domain.deployment import DeclaredState, Evidence
@@ -53,7 +55,12 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def real(world: World) -> TrialServerProcess:
-    parts = Parts(deployments=GitDeployments, online=OnlineFiles, inference=InferenceTables)
+    seals = Seals(SigningKeys(world.settings.keys))
+    parts = Parts(
+        deployments=lambda root: GitDeployments(root, seals),
+        online=OnlineFiles,
+        inference=InferenceTables,
+    )
     return TrialServerProcess(world.settings, parts=parts, now=lambda: AT)
 
 

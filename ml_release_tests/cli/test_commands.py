@@ -162,6 +162,8 @@ def moved(**changed: Any) -> JobRun:
     """A run that declared version 2."""
     metadata = {
         "version": 2,
+        "shares": "champion version 2: 100 %",
+        "release under way": "none",
         "changed": True,
         "commit": "0123456789abcdef",
         "before": "version 1",
@@ -178,6 +180,7 @@ def test_a_move_with_json_prints_one_object_and_nothing_else(
     """Scripts read standard output whole."""
     act = {"promote": "promote", "rollback": "roll_back"}[command]
     monkeypatch.setattr(acts, act, lambda *_, **__: moved())
+    monkeypatch.setattr(acts, "next_stage", lambda *_, **__: None)
     assert ml_release(monkeypatch, command, "flight_delay", "--json") == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["version"], document["commit"]) == (2, "0123456789abcdef")
@@ -192,6 +195,7 @@ def test_who_asks_and_why_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
         return moved()
 
     monkeypatch.setattr(acts, "promote", promote)
+    monkeypatch.setattr(acts, "next_stage", lambda *_, **__: None)
     command = ["promote", "flight_delay", "2", "--by", "ada", "--reason", "better in spring"]
     assert ml_release(monkeypatch, *command) == 0
     assert asked == [acts.Move(version=2, by="ada", reason="better in spring")]
@@ -202,8 +206,9 @@ def test_a_move_that_changed_nothing_says_so(
 ) -> None:
     """Retrying is safe, and seen to be."""
     monkeypatch.setattr(acts, "promote", lambda *_, **__: moved(changed=False))
+    monkeypatch.setattr(acts, "next_stage", lambda *_, **__: None)
     assert ml_release(monkeypatch, "promote", "flight_delay") == 0
-    assert "answers already; nothing was changed" in capsys.readouterr().out
+    assert "stands already; nothing was changed" in capsys.readouterr().out
 
 
 def test_the_budget_of_a_search_is_passed_on(

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ml_release.domain.rollback import choose_target, is_rollback, promoted, rolled_back
+from ml_release.domain.rollback import choose_target, is_rollback, rolled_back
+from ml_release.domain.rollout_moves import promoted
 from ml_release.errors import RefusedError
 from ml_release_tests.domain.test_deployment import EVIDENCE, state, variant
 

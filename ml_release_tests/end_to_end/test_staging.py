@@ -13,6 +13,8 @@ from ml_release.adapters.inference_tables import InferenceTables
 from ml_release.adapters.model_files import ModelFiles
 from ml_release.adapters.model_signatures import ModelSignatures
 from ml_release.adapters.online_files import OnlineFiles
+from ml_release.adapters.seals import Seals
+from ml_release.adapters.signing_keys import SigningKeys
 from ml_release.adapters.trial_server import Parts, TrialServerProcess
 from ml_release.settings import read_settings
 from ml_release_tests.orchestration.house import failure, run, train
@@ -30,12 +32,15 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     settings = read_settings({"ML_RELEASE_HOME": str(tmp_path / "home")})
     house = House(tmp_path / "inference")
-    house.models = ModelFiles(  # type: ignore[assignment]
-        settings.models, ModelSignatures(settings.keys)
-    )
+    keys = SigningKeys(settings.keys)
+    house.models = ModelFiles(settings.models, ModelSignatures(keys))  # type: ignore[assignment]
     house.other_trial_server = TrialServerProcess(
         settings,
-        parts=Parts(deployments=GitDeployments, online=OnlineFiles, inference=InferenceTables),
+        parts=Parts(
+            deployments=lambda root: GitDeployments(root, Seals(keys)),
+            online=OnlineFiles,
+            inference=InferenceTables,
+        ),
         now=house.clock.now,
     )
     return house

@@ -9,7 +9,13 @@ import dagster as dg
 from ml_release.orchestration.data_assets import partitions_of
 from ml_release.orchestration.jobs import training_request
 from ml_release_tests.orchestration.asset_graph import SNAPSHOT, describe
-from ml_release_tests.orchestration.house import definitions_of, materialized, run, train
+from ml_release_tests.orchestration.house import (
+    definitions_of,
+    materialized,
+    promotion_config,
+    run,
+    train,
+)
 from ml_release_tests.small_line import SMALL_LINE
 
 if TYPE_CHECKING:
@@ -55,9 +61,10 @@ def test_every_asset_can_be_materialized_in_one_go(
         "labels",
         "drift_report",
         "performance_report",
+        "experiment_report",
     }
     checks = result.get_asset_check_evaluations()
-    assert len(checks) == 8
+    assert len(checks) == 11
     assert not any(check.passed for check in checks)
 
 
@@ -93,8 +100,7 @@ def test_promoting_and_rolling_back_are_jobs_with_typed_requests(
 ) -> None:
     """Version 2 takes over, a rollback restores version 1 and withdraws 2."""
     assert train(house, instance).success
-    request = {"by": "ada", "reason": "first release", "version": 1}
-    config = {"ops": {"small_line__production_endpoint": {"config": request}}}
+    config = promotion_config(reason="first release", version=1, to="PRODUCTION")
     assert run(house, "promote", instance, run_config=config).success
     assert train(house, instance, last="2013-04").success
     assert run(house, "promote", instance).success

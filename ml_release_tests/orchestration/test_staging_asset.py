@@ -120,7 +120,10 @@ def test_with_nothing_registered_the_run_says_so(
 def test_the_checks_are_those_of_the_policy(house: House) -> None:
     """Throughput is one where a limit is declared; all of them block."""
     policy = StagingPolicy(minimum_requests_per_s=50.0)
-    asset = staging_endpoint_asset(house.line, wiring_of(house), policy)
+    rollout = house.line.policies.rollout.model_copy(update={"staging": policy})
+    policies = house.line.policies.model_copy(update={"rollout": rollout})
+    line = house.line.model_copy(update={"policies": policies})
+    asset = staging_endpoint_asset(line, wiring_of(house))
     specs = list(asset.check_specs)
     assert "throughput" in {spec.name for spec in specs}
     assert all(spec.blocking for spec in specs)

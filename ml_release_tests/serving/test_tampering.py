@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from ml_release.adapters.model_process import ModelProcess
-from ml_release.adapters.model_signatures import PRIVATE_KEY, PUBLIC_KEY, ModelSignatures
+from ml_release.adapters.model_signatures import ModelSignatures
+from ml_release.adapters.signing_keys import PRIVATE_KEY, PUBLIC_KEY, SigningKeys
 from ml_release.domain.artefact import (
     EXAMPLE_FILE,
     MODEL_FILE,
@@ -97,7 +98,9 @@ def test_a_signed_and_declared_pickle_is_never_read(
     }
     if place == SKOPS_FILE:
         del files[MODEL_FILE]
-    world.digests[3] = forge(world.settings.models, files, ModelSignatures(world.settings.keys))
+    world.digests[3] = forge(
+        world.settings.models, files, ModelSignatures(SigningKeys(world.settings.keys))
+    )
     world.declare(3)
     parts.reconciler.reconcile()
     state = line_of(parts)

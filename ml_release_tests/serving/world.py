@@ -20,6 +20,8 @@ from ml_release.adapters.model_files import ModelFiles
 from ml_release.adapters.model_signatures import ModelSignatures
 from ml_release.adapters.online_files import OnlineFiles
 from ml_release.adapters.onnx_compiler import OnnxCompiler
+from ml_release.adapters.seals import Seals
+from ml_release.adapters.signing_keys import SigningKeys
 from ml_release.domain.artefact import (
     EXAMPLE_FILE,
     MODEL_FILE,
@@ -127,11 +129,11 @@ class World:
 
     @property
     def deployments(self) -> GitDeployments:
-        return GitDeployments(self.settings.deployments)
+        return GitDeployments(self.settings.deployments, Seals(SigningKeys(self.settings.keys)))
 
     @property
     def models(self) -> ModelFiles:
-        return ModelFiles(self.settings.models, ModelSignatures(self.settings.keys))
+        return ModelFiles(self.settings.models, ModelSignatures(SigningKeys(self.settings.keys)))
 
     def publish(self, number: int, files: Mapping[str, bytes]) -> str:
         self.digests[number] = self.models.publish(files)

@@ -12,6 +12,7 @@ from ml_release.adapters.evidence_files import EvidenceFiles
 from ml_release.adapters.in_memory import InMemoryModels, InMemoryTables
 from ml_release.adapters.model_files import ModelFiles
 from ml_release.adapters.model_signatures import ModelSignatures
+from ml_release.adapters.signing_keys import SigningKeys
 from ml_release.domain.rebuild import NOT_DETERMINISTIC, Rebuild, RebuildOutcome
 from ml_release.errors import IntegrityError, NotFoundError
 from ml_release.workflows.feature_building import FEATURES_RECORD
@@ -309,14 +310,15 @@ def test_the_home_is_not_touched(house: House, tmp_path: Path) -> None:
     kept: Any = house
     kept.tables = DeltaTables(home / "lake")
     kept.evidence = EvidenceFiles(home / "evidence")
-    kept.models = ModelFiles(home / "models", ModelSignatures(home / "keys"))
+    kept.models = ModelFiles(home / "models", ModelSignatures(SigningKeys(home / "keys")))
     steps.prepare(house, *MONTHS[:3])
     number = train_and_register(house)
     before = content(home)
     scratch = Scratch(
         tables=DeltaTables(tmp_path / "scratch" / "lake"),
         models=ModelFiles(
-            tmp_path / "scratch" / "models", ModelSignatures(tmp_path / "scratch" / "keys")
+            tmp_path / "scratch" / "models",
+            ModelSignatures(SigningKeys(tmp_path / "scratch" / "keys")),
         ),
         compiler=house.compiler,
     )

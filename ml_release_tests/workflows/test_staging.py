@@ -22,11 +22,11 @@ from ml_release.errors import (
     UnavailableError,
 )
 from ml_release.workflows.feature_building import publish_online_history
+from ml_release.workflows.stage_verdicts import STAGING_VERDICT
 from ml_release.workflows.staging import Verified, declare_in_staging, verify_in_staging
 from ml_release.workflows.staging_record import (
     NO_CHAMPION,
     STAGING_TAG,
-    STAGING_VERDICT,
     champion_digest_of,
     require_staging,
 )

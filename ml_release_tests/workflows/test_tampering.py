@@ -12,6 +12,7 @@ import pytest
 from ml_release.adapters.evidence_files import EvidenceFiles
 from ml_release.adapters.model_files import ModelFiles
 from ml_release.adapters.model_signatures import ModelSignatures
+from ml_release.adapters.signing_keys import SigningKeys
 from ml_release.domain.artefact import (
     EXAMPLE_FILE,
     MODEL_FILE,
@@ -38,7 +39,7 @@ NAMES = [MODEL_FILE, PLAN_FILE, SIGNATURE_FILE, REFERENCE_FILE, EXAMPLE_FILE]
 
 def furnish(house: House, root: Path) -> None:
     """Let a house keep its models and its evidence on disk."""
-    house.models = ModelFiles(root / "models", ModelSignatures(root / "keys"))  # type: ignore[assignment]
+    house.models = ModelFiles(root / "models", ModelSignatures(SigningKeys(root / "keys")))  # type: ignore[assignment]
     house.evidence = EvidenceFiles(root / "evidence")  # type: ignore[assignment]
 
 
@@ -181,7 +182,7 @@ def test_a_signed_pickle_is_never_read(kept: House, tmp_path: Path, place: str) 
     """By whoever has all keys: it fails its evaluation, and is not registered on a forged one."""
     marker = tmp_path / "marker"
     files = {**kept.models.read(digest_of(kept)), place: harmful_pickle(marker)}
-    digest = forge(tmp_path / "models", files, ModelSignatures(tmp_path / "keys"))
+    digest = forge(tmp_path / "models", files, ModelSignatures(SigningKeys(tmp_path / "keys")))
     record = find_candidate(kept.line, None, evidence=kept.evidence)
     forged = record.model_copy(update={"model_digest": digest})
     content = kept.evidence.find(steps.LINE, EVALUATION_VERDICT, record.model_digest)

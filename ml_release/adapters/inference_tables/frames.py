@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ml_release.domain.inference import Reward
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -28,7 +30,10 @@ _DTYPES = {
     "assigned_version": "Int64",
     "propensity": "float64",
     "decision": "Int64",
+    "reward": "float64",
 }
+# Nobody may know whose answer it was that earned a reward.
+_DTYPES_OF_REWARDS = {"version": "Int64"}
 
 
 def dtype_of(field: str) -> Any:
@@ -47,7 +52,10 @@ def frame_of(found: Sequence[Any], type_: type[Any]) -> pd.DataFrame:
             times = pd.to_datetime(pd.Series(values, dtype=object), utc=True, format="ISO8601")
             columns[field.name] = times.astype(TIME_DTYPE)
         else:
-            columns[field.name] = pd.Series(values, dtype=dtype_of(field.name))
+            dtype = dtype_of(field.name)
+            if type_ is Reward:
+                dtype = _DTYPES_OF_REWARDS.get(field.name, dtype)
+            columns[field.name] = pd.Series(values, dtype=dtype)
     return pd.DataFrame(columns)
 
 

@@ -16,7 +16,7 @@ from ml_release.adapters.inference_tables.listing import Part, parts_of
 from ml_release.adapters.inference_tables.parquet_form import frame_of_table, read_table
 from ml_release.adapters.inference_tables.segment_lines import read_lines
 from ml_release.domain.identity import check_line_name
-from ml_release.domain.inference import InferenceRecord, Label
+from ml_release.domain.inference import InferenceRecord, Label, Reward, is_segment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,13 +34,13 @@ class InferenceTables:
         self._root = root
 
     def size(self, line: str) -> int:
-        """Bytes of all records and labels as they came in, to see cheaply whether any did.
+        """Bytes of all records, labels and rewards as they came in, to see cheaply whether any did.
 
         Archiving a segment does not change it.
         """
         folder = self._root / check_line_name(line)
         total = 0
-        kinds: tuple[SegmentKind, ...] = ("records", "labels")
+        kinds: tuple[SegmentKind, ...] = ("records", "labels", "rewards")
         for part in (part for kind in kinds for part in parts_of(folder, kind)):
             if part.archive is not None:
                 total += part.size_bytes
@@ -80,7 +80,17 @@ class InferenceTables:
 
     def labels(self, line: str) -> pd.DataFrame:
         """Every label as it was told, one column per field of `Label`, in the order of arrival."""
-        frame, _ = self._read(line, "labels", Label, {})
+        return self._in_order(line, "labels", Label)
+
+    def rewards(self, line: str) -> pd.DataFrame:
+        """Every reward as it was posted, one column per field of `Reward`, in order of arrival.
+
+        ``version`` is a nullable Int64, ``propensity`` float64 with NaN where it is not known.
+        """
+        return self._in_order(line, "rewards", Reward)
+
+    def _in_order(self, line: str, kind: SegmentKind, type_: type[Any]) -> pd.DataFrame:
+        frame, _ = self._read(line, kind, type_, {})
         torn = frame.attrs["torn_lines"]
         frame = frame.sort_values("received_time", kind="stable", ignore_index=True)
         frame.attrs["torn_lines"] = torn
@@ -137,4 +147,5 @@ class InferenceTables:
 
 
 def _kind_of(part: Part) -> SegmentKind:
-    return "records" if part.name.startswith("records-") else "labels"
+    kinds: tuple[SegmentKind, ...] = ("records", "labels", "rewards")
+    return next(kind for kind in kinds if is_segment(kind, part.name))

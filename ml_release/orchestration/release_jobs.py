@@ -1,0 +1,269 @@
+"""The jobs of a release, each with a form: promote, approve, reject, roll back."""
+
+from enum import Enum
+
+import dagster as dg
+from pydantic import Field
+
+from ml_release.domain.rollout import Stage
+from ml_release.errors import MlReleaseError
+from ml_release.orchestration.endpoint_assets import (
+    endpoint_key,
+    endpoint_metadata,
+    reached,
+    release_group,
+)
+from ml_release.orchestration.jobs import LINE_TAG
+from ml_release.orchestration.rendering import digests_table, reported
+from ml_release.orchestration.wiring import Wiring
+from ml_release.spec.release_line import ReleaseLine
+from ml_release.workflows.approving import approve
+from ml_release.workflows.champion import CHAMPION_ALIAS
+from ml_release.workflows.promotion import Moved, Request, find_version, promote, roll_back
+from ml_release.workflows.rejecting import reject
+
+WORD = "approval"
+"""Name of the asset that shows what people said."""
+
+
+def approval_spec(line: ReleaseLine) -> dg.AssetSpec:
+    """The asset ``<line>/approval``: made by people, through the jobs below."""
+    return dg.AssetSpec(
+        key=[line.name, WORD],
+        deps=[dg.AssetKey([line.name, "staging_endpoint"])],
+        group_name=release_group(line),
+        kinds={"person"},
+        description="Who let a version through or did not, on which evidence, and why.",
+    )
+
+
+class NextStage(Enum):
+    """Where to; a version moves to the next stage and to no other."""
+
+    NEXT = "next"
+    SHADOW = "shadow"
+    CANARY = "canary"
+    PRODUCTION = "production"
+
+    @property
+    def stage(self) -> Stage | None:
+        """None for whichever comes next."""
+        return None if self is NextStage.NEXT else Stage(self.value)
+
+
+class PromotionForm(dg.Config):
+    """Which version to move on, the newest registered one if empty; where to, who asks, and why."""
+
+    version: int | None = Field(default=None, description="Number in the registry; empty: newest.")
+    to: NextStage = Field(
+        default=NextStage.NEXT, description="The stage it is to reach: the next one, or none."
+    )
+    by: str = Field(description="Who asks for it.")
+    reason: str = Field(description="Why; goes into the commit.")
+
+
+class ApprovalForm(dg.Config):
+    """Which version, the newest registered one if empty; whose word, and why."""
+
+    version: int | None = Field(default=None, description="Number in the registry; empty: newest.")
+    by: str = Field(description="Whose word it is. Whoever trained the version may not approve it.")
+    reason: str = Field(description="Why; goes into the record.")
+
+
+class RollbackForm(dg.Config):
+    """Which version to go back to, the last one that may serve if empty; who asks, and why."""
+
+    version: int | None = Field(
+        default=None,
+        description="Empty: a release under way is taken back, otherwise the last good version.",
+    )
+    by: str = Field(description="Who asks for it.")
+    reason: str = Field(description="Why; goes into the commit.")
+
+
+def promote_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
+    """The job ``<line>_promote``: one commit that moves a version to its next stage."""
+
+    @dg.op(
+        name=f"{line.name}_promote_version",
+        description="Ask every gate again and declare the next stage.",
+    )
+    def promote_version(context: dg.OpExecutionContext, config: PromotionForm) -> None:
+        with reported():
+            moved = promote(
+                line,
+                config.version,
+                to=config.to.stage,
+                environment=wiring.environment,
+                request=Request(by=config.by, reason=config.reason, run_id=context.run.run_id),
+                evidence=wiring.evidence,
+                models=wiring.models,
+                registry=wiring.registry,
+                deployments=wiring.deployments,
+                clock=wiring.clock,
+            )
+        for change in moved.waiver_changes:
+            context.log.warning("waivers since registration: %s", change)
+        materialize_endpoint(context, line, wiring, moved)
+
+    @dg.job(
+        name=f"{line.name}_promote",
+        description="Move a registered version to its next stage: shadow, canary, production.",
+        tags={LINE_TAG: line.name},
+        executor_def=dg.in_process_executor,
+    )
+    def promotion() -> None:
+        promote_version()
+
+    return promotion
+
+
+def approve_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
+    """The job ``<line>_approve``: somebody's word on the evidence as it is."""
+
+    @dg.op(name=f"{line.name}_approve_version", description="Record an approval; nothing moves.")
+    def approve_version(context: dg.OpExecutionContext, config: ApprovalForm) -> None:
+        with reported():
+            version = find_version(line, config.version, registry=wiring.registry)
+            judged = approve(
+                line,
+                version,
+                Request(by=config.by, reason=config.reason, run_id=context.run.run_id),
+                evidence=wiring.evidence,
+                models=wiring.models,
+                registry=wiring.registry,
+                clock=wiring.clock,
+            )
+        context.log.info("%s", judged.finding.sentence())
+        context.log_event(
+            dg.AssetMaterialization(
+                asset_key=dg.AssetKey([line.name, WORD]),
+                metadata={
+                    "version": version.number,
+                    "said": f"approved by {config.by}: {config.reason}",
+                    "outcome": judged.finding.outcome.value,
+                    "approved by": ", ".join(word.by for word in judged.counted) or "nobody",
+                    "finding": judged.finding.sentence(),
+                    "on the evidence": digests_table(judged.counted[-1].evidence)
+                    if judged.counted
+                    else "nothing",
+                },
+            )
+        )
+
+    @dg.job(
+        name=f"{line.name}_approve",
+        description="Let a version through on the evidence as it is; it lapses when that changes.",
+        tags={LINE_TAG: line.name},
+        executor_def=dg.in_process_executor,
+    )
+    def approval() -> None:
+        approve_version()
+
+    return approval
+
+
+def reject_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
+    """The job ``<line>_reject``: a version is not let through, and is taken out of service."""
+
+    @dg.op(
+        name=f"{line.name}_reject_version",
+        description="Record a rejection, and roll the version back where it serves.",
+    )
+    def reject_version(context: dg.OpExecutionContext, config: ApprovalForm) -> None:
+        with reported():
+            version = find_version(line, config.version, registry=wiring.registry)
+            found = reject(
+                line,
+                version,
+                Request(by=config.by, reason=config.reason, run_id=context.run.run_id),
+                environment=wiring.environment,
+                evidence=wiring.evidence,
+                models=wiring.models,
+                loader=wiring.loader,
+                deployments=wiring.deployments,
+                clock=wiring.clock,
+            )
+        context.log_event(
+            dg.AssetMaterialization(
+                asset_key=dg.AssetKey([line.name, WORD]),
+                metadata={
+                    "version": version.number,
+                    "said": f"rejected by {config.by}: {config.reason}",
+                    "outcome": "fail",
+                    "rolled back": found.moved is not None,
+                    "problem": found.problem or "none",
+                },
+            )
+        )
+        if found.problem:
+            context.log.error("the rejection stands, but it still serves: %s", found.problem)
+        if found.moved is not None:
+            point_champion(context, line, wiring, found.moved)
+            materialize_endpoint(context, line, wiring, found.moved)
+
+    @dg.job(
+        name=f"{line.name}_reject",
+        description="Do not let a version through; where it serves it is rolled back.",
+        tags={LINE_TAG: line.name},
+        executor_def=dg.in_process_executor,
+    )
+    def rejection() -> None:
+        reject_version()
+
+    return rejection
+
+
+def rollback_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
+    """The job ``<line>_rollback``: one commit that restores a version and withdraws the other."""
+
+    @dg.op(name=f"{line.name}_roll_back", description="Declare the last good version.")
+    def roll_back_op(context: dg.OpExecutionContext, config: RollbackForm) -> None:
+        with reported():
+            moved = roll_back(
+                line,
+                config.version,
+                environment=wiring.environment,
+                request=Request(by=config.by, reason=config.reason, run_id=context.run.run_id),
+                models=wiring.models,
+                loader=wiring.loader,
+                deployments=wiring.deployments,
+                clock=wiring.clock,
+            )
+        point_champion(context, line, wiring, moved)
+        materialize_endpoint(context, line, wiring, moved)
+
+    @dg.job(
+        name=f"{line.name}_rollback",
+        description="Take back a release, or go back to the last good version; withdraw the bad.",
+        tags={LINE_TAG: line.name},
+        executor_def=dg.in_process_executor,
+    )
+    def rollback() -> None:
+        roll_back_op()
+
+    return rollback
+
+
+def materialize_endpoint(
+    context: dg.OpExecutionContext, line: ReleaseLine, wiring: Wiring, moved: Moved
+) -> None:
+    """Show a move on the page of the endpoint that it changed."""
+    context.log_event(
+        dg.AssetMaterialization(
+            asset_key=endpoint_key(line, reached(moved)),
+            metadata=endpoint_metadata(line, wiring, moved),
+        )
+    )
+
+
+def point_champion(
+    context: dg.OpExecutionContext, line: ReleaseLine, wiring: Wiring, moved: Moved
+) -> None:
+    """Let the alias follow what is declared, if the registry is there to be told."""
+    number = moved.declaration.state.champion.version
+    try:
+        wiring.registry.point_alias(line.name, CHAMPION_ALIAS, number)
+    except MlReleaseError as error:
+        # The rollback is done: Git decides what serves. The registry may be down.
+        context.log.warning("the alias %s was not moved: %s", CHAMPION_ALIAS, error)

@@ -1,0 +1,163 @@
+"""The rollout: verdicts on what was served, the job that acts on them, the sensor that asks."""
+
+import dagster as dg
+
+from ml_release.orchestration.endpoint_assets import release_group
+from ml_release.orchestration.jobs import LINE_TAG, REASON_TAG
+from ml_release.orchestration.release_jobs import materialize_endpoint, point_champion
+from ml_release.orchestration.rendering import findings_table, picture, reported
+from ml_release.orchestration.wiring import Wiring
+from ml_release.spec.release_line import ReleaseLine
+from ml_release.workflows.promotion import Request
+from ml_release.workflows.rollout_judging import LegJudgement
+from ml_release.workflows.rollout_tick import act_on_rollout, look_at_rollout
+
+_SECONDS_BETWEEN_TICKS = 30
+_LEGS = {
+    "shadow": ("shadow_endpoint", "What pairs of answers say of the version asked in secret."),
+    "canary": ("canary_endpoint", "What canary and control, served at the same time, have shown."),
+    "watch": ("production_endpoint", "What was seen since a version answers everybody."),
+}
+_AUTOMATION = "rollout"
+_IN_FLIGHT = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+
+
+def verdict_specs(line: ReleaseLine) -> list[dg.AssetSpec]:
+    """The assets ``<line>/shadow_verdict``, ``canary_verdict`` and ``watch_verdict``."""
+    return [
+        dg.AssetSpec(
+            key=[line.name, f"{leg}_verdict"],
+            deps=[dg.AssetKey([line.name, endpoint])],
+            group_name=release_group(line),
+            description=f"{description} Made by the job {line.name}_rollout.",
+        )
+        for leg, (endpoint, description) in _LEGS.items()
+    ]
+
+
+def rollout_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
+    """The job ``<line>_rollout``: judge the release under way, and do what follows."""
+
+    @dg.op(
+        name=f"{line.name}_judge_and_move",
+        description="Judge the release under way; go on, wait, take it back, or end its watch.",
+    )
+    def judge_and_move(context: dg.OpExecutionContext) -> None:
+        with reported():
+            tick = act_on_rollout(
+                line,
+                environment=wiring.environment,
+                run_request=Request(by=_AUTOMATION, reason="tick", run_id=context.run.run_id),
+                inference_log=wiring.inference_log,
+                tables=wiring.tables,
+                evidence=wiring.evidence,
+                models=wiring.models,
+                loader=wiring.loader,
+                registry=wiring.registry,
+                deployments=wiring.deployments,
+                plotter=wiring.plotter,
+                clock=wiring.clock,
+            )
+        context.log.info("%s: %s", tick.decision.act, tick.decision.reason)
+        if tick.judged is not None:
+            context.log_event(
+                dg.AssetMaterialization(
+                    asset_key=dg.AssetKey([line.name, f"{tick.judged.leg}_verdict"]),
+                    metadata={
+                        "decision": f"{tick.decision.act}: {tick.decision.reason}",
+                        **_shown(tick.judged),
+                    },
+                )
+            )
+        if tick.moved is not None:
+            point_champion(context, line, wiring, tick.moved)
+            materialize_endpoint(context, line, wiring, tick.moved)
+
+    @dg.job(
+        name=f"{line.name}_rollout",
+        description="Judge the release under way on what was served, and do what follows.",
+        tags={LINE_TAG: line.name},
+        executor_def=dg.in_process_executor,
+    )
+    def rollout() -> None:
+        judge_and_move()
+
+    return rollout
+
+
+def rollout_sensor(line: ReleaseLine, wiring: Wiring) -> dg.SensorDefinition:
+    """Looks at the release under way, and asks for the job when something follows from it."""
+
+    @dg.sensor(
+        name=f"{line.name}_rollout",
+        job_name=f"{line.name}_rollout",
+        minimum_interval_seconds=_SECONDS_BETWEEN_TICKS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Advances, holds or takes back the release under way.",
+    )
+    def rollout(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        running = context.instance.get_runs(
+            dg.RunsFilter(job_name=f"{line.name}_rollout", statuses=_IN_FLIGHT), limit=1
+        )
+        if running:
+            return dg.SkipReason(f"run {running[0].run_id} is looking at it already")
+        with reported():
+            tick = look_at_rollout(
+                line,
+                environment=wiring.environment,
+                inference_log=wiring.inference_log,
+                tables=wiring.tables,
+                evidence=wiring.evidence,
+                models=wiring.models,
+                registry=wiring.registry,
+                deployments=wiring.deployments,
+                plotter=wiring.plotter,
+                clock=wiring.clock,
+            )
+        decision, judged = tick.decision, tick.judged
+        if judged is None:
+            return dg.SkipReason(decision.reason)
+        times, _, shown = (context.cursor or "0:").partition(":")
+        seen = f"{judged.leg} {judged.version} {judged.answer}"
+        if decision.act == "nothing" and seen == shown:
+            return dg.SkipReason(decision.reason)
+        # A run that failed, because somebody else declared meanwhile, is asked for again: the
+        # cursor counts how often.
+        count = int(times) + 1
+        return dg.SensorResult(
+            run_requests=[
+                dg.RunRequest(
+                    run_key=f"rollout:{judged.version}:{count}",
+                    tags={LINE_TAG: line.name, REASON_TAG: decision.reason[:500]},
+                )
+            ],
+            cursor=f"{count}:{seen}",
+        )
+
+    return rollout
+
+
+def _shown(judged: LegJudgement) -> dict[str, dg.MetadataValue]:
+    numbers = {
+        name: dg.MetadataValue.text("not known")
+        if value is None
+        else dg.MetadataValue.text(value)
+        if isinstance(value, str)
+        else dg.MetadataValue.float(float(value))
+        for name, value in judged.numbers.items()
+    }
+    return {
+        "version": dg.MetadataValue.int(judged.version),
+        "answer": dg.MetadataValue.text(judged.answer),
+        "why": dg.MetadataValue.text(judged.said),
+        "outcome": dg.MetadataValue.text(judged.verdict.outcome.value),
+        "findings": findings_table(judged.verdict.findings),
+        "verdict digest": dg.MetadataValue.text(judged.verdict.digest),
+        **numbers,
+        **{name: picture(png) for name, png in judged.plots.items()},
+    }
