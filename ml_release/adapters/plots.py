@@ -243,7 +243,7 @@ class Plots:
                 axes.axvline(
                     limit_ms, color=_COLOURS[1], linewidth=1.2, linestyle="--", label="limit"
                 )
-            axes.legend(frameon=False)
+            axes.legend(edgecolor="none", framealpha=1.0)
         axes.set_title(f"Latency of {found.size} requests; limit {limit_ms:g} ms", fontsize=10)
         axes.set_xlabel("ms")
         axes.set_ylabel("requests")

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import tempfile
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,8 +31,6 @@ from ml_release.errors import UnavailableError
 from ml_release_tests.serving.world import HISTORY, LINE, ROW, World, make_files
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ml_release.ports import TrialServer
 
 PATH = f"/models/{LINE}/invocations"
@@ -176,6 +178,44 @@ def test_nothing_is_left_behind_whatever_happens(world: World, scratch: Path) ->
     assert world.models.read(world.digests[1]) == before
     assert not world.settings.inference.exists()
     assert not world.settings.deployments.exists()
+
+
+def test_a_killed_owner_leaves_nothing_behind(world: World, scratch: Path) -> None:
+    """Not even then: another process watches over it."""
+    document = trial(world).state.model_dump_json()
+    program = f"""
+import sys, tempfile, time
+tempfile.tempdir = {str(scratch)!r}
+from ml_release.domain.deployment import DeclaredState
+from ml_release.domain.trial import Trial
+from ml_release_tests.adapters.test_trial_server_contract import World, real
+from pathlib import Path
+world = World.at(Path({str(world.settings.home)!r}))
+state = DeclaredState.model_validate_json({document!r})
+with real(world).start(Trial(state=state, history=None, start_limit_s=60)) as running:
+    print(running._process.pid, flush=True)
+    time.sleep(600)
+"""
+    owner = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None
+    with owner, owner.stdout:
+        pid = int(owner.stdout.readline())
+        os.kill(pid, 0)
+        owner.kill()
+    deadline = time.monotonic() + 30
+    while list(scratch.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert list(scratch.iterdir()) == []
+    # Whoever adopted it may not have asked for its end yet: dead, and still in the table.
+    assert not _answers(pid)
+
+
+def _answers(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
 
 
 def test_a_server_that_takes_too_long_is_ended(world: World, scratch: Path) -> None:

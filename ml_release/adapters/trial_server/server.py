@@ -43,6 +43,16 @@ _MODULE = "ml_release.serving"
 _OUT, _LOG = "server.out", "server.log"
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _ANNOUNCED = re.compile(r" at http://127\.0\.0\.1:(\d+): ")
+_WATCH = """
+import os, shutil, signal, sys
+# Nothing is ever written: this ends when whoever holds the other end of the pipe does.
+sys.stdin.buffer.read()
+try:
+    os.killpg(int(sys.argv[1]), signal.SIGKILL)
+except ProcessLookupError:
+    pass
+shutil.rmtree(sys.argv[2], ignore_errors=True)
+"""
 _POLL_SECONDS = 0.02
 _STOP_SECONDS = 10.0
 _ASK_SECONDS = 30.0
@@ -58,6 +68,8 @@ _OF_THE_OPERATOR = (
     "ML_RELEASE_LOG_FORMAT",
     "ML_RELEASE_ACCESS_LOG",
     "ML_RELEASE_OTEL",
+    # What is declared for a trial is shared with nobody, and nothing is fetched over it.
+    "ML_RELEASE_DEPLOYMENTS_REMOTE",
 )
 """How production is operated; a server on trial is asked by one client, on loopback."""
 
@@ -223,23 +235,40 @@ def _process(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
             stdout=said,
             stderr=logged,
             env=environment,
-            start_new_session=True,
+            process_group=0,
         )
     try:
-        yield process
+        with _watched(process, settings.home):
+            yield process
     finally:
         # Without draining: nobody else asks it.
-        _signal_group(process, signal.SIGINT)
+        process.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
             process.wait(_STOP_SECONDS)
         # Also when the leader has ended: its children may go on.
-        _signal_group(process, signal.SIGKILL)
+        _kill_group(process)
         process.wait()
 
 
-def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+@contextmanager
+def _watched(process: subprocess.Popen[bytes], home: Path) -> Iterator[None]:
+    """Let another process end the group and remove the home, should this one be killed."""
+    watcher = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _WATCH, str(process.pid), str(home)],
+        stdin=subprocess.PIPE,
+        # A group of its own: Ctrl-C is for us, and it outlives the one it watches.
+        process_group=0,
+    )
+    try:
+        yield
+    finally:
+        watcher.kill()
+        watcher.communicate()
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, number)
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _await_answering(
