@@ -133,7 +133,7 @@ def test_overlap_warns_and_never_votes() -> None:
     )
     rare, none = overlap_findings(an_experiment(), seen, POLICY)
     assert (rare.outcome, none.outcome) == (Outcome.FAIL, Outcome.INCONCLUSIVE)
-    assert not (rare.votes or none.votes)
+    assert {rare.votes, none.votes} == {False}
     assert "least propensity 0.001" in rare.detail
 
 
@@ -250,7 +250,7 @@ def test_nothing_seen_has_no_regret_and_knows_nothing() -> None:
 def test_limits_that_make_no_sense_are_listed_together() -> None:
     """Each with what was found."""
     with pytest.raises(
-        InputError, match=r"(?s)alpha: .*found 2.*metric: .*found 'clicks'"
+        InputError, match=r"(?s)metric: .*found 'clicks'.*alpha: .*found 2"
     ) as error:
         experiment_policy({"alpha": 2, "metric": "clicks"})
     assert "power" not in str(error.value)
