@@ -1,6 +1,6 @@
 """Experiments that are simulated and judged at every look: how often the judge errs, and the cost.
 
-By the shipped judge's own functions. An A/A test is looked at 50 times on its way to the planned
+By the shipped judge's own functions. An A/A test is looked at 30 times on its way to the planned
 end; beside it stands the z-test at 5 % that is looked at as often. Regret is that of Thompson
 sampling beside equal parts, for arms of 10, 12 and 16 % of rewards.
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from ml_release.domain.experiment_policy import ExperimentPolicy
     from ml_release.domain.experiment_scores import Observed
 
-LOOKS = 50
+LOOKS = 30
 EFFECT = 0.03
 MEANS = (0.10, 0.12, 0.16)
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -56,8 +56,8 @@ _CONSOLE = Console(stderr=True)
 def main() -> int:
     """Measure, and print one JSON line; return 0 if the goals are met."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="100 experiments each, not 1000")
-    count = 100 if parser.parse_args().quick else 1000
+    parser.add_argument("--quick", action="store_true", help="40 experiments each, not 300")
+    count = 40 if parser.parse_args().quick else 300
     fixed = an_experiment()
     thompson = an_experiment(allocation="thompson")
     plan, policy = a_plan(fixed, minimum_detectable_effect=EFFECT)

@@ -1,4 +1,4 @@
-"""Units that take part in an experiment, simulated: for tests and benchmarks."""
+"""Units that take part in an experiment, simulated for tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def looks(
     count: int,
     now: datetime,
 ) -> Iterator[Analysis]:
-    """What is said at so many looks, evenly spread over the answers, the last at all of them."""
+    """What is said at so many looks, evenly spread over the answers, the last one at all."""
     position = np.arange(len(seen))
     for end in np.linspace(0, len(seen), count + 1)[1:].round():
         yield analyse(experiment, seen.where(position < end), plan, now=now)

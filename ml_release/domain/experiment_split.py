@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 SAMPLE_RATIO = "sample_ratio_matches"
 OVERLAP = "arms_overlap"
 _TESTS = 2
+_CONCENTRATION = 1000.0
+"""Of the mixture: there are 10,000 buckets at most, which show no smaller deviations."""
 _TAU = 0.05
 """Relative error of a share to which the test of learned parts is tuned."""
 
@@ -94,7 +96,9 @@ def _split(
         p_value = None
     elif experiment.allocation == "fixed":
         shares = np.array([arm.weight_percent for arm in arms])
-        log_e = float(log_e_sample_ratio(counts, shares / shares.sum()))
+        log_e = float(
+            log_e_sample_ratio(counts, shares / shares.sum(), concentration=_CONCENTRATION)
+        )
         p_value = math.exp(-max(0.0, log_e))
     elif n < policy.minimum_units_per_arm:
         p_value = None

@@ -35,6 +35,8 @@ def half_width(variance: float, *, tuned_at: float, alpha: float) -> float:
     >>> round(half_width(1.0, tuned_at=1.0, alpha=0.05), 3)
     3.041
     """
+    if not math.isfinite(variance):
+        return math.inf
     tau = mixture_width(tuned_at, alpha=alpha)
     return float(mean_radius(variance, tau=tau, alpha=alpha / 2))
 

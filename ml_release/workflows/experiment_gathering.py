@@ -66,8 +66,7 @@ def gather_experiment(
     is_split = mine["bucket"].notna() & (mine["propensity"] > 0)
     assigned = mine["assigned_version"].fillna(mine["version"]).astype("int64")
     is_arm = assigned.isin(experiment.versions)
-    is_again = mine.duplicated("request_id")
-    kept = mine[is_new & is_split & is_arm & ~is_again]
+    kept = mine[is_new & is_split & is_arm]
     rewards = inference_log.rewards(line.name)
     rewards = rewards[rewards["experiment"].isna() | (rewards["experiment"] == experiment.name)]
     named = int((rewards["experiment"] == experiment.name).sum())
@@ -95,7 +94,6 @@ def gather_experiment(
             "answers of before it was begun": int((~is_new).sum()),
             "answers without bucket or propensity": int((is_new & ~is_split).sum()),
             "answers of versions that are no arm": int((is_new & is_split & ~is_arm).sum()),
-            "request ids met again": int((is_new & is_split & is_arm & is_again).sum()),
             "answers too young for their reward": int((~is_due).sum()),
             "rewards without a kept answer": named - matched,
         },
