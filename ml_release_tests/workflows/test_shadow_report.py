@@ -389,12 +389,12 @@ def approximately(found: ShadowTally) -> Any:
             st.integers(-3, 20),
         ),
         min_size=1,
-        max_size=80,
+        max_size=40,
     ),
-    st.lists(st.integers(0, 160), max_size=5),
+    st.lists(st.integers(0, 80), max_size=4),
     st.sampled_from([35.0, 100.0]),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_ticks_add_up_to_one_reading_of_the_whole_log(
     requests: list[tuple[str, int]], cuts: list[int], percent: float
 ) -> None:
