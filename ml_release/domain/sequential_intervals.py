@@ -79,7 +79,7 @@ def paired_rates_sequence(
 
     >>> found = paired_rates_sequence(120, 100, 10_000, confidence=0.99, tau=0.005)
     >>> round(found.low, 4), round(found.high, 4)
-    (-0.0045, 0.0085)
+    (-0.0036, 0.0076)
     """
     if more + less > n:
         message = f"pairs: expected counts within n = {n}, found {more} and {less}"

@@ -14,6 +14,7 @@ from ml_release.domain.shadow_tally import Half
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy.typing as npt
     import pandas as pd
 
     from ml_release.domain.deployment import DeclaredState
@@ -126,16 +127,18 @@ def match_halves(
 
 def _is_sampled(
     champion: pd.DataFrame, routes: Mapping[str, DeclaredState], tally: ShadowTally
-) -> list[bool]:
+) -> npt.NDArray[np.bool_]:
     """Which requests the server offers to the shadow, by the very rule it goes by."""
     percent = {
         commit: next(s.sample_percent for s in state.shadows if s.version == tally.version)
         for commit, state in routes.items()
     }
-    return [
+    asked = [
         is_sampled(request_id, version=tally.version, sample_percent=percent[commit])
         for request_id, commit in zip(champion["request_id"], champion["route_commit"], strict=True)
     ]
+    # Without a request it would be no list of booleans.
+    return np.array(asked, dtype=np.bool_)
 
 
 def _halves(

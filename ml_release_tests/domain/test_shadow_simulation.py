@@ -94,14 +94,14 @@ def looks(
 
 
 def test_a_shadow_as_good_as_the_champion_is_not_ended_by_looking() -> None:
-    """100 of them, looked at 15 times each: at most 1 % are ended, nearly all advance."""
+    """40 of them, looked at 12 times each: none is ended, nearly all advance."""
     ended = advanced = 0
-    for seed in range(100):
-        answers = [judge_shadow(e, POLICY).answer for e in looks(seed, ticks=15, per_tick=800)]
+    for seed in range(40):
+        answers = [judge_shadow(e, POLICY).answer for e in looks(seed, ticks=12, per_tick=1000)]
         ended += Answer.ROLL_BACK in answers
         advanced += Answer.ADVANCE in answers
-    assert ended <= 1
-    assert advanced >= 90
+    assert ended == 0
+    assert advanced >= 36
 
 
 def test_a_shadow_that_is_off_in_one_slice_is_found() -> None:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from ml_release.adapters.onnx_models import OnnxModel
 from ml_release.domain.deployment import Shadow
 from ml_release.domain.features import feature_values
 from ml_release.errors import IntegrityError, UnavailableError
-from ml_release.serving import workers
+from ml_release.serving import shadows, workers
 from ml_release.serving.loaders import serving_loader
 from ml_release.serving.workers import IsolatedModel, Limits, Workers
 from ml_release_tests.serving.test_endpoint import INFER, INVOCATIONS, Client
@@ -288,6 +289,51 @@ def test_a_shadow_that_misbehaves_touches_no_answer(
     assert (logged.loc[~logged["shadow"], "outcome"] == "ok").all()
     assert (logged.loc[logged["shadow"], "outcome"] == "error").all()
     assert logged["shadow"].sum() == 12
+
+
+def test_a_shadow_is_asked_where_the_champion_failed_too(
+    world: World, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise every failure that is kept beside another answer would be the shadow's."""
+    with_shadow(world)
+    parts = make(world)
+
+    def predict(*asked: object) -> Any:
+        message = "out of cheese"
+        raise RuntimeError(message)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(OnnxModel, "predict", predict)
+        patched.setattr(OnnxModel, "predict_row", predict)
+        assert [a.status for a in ask(Client(parts), 2)] == [500, 500]
+    parts.endpoint.shadows.ask_waiting()
+    logged = world.logged()
+    assert logged.loc[~logged["shadow"], "outcome"].tolist() == ["error"] * 2
+    assert logged.loc[logged["shadow"], "outcome"].tolist() == ["ok"] * 2
+
+
+def test_a_request_that_a_shadow_fails_on_fails_no_other(
+    world: World, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though they were asked together."""
+    with_shadow(world)
+    parts = make(world)
+    client = Client(parts)
+    for i in range(4):
+        client.post(INFER, v2_body([{**ROW, "distance": 100.0 * i}]), x_request_id=f"r{i}")
+    answer = shadows.predict_rows
+
+    def picky(loaded: Any, columns: Any, history: Any) -> Any:
+        if 200.0 in columns["distance"]:
+            message = "not this one"
+            raise RuntimeError(message)
+        return answer(loaded, columns, history)
+
+    monkeypatch.setattr(shadows, "predict_rows", picky)
+    parts.endpoint.shadows.ask_waiting()
+    logged = world.logged()
+    outcomes = logged[logged["shadow"]].set_index("request_id")["outcome"].to_dict()
+    assert outcomes == {"r0": "ok", "r1": "ok", "r2": "error", "r3": "ok"}
 
 
 def test_a_shadow_that_is_too_slow_is_asked_less(world: World, make: Any) -> None:
