@@ -10,6 +10,8 @@ from ml_release.domain.staging_gates import judge_staging
 from ml_release.domain.trial import Trial
 from ml_release.domain.verdict import Outcome
 from ml_release.domain.waivers import holding, waivers_digest
+from ml_release.errors import RefusedError
+from ml_release.workflows.champion import seal_refusal
 from ml_release.workflows.request_contracts import declared_contract, recorded_contract
 from ml_release.workflows.stage_verdicts import STAGING_VERDICT
 from ml_release.workflows.staging_record import STAGING_TAG, require_staging
@@ -173,8 +175,8 @@ def declare_in_staging(
     NotFoundError
         If there is no such version.
     RefusedError
-        If its evidence or its verdict of staging does not let it, it was withdrawn, or somebody
-        else declared meanwhile.
+        If its evidence or its verdict of staging does not let it, it was withdrawn, somebody else
+        declared meanwhile, or what is declared in staging was edited by hand.
     """
     act = "move to staging"
     standing = standing_of(
@@ -197,6 +199,12 @@ def declare_in_staging(
         registry=registry,
     )
     before = deployments.read(line.name, STAGING)
+    if before is not None and before.seal_problem:
+        message = (
+            f"{act} of version {standing.version.number} refused:"
+            f" {seal_refusal(before, deployments=deployments)}."
+        )
+        raise RefusedError(message)
     release = f"{line.name}-{standing.version.number}-{clock.now():%Y%m%dT%H%M%SZ}"
     state = staged(line, standing, release=release)
     if before is not None and before.state == state.model_copy(

@@ -529,6 +529,19 @@ def test_somebody_who_declares_meanwhile_is_not_overwritten(second: House) -> No
         declare(second)
 
 
+def test_what_was_edited_by_hand_in_staging_is_not_built_on(registered: House) -> None:
+    """Not even where it says what would be declared."""
+    verify(registered)
+    first, _ = declare(registered)
+    edited = replace(first, seal_problem="nobody has sealed it")
+    real = registered.deployments.read
+    registered.deployments.read = lambda line, environment: (  # type: ignore[method-assign]
+        edited if environment == "staging" else real(line, environment)
+    )
+    with pytest.raises(RefusedError, match="nobody has sealed it"):
+        declare(registered)
+
+
 def test_the_recorded_verdict_is_read_again(registered: House) -> None:
     """The very one that was given."""
     verdict = verify(registered).verdict
