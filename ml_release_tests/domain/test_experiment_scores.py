@@ -52,7 +52,8 @@ def test_means_of_learned_parts_are_biased_and_weighted_ones_are_not() -> None:
 
 def test_the_variance_is_that_of_the_estimate() -> None:
     """Over 200 repetitions, of independent units and of units that ask again and again."""
-    for options in ({}, {"units": 300, "spread": 0.1}):
+    several: dict[str, Any] = {"units": 300, "spread": 0.1}
+    for options in ({}, several):
         found = [
             arm_difference(some, some.reward, 2, 1)
             for seed in range(200)

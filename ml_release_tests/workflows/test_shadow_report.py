@@ -26,8 +26,9 @@ from ml_release.workflows import shadow_pairing
 from ml_release.workflows.label_settling import label_rows
 from ml_release.workflows.labels import LABELS_TABLE
 from ml_release.workflows.shadow_evidence import shadow_evidence
-from ml_release.workflows.shadow_report import SHADOW_VERDICT, report_shadow
+from ml_release.workflows.shadow_report import report_shadow
 from ml_release.workflows.shadow_tallying import SHADOW_TALLY, ShadowStep, tally_shadow
+from ml_release.workflows.stage_verdicts import SHADOW_VERDICT
 from ml_release_tests.small_line import SMALL_LINE, House, NoPictures
 from ml_release_tests.workflows.traffic import write
 
