@@ -14,9 +14,8 @@ from ml_release.adapters.onnx_models import OnnxModel
 from ml_release.domain.deployment import Shadow
 from ml_release.domain.features import feature_values
 from ml_release.errors import IntegrityError, UnavailableError
-from ml_release.serving import shadows, workers
+from ml_release.serving import predictions, shadows, workers
 from ml_release.serving.loaders import serving_loader
-from ml_release.serving.predictions import predict_rows
 from ml_release.serving.workers import IsolatedModel, Limits, Workers
 from ml_release_tests.serving.test_endpoint import INFER, INVOCATIONS, Client
 from ml_release_tests.serving.world import FEATURES, LINE, ROW, World, v2_body
@@ -322,7 +321,7 @@ def test_a_request_that_a_shadow_fails_on_fails_no_other(
     client = Client(parts)
     for i in range(4):
         client.post(INFER, v2_body([{**ROW, "distance": 100.0 * i}]), x_request_id=f"r{i}")
-    answer = predict_rows
+    answer = predictions.predict_rows
 
     def picky(loaded: Any, columns: Any, history: Any) -> Any:
         if 200.0 in columns["distance"]:
