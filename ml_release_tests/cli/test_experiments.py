@@ -65,8 +65,19 @@ def test_begin_asks_for_the_job_with_its_form(runs: list[dict[str, Any]]) -> Non
     result = CliRunner().invoke(
         app,
         [
-            *"experiment begin small_line colours --version 2 --version 3 --baseline 0.1".split(),
-            *"--allocation thompson --by Ada --reason why".split(),
+            *[
+                "experiment",
+                "begin",
+                "small_line",
+                "colours",
+                "--version",
+                "2",
+                "--version",
+                "3",
+                "--baseline",
+                "0.1",
+            ],
+            *["--allocation", "thompson", "--by", "Ada", "--reason", "why"],
         ],
     )
     assert result.exit_code == 0, result.output
@@ -80,7 +91,9 @@ def test_begin_asks_for_the_job_with_its_form(runs: list[dict[str, Any]]) -> Non
 
 def test_end_asks_for_the_job(runs: list[dict[str, Any]]) -> None:
     """With who and why."""
-    result = CliRunner().invoke(app, "experiment end small_line --by Ada --reason why".split())
+    result = CliRunner().invoke(
+        app, ["experiment", "end", "small_line", "--by", "Ada", "--reason", "why"]
+    )
     assert result.exit_code == 0, result.output
     (asked,) = runs
     assert asked["small_line_back_to_control"]["config"] == {"by": "Ada", "reason": "why"}
@@ -89,7 +102,7 @@ def test_end_asks_for_the_job(runs: list[dict[str, Any]]) -> None:
 
 def test_without_a_reason_nothing_is_run(runs: list[dict[str, Any]]) -> None:
     """Before a run is begun."""
-    result = CliRunner().invoke(app, "experiment end small_line --by Ada".split())
+    result = CliRunner().invoke(app, ["experiment", "end", "small_line", "--by", "Ada"])
     assert isinstance(result.exception, InputError)
     assert runs == []
 
@@ -97,6 +110,6 @@ def test_without_a_reason_nothing_is_run(runs: list[dict[str, Any]]) -> None:
 @pytest.mark.usefixtures("runs")
 def test_a_report_of_nothing_says_how_to_begin() -> None:
     """Exit code and message are those of every command."""
-    result = CliRunner().invoke(app, "experiment report small_line".split())
+    result = CliRunner().invoke(app, ["experiment", "report", "small_line"])
     assert isinstance(result.exception, NotFoundError)
     assert "experiment begin small_line" in str(result.exception)
