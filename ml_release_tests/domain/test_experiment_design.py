@@ -50,11 +50,11 @@ def test_units_for_shares_equal_statsmodels(
 def test_units_for_means_equal_statsmodels(
     sd: float, effect: float, ratio: float, alpha: float, power: float
 ) -> None:
-    """By the power it computes for our number of units, whose far tail adds next to nothing."""
+    """By the power it computes for our number of units, to which the far tail adds little."""
     tables = pytest.importorskip("statsmodels.stats.power")
     units = units_for_means(sd, effect, alpha=alpha, power=power, ratio=ratio)
     found = tables.NormalIndPower().power(effect / sd, units, alpha, ratio=ratio)
-    assert found == pytest.approx(power, abs=1e-3)
+    assert power - 1e-9 <= found <= power + 0.005
 
 
 @pytest.mark.parametrize(
