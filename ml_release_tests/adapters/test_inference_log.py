@@ -16,7 +16,7 @@ import pytest
 from ml_release.adapters.inference_log import InferenceLogFiles
 from ml_release.adapters.inference_tables import InferenceTables
 from ml_release.domain.features import encode, feature_values
-from ml_release.domain.inference import InferenceRecord, Label, feature_columns
+from ml_release.domain.inference import InferenceRecord, Label, Reward, feature_columns
 from ml_release.errors import DeclarationError, UnavailableError
 
 if TYPE_CHECKING:
@@ -313,3 +313,38 @@ def test_logged_features_come_back_as_the_model_saw_them(
     matrix = encode(plan, columns)
     assert matrix[0].tolist() == [41.0, 0.0]
     assert pd.isna(matrix[1]).tolist() == [True, True]
+
+
+def a_reward(request_id: str, received: str, **changes: Any) -> Reward:
+    known: dict[str, Any] = {
+        "request_id": request_id,
+        "reward": 0.5,
+        "experiment": "colours",
+        "version": 2,
+        "propensity": 0.25,
+        "event_time": received,
+        "received_time": received,
+    }
+    return Reward(**{**known, **changes})
+
+
+def test_rewards_come_back_in_the_order_they_came_in(
+    tmp_path: Path, log: InferenceLogFiles, tables: InferenceTables
+) -> None:
+    """With what nobody knows of them missing; they are news, and a torn one is left out."""
+    early, late = "2013-10-01T00:00:00+00:00", "2013-10-02T00:00:00+00:00"
+    assert list(tables.rewards(LINE)) == list(Reward.__dataclass_fields__)
+    unknown = a_reward("b", early, experiment=None, version=None, propensity=None)
+    log.append_rewards(LINE, [a_reward("a", late), unknown])
+    size = tables.size(LINE)
+    log.close()
+    (segment,) = segments(tmp_path, "rewards")
+    with segment.open("ab") as file:
+        file.write(b'{"request_id": "torn')
+    frame = tables.rewards(LINE)
+    assert frame["request_id"].tolist() == ["b", "a"]
+    assert frame["version"].tolist() == [pd.NA, 2]
+    assert frame["propensity"].isna().tolist() == [True, False]
+    assert frame["reward"].tolist() == [0.5, 0.5]
+    assert frame.attrs["torn_lines"] == 1
+    assert size > 0

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 
 from ml_release.adapters.plots import Plots
 from ml_release.domain.batch_scoring import empty_spread
 from ml_release.domain.column_profile import ColumnShares
+from ml_release.domain.experiment_analysis import analyse
 from ml_release.domain.intervals import Interval
 from ml_release.domain.label_maturity import Maturity
+from ml_release.domain.regret import report_regret
 from ml_release.domain.search import Trial, TrialState
 from ml_release.domain.shadow_counts import PairCounts
 from ml_release.domain.shadow_pairs import ScoreSample, SlicePairs
 from ml_release.domain.slice_scores import Slicing, slice_scores
 from ml_release.domain.threshold_curve import DecisionCosts, threshold_curve
+from ml_release_tests.simulated_experiments import a_plan, an_experiment, fixed_split
 
 HALVES = np.array([0.5, 0.5, 0.0])
 
@@ -171,3 +176,17 @@ def test_latencies_are_drawn_whatever_they_are(
     png = Plots().latencies(latencies, limit_ms=limit_ms)
     assert png.startswith(b"\x89PNG")
     assert Plots().latencies(latencies, limit_ms=limit_ms) == png
+
+
+@pytest.mark.parametrize("answers", [0, 3, 2500])
+def test_an_experiment_is_drawn_however_little_it_has_seen(answers: int) -> None:
+    """Nothing, too little for an interval, and three days."""
+    experiment = an_experiment(3)
+    plan, _ = a_plan(experiment)
+    seen = fixed_split((0.1, 0.2, 0.3), answers, np.random.default_rng(1))
+    analysis = analyse(experiment, seen, plan, now=datetime(2026, 1, 2, tzinfo=UTC))
+    for png in (
+        Plots().arm_differences(analysis, effect=0.02),
+        Plots().regret(report_regret(experiment, seen, plan)),
+    ):
+        assert png.startswith(b"\x89PNG")

@@ -7,8 +7,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from statsmodels.stats.power import NormalIndPower
-from statsmodels.stats.proportion import samplesize_proportions_2indep_onetail
 
 from ml_release.domain.experiment_design import (
     Baseline,
@@ -36,10 +34,11 @@ def test_units_for_shares_equal_statsmodels(
     baseline: float, effect: float, ratio: float, alpha: float, power: float
 ) -> None:
     """Upwards and downwards; its first sample is our control."""
+    proportion = pytest.importorskip("statsmodels.stats.proportion")
     for signed in (effect, -effect):
         if not 0 <= baseline + signed <= 1:
             continue
-        expected = samplesize_proportions_2indep_onetail(
+        expected = proportion.samplesize_proportions_2indep_onetail(
             -signed, baseline + signed, power, ratio=ratio, alpha=alpha
         )
         found = units_for_shares(baseline, signed, alpha=alpha, power=power, ratio=ratio)
@@ -51,10 +50,11 @@ def test_units_for_shares_equal_statsmodels(
 def test_units_for_means_equal_statsmodels(
     sd: float, effect: float, ratio: float, alpha: float, power: float
 ) -> None:
-    """By the power it computes for our number of units, whose far tail adds next to nothing."""
+    """By the power it computes for our number of units, to which the far tail adds little."""
+    tables = pytest.importorskip("statsmodels.stats.power")
     units = units_for_means(sd, effect, alpha=alpha, power=power, ratio=ratio)
-    found = NormalIndPower().power(effect / sd, units, alpha, ratio=ratio)
-    assert found == pytest.approx(power, abs=1e-3)
+    found = tables.NormalIndPower().power(effect / sd, units, alpha, ratio=ratio)
+    assert power - 1e-9 <= found <= power + 0.005
 
 
 @pytest.mark.parametrize(
