@@ -97,7 +97,7 @@ def _head(repository: Repo) -> Commit:
 def _without_file(repository: Repo, tree_id: bytes, parts: list[str]) -> bytes:
     from dulwich.objects import Tree
 
-    old = repository[tree_id]  # type: ignore[index]
+    old = repository[tree_id]
     assert isinstance(old, Tree)
     tree = Tree()
     for entry in old.items():

@@ -92,7 +92,9 @@ def places(document: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return own + [found for name, part in parts for found in places(part, (*path, name))]
 
 
-VALUES = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.just([])
+VALUES: st.SearchStrategy[Any] = (
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.just([])
+)
 
 
 @settings(max_examples=300, deadline=None)

@@ -125,17 +125,17 @@ def test_a_rollback_goes_by_sealed_declarations_alone(edited: House, tmp_path: P
     """Version 2 answers, so version 1 is restored and version 2 withdrawn, whatever was edited."""
     restored(edited)
     version = candidate_version(edited)
-    steps.declare(edited, version.number)
-    change(tmp_path, f"version: {version.number}\n", "version: 7\n")
+    steps.declare(edited, version)
+    change(tmp_path, f"version: {version}\n", "version: 7\n")
     moved = steps.go_back(edited)
     assert moved.declaration.state.champion.version == 1
-    assert moved.declaration.state.withdrawn == (version.number,)
+    assert moved.declaration.state.withdrawn == (version,)
     assert moved.declaration.seal_problem == ""
-    emptied = change(tmp_path, f"withdrawn:\n    - {version.number}", "withdrawn: []")
+    emptied = change(tmp_path, f"withdrawn:\n    - {version}", "withdrawn: []")
     again = steps.go_back(edited)
     assert commits(edited)[-2] == emptied
     assert again.changed
-    assert again.declaration.state.withdrawn == (version.number,)
+    assert again.declaration.state.withdrawn == (version,)
 
 
 def test_a_kill_switch_is_declared_without_the_edit(edited: House) -> None:
