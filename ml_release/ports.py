@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ml_release.domain.label_maturity import Maturity
     from ml_release.domain.log_archive import Archived, Deleted
     from ml_release.domain.release_report import ReleaseReport
+    from ml_release.domain.remote_state import RemoteState
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.search import Scalar, Trial
     from ml_release.domain.slice_scores import SliceTable
@@ -288,6 +289,16 @@ class Deployments(Protocol):
 
     def history(self, line: str, environment: str) -> tuple[Declaration, ...]:
         """Every declaration, oldest first."""
+
+
+class DeploymentsRemote(Protocol):
+    """The remote through which declared state is shared; nothing here raises because of it."""
+
+    def sync(self) -> RemoteState:
+        """Fetch, follow it where nothing is only here, and push what is only here."""
+
+    def state(self) -> RemoteState:
+        """As of the last look, by whichever process; asks nobody."""
 
 
 class Switches(Protocol):

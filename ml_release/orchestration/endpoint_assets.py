@@ -80,7 +80,7 @@ def rollback_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
                 request=Request(by=config.by, reason=config.reason, run_id=context.run.run_id),
                 models=wiring.models,
                 loader=wiring.loader,
-                deployments=wiring.deployments,
+                deployments=wiring.urgent_deployments,
                 clock=wiring.clock,
             )
         try:
