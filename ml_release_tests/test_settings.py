@@ -252,7 +252,7 @@ def test_a_remote_is_an_address_or_an_absolute_path(given: str, kept: str) -> No
 def test_a_remote_with_credentials_is_refused_without_showing_them(address: str) -> None:
     """They would stand in logs and in the environment of every child."""
     with pytest.raises(
-        InputError, match="ML_RELEASE_DEPLOYMENTS_REMOTE: .* without credentials"
+        InputError, match=r"ML_RELEASE_DEPLOYMENTS_REMOTE: .* without credentials"
     ) as caught:
         read_settings({"ML_RELEASE_DEPLOYMENTS_REMOTE": address})
     assert "secret" not in str(caught.value)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from wsgiref.simple_server import make_server
 
 import pytest
 from dulwich.repo import Repo
+from dulwich.server import DictBackend
+from dulwich.web import WSGIRequestHandlerLogger, WSGIServerLogger, make_wsgi_chain
 
 from ml_release.adapters.git_deployments import GitDeployments
 from ml_release.adapters.git_deployments.remote import GitRemote
@@ -20,6 +24,7 @@ from ml_release_tests.adapters.test_deployments_contract import AT, TRAILERS, de
 from ml_release_tests.domain.test_deployment import state, variant
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from ml_release.domain.remote_state import RemoteState
@@ -107,11 +112,34 @@ def put_away(home: Home, number: int) -> str:
     return declare(home.strict, state(variant(number), release=f"r{number}"), home.commit).commit
 
 
-@pytest.fixture(params=["in_memory", "path", "file address"])
+@pytest.fixture
+def http_address(bare: Path) -> Iterator[str]:
+    """The bare repository behind Git's smart HTTP, on the loopback interface."""
+    with Repo(str(bare)) as repository:
+        chain = make_wsgi_chain(DictBackend({"/": repository}))
+        server = make_server(
+            "127.0.0.1",
+            0,
+            chain,
+            handler_class=WSGIRequestHandlerLogger,
+            server_class=WSGIServerLogger,
+        )
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(params=["in_memory", "path", "file address", "http"])
 def remote(request: pytest.FixtureRequest, tmp_path: Path, bare: Path) -> DeploymentsRemote:
     if request.param == "in_memory":
         known = remote_state(address="x", local=None, remote=None, ahead=0, behind=0)
         return InMemoryRemote(known)
+    if request.param == "http":
+        address = request.getfixturevalue("http_address")
+        return Home(tmp_path, "contract", address=address).remote
     address = f"file://{bare}" if request.param == "file address" else str(bare)
     return Home(tmp_path, "contract", address=address).remote
 
@@ -132,6 +160,19 @@ def test_what_is_declared_is_pushed_at_once(here: Home, there: Home, bare: Path)
     found = there.local.read(LINE, "production")
     assert found is not None
     assert (found.commit, found.seal_problem) == (commit, "")
+
+
+def test_over_http_two_clones_share_what_is_declared(
+    tmp_path: Path, bare: Path, http_address: str
+) -> None:
+    """Each pushes after the other, and follows."""
+    here, there = (Home(tmp_path, name, address=http_address) for name in ("here", "there"))
+    first = put_away(here, 1)
+    assert there.remote.sync().local == first
+    second = put_away(there, 2)
+    assert head_of_remote(bare) == second
+    with pytest.raises(StaleWriteError, match=f"found {second}"):
+        declare(here.strict, state(variant(3)), first)
 
 
 def test_a_clone_that_is_behind_follows_before_it_declares(here: Home, there: Home) -> None:

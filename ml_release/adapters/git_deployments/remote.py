@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
     from ml_release.domain.remote_state import RemoteState
 
-TIMEOUT_SECONDS = 10
+# Over HTTP four times, as dulwich tries again: what waits for a rollback is 20 s at most.
+TIMEOUT_SECONDS = 5
 _TRACKED = Ref(b"refs/remotes/origin/main")
 _FAILURE = "ml-release-remote.json"
 
