@@ -116,7 +116,8 @@ def put_away(home: Home, number: int) -> str:
 def http_address(bare: Path) -> Iterator[str]:
     """The bare repository behind Git's smart HTTP, on the loopback interface."""
     with Repo(str(bare)) as repository:
-        chain = make_wsgi_chain(DictBackend({"/": repository}))
+        backend = DictBackend({"/": repository})  # type: ignore[arg-type]
+        chain = make_wsgi_chain(backend)
         server = make_server(
             "127.0.0.1",
             0,
