@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ml_release.domain.log_archive import Archived, Deleted
     from ml_release.domain.regret import RegretReport
     from ml_release.domain.release_report import ReleaseReport
+    from ml_release.domain.remote_state import RemoteState
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.search import Scalar
     from ml_release.domain.search import Trial as SearchTrial
@@ -295,6 +296,16 @@ class Deployments(Protocol):
 
     def history(self, line: str, environment: str) -> tuple[Declaration, ...]:
         """Every declaration, oldest first."""
+
+
+class DeploymentsRemote(Protocol):
+    """The remote through which declared state is shared; nothing here raises because of it."""
+
+    def sync(self) -> RemoteState:
+        """Fetch, follow it where nothing is only here, and push what is only here."""
+
+    def state(self) -> RemoteState:
+        """As of the last look, by whichever process; asks nobody."""
 
 
 class Switches(Protocol):

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, get_args
+from urllib.parse import urlsplit
 
 from ml_release.errors import InputError
 
@@ -27,6 +29,10 @@ _LOG_MAX_BYTES = 64 * _GIBIBYTE
 _LOG_MIN_FREE_BYTES = _GIBIBYTE // 4
 _LONGEST_DRAIN = 600
 _OPEN_PAGES = {"metrics", "status"}
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 3600.0
+_BRANCH_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,99}")
+# As git@host:path, which Git takes for ssh.
+_HOST_AND_PATH = re.compile(r"[^/:]+@?[^/:]+:")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +75,27 @@ class EndpointSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteSettings:
+    """The remote that the deployments repository is shared through.
+
+    Attributes
+    ----------
+    address
+        ``ML_RELEASE_DEPLOYMENTS_REMOTE``: a path, or an address that Git knows, without
+        credentials.
+    branch
+        ``ML_RELEASE_DEPLOYMENTS_REMOTE_BRANCH``: of the remote, by default ``main``.
+    fetch_seconds
+        ``ML_RELEASE_DEPLOYMENTS_FETCH_SECONDS``: how often the endpoint server looks at it, 0.1 to
+        3600, by default 5.
+    """
+
+    address: str
+    branch: str = "main"
+    fetch_seconds: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Where everything is.
 
@@ -107,6 +134,8 @@ class Settings:
         as in ``PATH``; by default none, which trusts the key that signs.
     endpoint
         How the endpoint server is operated.
+    remote
+        What the deployments repository is shared through; None where it is not.
     """
 
     home: Path
@@ -123,6 +152,7 @@ class Settings:
     log_min_free_bytes: int = _LOG_MIN_FREE_BYTES
     log_when_full: LogWhenFull = "refuse"
     endpoint: EndpointSettings = EndpointSettings()
+    remote: RemoteSettings | None = None
 
     @property
     def evidence(self) -> Path:
@@ -207,6 +237,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     max_bytes = _bytes(value, "ML_RELEASE_LOG_MAX_BYTES", _LOG_MAX_BYTES, problems)
     min_free_bytes = _bytes(value, "ML_RELEASE_LOG_MIN_FREE_BYTES", _LOG_MIN_FREE_BYTES, problems)
     endpoint = _endpoint_settings(variables, problems)
+    remote = _remote_settings(value, problems)
     if problems:
         message = "; ".join(problems)
         raise InputError(message)
@@ -231,7 +262,46 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
             if part
         ),
         endpoint=endpoint,
+        remote=remote,
     )
+
+
+def _remote_settings(
+    value: Callable[[str, str], str], problems: list[str]
+) -> RemoteSettings | None:
+    name = "ML_RELEASE_DEPLOYMENTS_REMOTE"
+    address = value(name, "")
+    branch = value(f"{name}_BRANCH", "main")
+    pause = value("ML_RELEASE_DEPLOYMENTS_FETCH_SECONDS", "5")
+    if not _BRANCH_NAME.fullmatch(branch):
+        problems.append(f"{name}_BRANCH: expected the plain name of a branch, found {branch!r}")
+    try:
+        seconds = float(pause)
+    except ValueError:
+        seconds = math.nan
+    if not _SHORTEST_PAUSE <= seconds <= _LONGEST_PAUSE:
+        problems.append(
+            "ML_RELEASE_DEPLOYMENTS_FETCH_SECONDS: expected seconds from"
+            f" {_SHORTEST_PAUSE} to {_LONGEST_PAUSE}, found {pause!r}"
+        )
+    if not address:
+        return None
+    if "://" in address:
+        try:
+            parts = urlsplit(address)
+            has_user = parts.username is not None and parts.scheme in {"http", "https"}
+            has_secret = parts.password is not None or has_user
+        except ValueError:
+            has_secret = True
+        if has_secret:
+            # Not shown: it would stand in a log.
+            problems.append(
+                f"{name}: expected an address without credentials, found some in it; leave them to"
+                " a key, an agent or Git's own configuration"
+            )
+    elif not _HOST_AND_PATH.match(address):
+        address = str(Path(address).absolute())
+    return RemoteSettings(address=address, branch=branch, fetch_seconds=seconds)
 
 
 def _endpoint_settings(variables: Mapping[str, str], problems: list[str]) -> EndpointSettings:
@@ -317,6 +387,7 @@ def refuse_telemetry() -> None:
 
 def child_environment(settings: Settings) -> dict[str, str]:
     """The environment of a process that is to have these settings."""
+    remote = settings.remote
     return {
         **os.environ,
         "ML_RELEASE_HOME": str(settings.home),
@@ -333,6 +404,11 @@ def child_environment(settings: Settings) -> dict[str, str]:
         # Empty counts as not set.
         "ML_RELEASE_SIGNING_KEY": str(settings.signing_key or ""),
         "ML_RELEASE_VERIFY_KEY": os.pathsep.join(map(str, settings.verify_keys)),
+        "ML_RELEASE_DEPLOYMENTS_REMOTE": "" if remote is None else remote.address,
+        "ML_RELEASE_DEPLOYMENTS_REMOTE_BRANCH": "" if remote is None else remote.branch,
+        "ML_RELEASE_DEPLOYMENTS_FETCH_SECONDS": ""
+        if remote is None
+        else f"{remote.fetch_seconds:g}",
         # The MLflow UI would start a queue with five workers for jobs that nobody sends.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }

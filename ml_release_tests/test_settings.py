@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from ml_release.errors import InputError
-from ml_release.settings import EndpointSettings, Settings, child_environment, read_settings
+from ml_release.settings import (
+    EndpointSettings,
+    RemoteSettings,
+    Settings,
+    child_environment,
+    read_settings,
+)
 
 
 def test_without_variables_everything_is_below_the_working_folder(
@@ -206,4 +212,63 @@ def test_a_variable_of_the_endpoint_server_that_cannot_be_used_is_named(
 ) -> None:
     """No word falls silently to a default."""
     with pytest.raises(InputError, match=name):
+        read_settings({name: value})
+
+
+def test_no_remote_is_the_default() -> None:
+    """The deployments repository is local until somebody says otherwise."""
+    assert read_settings({}).remote is None
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("git@host:team/deployments.git", "git@host:team/deployments.git"),
+        ("ssh://git@host/deployments", "ssh://git@host/deployments"),
+        ("https://host/deployments.git", "https://host/deployments.git"),
+        ("shared/deployments", str(Path("shared/deployments").absolute())),
+    ],
+)
+def test_a_remote_is_an_address_or_an_absolute_path(given: str, kept: str) -> None:
+    """With its branch and its pause; a child process has the same."""
+    environ = {
+        "ML_RELEASE_DEPLOYMENTS_REMOTE": given,
+        "ML_RELEASE_DEPLOYMENTS_REMOTE_BRANCH": "live",
+        "ML_RELEASE_DEPLOYMENTS_FETCH_SECONDS": "0.5",
+    }
+    settings = read_settings(environ)
+    assert settings.remote == RemoteSettings(address=kept, branch="live", fetch_seconds=0.5)
+    assert read_settings(child_environment(settings)).remote == settings.remote
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://user:secret@host/x.git",
+        "https://secret@host/x.git",
+        "ssh://git:secret@host/x.git",
+    ],
+)
+def test_a_remote_with_credentials_is_refused_without_showing_them(address: str) -> None:
+    """They would stand in logs and in the environment of every child."""
+    with pytest.raises(
+        InputError, match=r"ML_RELEASE_DEPLOYMENTS_REMOTE: .* without credentials"
+    ) as caught:
+        read_settings({"ML_RELEASE_DEPLOYMENTS_REMOTE": address})
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ML_RELEASE_DEPLOYMENTS_REMOTE_BRANCH", "-x"),
+        ("ML_RELEASE_DEPLOYMENTS_REMOTE_BRANCH", "a b"),
+        ("ML_RELEASE_DEPLOYMENTS_FETCH_SECONDS", "0"),
+        ("ML_RELEASE_DEPLOYMENTS_FETCH_SECONDS", "nan"),
+        ("ML_RELEASE_DEPLOYMENTS_FETCH_SECONDS", "often"),
+    ],
+)
+def test_a_branch_and_a_pause_make_sense(name: str, value: str) -> None:
+    """Said with the name of the variable."""
+    with pytest.raises(InputError, match=f"^{name}: expected"):
         read_settings({name: value})

@@ -178,6 +178,8 @@ def status(
     from ml_release.workflows.status import line_status
 
     wiring = local_wiring(settings_now())
+    # Also pushes what was declared while the remote could not be reached.
+    remote = None if wiring.remote is None else wiring.remote.sync()
     found = [
         line_status(
             one,
@@ -187,6 +189,7 @@ def status(
             deployments=wiring.deployments,
             switches=wiring.switches,
             workplace=wiring.workplace,
+            remote=remote,
         )
         for one in (LINES if line is None else (find_line(line),))
     ]
@@ -199,6 +202,7 @@ def status(
             ("traffic", "none" if one.share_percent is None else f"{one.share_percent:g} %"),
             ("since", f"{one.since or 'never'}, by {one.by or 'nobody'}: {one.reason or ''}"),
             *((("declared", one.declared_problem),) if one.declared_problem else ()),
+            *((("remote", one.remote),) if one.remote else ()),
             ("registered", ", ".join(map(str, one.versions)) or "none"),
             ("withdrawn", ", ".join(map(str, one.withdrawn)) or "none"),
             (

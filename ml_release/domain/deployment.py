@@ -315,7 +315,15 @@ def sealed_from_yaml(text: str, *, subject: str) -> SealedState:
         )
         message = f"{subject}: the declared state is not valid.\n{rows}"
         raise DeclarationError(message) from error
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
+    # Brackets in thousands end the parser, and must end nothing else.
+    except (
+        yaml.YAMLError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        ValueError,
+        RecursionError,
+    ) as error:
         message = (
             f"{subject}: expected a ConfigMap with data.{_DATA_KEY}, found something else ({error})"
         )

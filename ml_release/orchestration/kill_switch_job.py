@@ -25,7 +25,7 @@ def adopt_kill_switch_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition
                 environment=wiring.environment,
                 run_id=context.run.run_id,
                 switches=wiring.switches,
-                deployments=wiring.deployments,
+                deployments=wiring.urgent_deployments,
                 clock=wiring.clock,
             )
         pulled, declaration = found.pulled, found.declaration
@@ -67,6 +67,9 @@ def kill_switch_sensor(line: ReleaseLine, wiring: Wiring) -> dg.SensorDefinition
     )
     def kill_switch(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         with reported():
+            if wiring.remote is not None and wiring.remote.state().kind != "in_sync":
+                # What was declared while the remote could not be reached is pushed here.
+                wiring.remote.sync()
             pulled = wiring.switches.read(line.name, wiring.environment)
         if pulled is None:
             return dg.SkipReason("nothing was pulled that is not in Git")

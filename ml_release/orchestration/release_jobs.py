@@ -189,7 +189,7 @@ def reject_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
                 evidence=wiring.evidence,
                 models=wiring.models,
                 loader=wiring.loader,
-                deployments=wiring.deployments,
+                deployments=wiring.urgent_deployments,
                 clock=wiring.clock,
             )
         context.log_event(
@@ -235,7 +235,7 @@ def rollback_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
                 request=Request(by=config.by, reason=config.reason, run_id=context.run.run_id),
                 models=wiring.models,
                 loader=wiring.loader,
-                deployments=wiring.deployments,
+                deployments=wiring.urgent_deployments,
                 clock=wiring.clock,
             )
         point_champion(context, line, wiring, moved)

@@ -29,7 +29,7 @@ def restore_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
                 line,
                 environment=wiring.environment,
                 request=Request(by=config.by, reason=config.reason, run_id=context.run.run_id),
-                deployments=wiring.deployments,
+                deployments=wiring.urgent_deployments,
                 clock=wiring.clock,
                 adopt=config.adopt,
             )

@@ -60,6 +60,7 @@ def rollout_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
                 loader=wiring.loader,
                 registry=wiring.registry,
                 deployments=wiring.deployments,
+                urgent=wiring.urgent_deployments,
                 plotter=wiring.plotter,
                 clock=wiring.clock,
             )

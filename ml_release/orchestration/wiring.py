@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from ml_release.adapters.delta_tables import DeltaTables
 from ml_release.adapters.evidence_files import EvidenceFiles
 from ml_release.adapters.git_deployments import GitDeployments
+from ml_release.adapters.git_deployments.remote import GitRemote
+from ml_release.adapters.git_deployments.shared import SharedDeployments
 from ml_release.adapters.inference_tables import InferenceArchiveFiles, InferenceTables
 from ml_release.adapters.landing_files import LandingFiles
 from ml_release.adapters.mlflow_registry import MlflowExperiments, MlflowRegistry
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
         Attributor,
         Clock,
         Deployments,
+        DeploymentsRemote,
         EvidenceStore,
         Experiments,
         InferenceArchive,
@@ -85,6 +88,14 @@ class Wiring:
     attributor: Attributor
     reports: ReportWriter
     workplace: Workplace
+    urgent: Deployments | None = None
+    """As ``deployments``, for what does not wait for the remote; None if it is the same."""
+    remote: DeploymentsRemote | None = None
+
+    @property
+    def urgent_deployments(self) -> Deployments:
+        """Where a rollback, a restored state and a kill switch are declared."""
+        return self.urgent or self.deployments
 
 
 def local_wiring(settings: Settings) -> Wiring:
@@ -93,6 +104,18 @@ def local_wiring(settings: Settings) -> Wiring:
     keys = SigningKeys(
         settings.keys, signing_key=settings.signing_key, verify_keys=settings.verify_keys
     )
+    local = GitDeployments(settings.deployments, Seals(keys))
+    deployments: Deployments = local
+    urgent, remote = None, None
+    if settings.remote is not None:
+        remote = GitRemote(
+            settings.deployments,
+            settings.remote.address,
+            branch=settings.remote.branch,
+            now=clock.now,
+        )
+        deployments = SharedDeployments(local, remote, goes_on_alone=False)
+        urgent = SharedDeployments(local, remote, goes_on_alone=True)
     return Wiring(
         environment=settings.environment,
         clock=clock,
@@ -115,7 +138,9 @@ def local_wiring(settings: Settings) -> Wiring:
         search=OptunaSearch(),
         experiments=MlflowExperiments(settings.tracking_uri, now=clock.now),
         registry=MlflowRegistry(settings.tracking_uri),
-        deployments=GitDeployments(settings.deployments, Seals(keys)),
+        deployments=deployments,
+        urgent=urgent,
+        remote=remote,
         switches=SwitchFiles(settings.switches),
         online=OnlineFiles(settings.online),
         inference_log=InferenceTables(settings.inference),

@@ -267,6 +267,7 @@ class Endpoint:
                 *(f"tokens file: {problem}" for problem in self.vitals.access_problems()),
                 *(["stopping: requests are still answered"] if self.vitals.is_draining else []),
             ],
+            notes=self.vitals.notes(),
         )
         return {**document, "log": asdict(self.log.health())}
 

@@ -275,6 +275,12 @@ class _Families:
             (),
             [((), len(vitals.access_problems()))],
         )
+        yield _gauge(
+            "notes",
+            "What keeps nothing from being served, but somebody should know, in number.",
+            (),
+            [((), len(vitals.notes()))],
+        )
         yield _gauge("ready", "Whether every declared line is answered.", (), [((), self._ready)])
         yield _gauge(
             "reconciler_problems",

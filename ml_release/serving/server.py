@@ -21,6 +21,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 
 from ml_release.adapters.git_deployments import GitDeployments
+from ml_release.adapters.git_deployments.remote import GitRemote
 from ml_release.adapters.inference_log import InferenceLogFiles
 from ml_release.adapters.mask_keys import MaskKeyFile
 from ml_release.adapters.model_files import ModelFiles
@@ -43,6 +44,7 @@ from ml_release.serving.loaders import serving_loader
 from ml_release.serving.log_upkeep import keep_segments_short
 from ml_release.serving.reconciler import RETRY_SECONDS, Reconciler
 from ml_release.serving.recording import Recorder
+from ml_release.serving.remote_follower import RemoteFollower
 from ml_release.serving.shadows import Shadows
 from ml_release.serving.tls import check_tls
 from ml_release.serving.token_file import TokenFile
@@ -86,6 +88,7 @@ class Parts:
     endpoint: Endpoint
     reconciler: Reconciler
     log: InferenceLogFiles
+    follower: RemoteFollower | None = None
 
 
 def build(settings: Settings, *, environment: str | None = None) -> Parts:
@@ -140,7 +143,17 @@ def build(settings: Settings, *, environment: str | None = None) -> Parts:
         inference=settings.inference,
         vitals=vitals,
     )
-    return Parts(endpoint=endpoint, reconciler=reconciler, log=log)
+    follower = None
+    if settings.remote is not None:
+        remote = GitRemote(
+            settings.deployments,
+            settings.remote.address,
+            branch=settings.remote.branch,
+            now=_now,
+        )
+        follower = RemoteFollower(remote, seconds=settings.remote.fetch_seconds)
+        vitals.notes = lambda: follower.notes
+    return Parts(endpoint=endpoint, reconciler=reconciler, log=log, follower=follower)
 
 
 def serve(
@@ -198,15 +211,22 @@ def serve(
             tracing=tracing,
             has_access_log=chosen.has_access_log,
         )
+        if parts.follower is not None and not settings.deployments.exists():
+            # With nothing declared here yet there is nothing a slow remote could hold up.
+            parts.follower.follow()
         # Before anybody can connect: the first answer is one of the declared version.
         parts.reconciler.reconcile()
         listener.listen(_BACKLOG)
         parts.reconciler.start()
+        if parts.follower is not None:
+            parts.follower.start()
         parts.endpoint.shadows.start()
         app = EndpointApp(parts.endpoint, attendance)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(listener, app, parts.endpoint, chosen, on_ready))
     finally:
+        if parts.follower is not None:
+            parts.follower.stop()
         parts.endpoint.shadows.stop()
         parts.reconciler.stop()
         parts.reconciler.close()

@@ -24,6 +24,7 @@ def status_document(
     seconds: float,
     static_answers: Mapping[str, float] | None = None,
     more_problems: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> dict[str, object]:
     """Everything ``GET /status`` tells; only JSON types.
 
@@ -35,6 +36,8 @@ def status_document(
         By line what is answered without a model now, because its kill switch is pulled.
     more_problems
         Those the table does not know, of the tokens file for one.
+    notes
+        What keeps nothing from being served, but somebody should know.
     """
     return {
         "environment": environment,
@@ -42,6 +45,7 @@ def status_document(
         "ready": table.is_ready,
         "commit": table.commit,
         "problems": [*table.problems, *more_problems],
+        "notes": list(notes),
         "lines": {
             name: _line(
                 state,

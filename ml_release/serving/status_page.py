@@ -21,6 +21,7 @@ dt { font-weight: 600; } dd { margin: 0; overflow-wrap: anywhere; }
 code { font-family: ui-monospace, monospace; font-size: .9em; overflow-wrap: anywhere; }
 .state { font-weight: 600; } .good::before { content: "\\25CF  "; color: #2a8a3e; }
 .bad::before { content: "\\25CF  "; color: #c33; }
+.note { border-left: .3rem solid #999; padding: .25rem .75rem; margin: .5rem 0; }
 .problem { border-left: .3rem solid #c33; padding: .25rem .75rem; margin: .5rem 0;
   overflow-wrap: anywhere; }
 .muted { opacity: .7; }
@@ -92,6 +93,7 @@ def status_page(status: dict[str, Any], *, now: str) -> str:
 <body>
 <h1>What serves what in {escape(status["environment"])}</h1>
 {_problems(problems)}
+{_notes(status["notes"])}
 <p><span class="state {kind}">{ready}</span>; as of {_moment(now)}, running since
 {_moment(status["started_at"])}, declared state at commit {_short(status["commit"])}</p>
 {"".join(parts)}
@@ -221,6 +223,10 @@ def _history(history: dict[str, Any]) -> str:
 
 def _definitions(*pairs: tuple[str, str]) -> str:
     return "<dl>" + "".join(f"<dt>{term}</dt><dd>{text}</dd>" for term, text in pairs) + "</dl>"
+
+
+def _notes(notes: list[str]) -> str:
+    return "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
 
 
 def _problems(problems: list[str]) -> str:

@@ -28,6 +28,9 @@ class Vitals:
         Whether the server was asked to stop: it answers, and says that it is not ready.
     refused, access_problems
         Requests that were not admitted, by reason, and what is wrong with the tokens file.
+    notes
+        What does not keep anything from being served, but somebody should know: that the remote
+        of the deployments repository cannot be reached, for one.
     """
 
     swaps: Counter[str] = field(default_factory=Counter)
@@ -36,3 +39,4 @@ class Vitals:
     is_draining: bool = False
     refused: Mapping[str, int] = field(default_factory=dict)
     access_problems: Callable[[], tuple[str, ...]] = tuple
+    notes: Callable[[], tuple[str, ...]] = tuple

@@ -122,6 +122,7 @@ def act_on_rollout(
     loader: ModelLoader,
     registry: ModelRegistry,
     deployments: Deployments,
+    urgent: Deployments,
     plotter: Plotter,
     clock: Clock,
 ) -> Tick:
@@ -131,6 +132,8 @@ def act_on_rollout(
     ----------
     run_request
         Who acts; its reason is replaced by that of the decision.
+    urgent
+        The same deployments for what must not wait: taking back.
 
     Raises
     ------
@@ -164,7 +167,7 @@ def act_on_rollout(
             request=request,
             models=models,
             loader=loader,
-            deployments=deployments,
+            deployments=urgent,
             clock=clock,
         )
     elif tick.decision.act == "settle":

@@ -18,6 +18,7 @@ from ml_release.workflows.training import CANDIDATE
 
 if TYPE_CHECKING:
     from ml_release.domain.deployment import Declaration
+    from ml_release.domain.remote_state import RemoteState
     from ml_release.ports import Deployments, EvidenceStore, ModelRegistry, Switches, Workplace
     from ml_release.spec.release_line import ReleaseLine
 
@@ -35,6 +36,8 @@ class LineStatus(BaseModel):
     declared_problem
         Why what is declared now does not count, what was edited and what to do; also that it is an
         earlier declaration put back by hand, which counts.
+    remote
+        How the deployments repository stands to its remote, in words; None where it has none.
     kill_switch
         What is to be known of a switch that is pulled or not in Git yet, in words.
     labels
@@ -58,6 +61,7 @@ class LineStatus(BaseModel):
     reason: str | None
     commit: str | None
     declared_problem: str | None
+    remote: str | None
     kill_switch: str | None
     withdrawn: tuple[int, ...]
     candidate: str | None
@@ -80,6 +84,7 @@ def line_status(
     deployments: Deployments,
     switches: Switches,
     workplace: Workplace,
+    remote: RemoteState | None = None,
 ) -> LineStatus:
     """Gather the status of a line."""
     standing = deployments.read(line.name, environment)
@@ -112,6 +117,7 @@ def line_status(
         reason=None if declaration is None else declaration.reason,
         commit=None if declaration is None else declaration.commit,
         declared_problem=_declared_problem(standing, deployments=deployments),
+        remote=None if remote is None else remote.sentence(),
         kill_switch=_kill_switch(line, declaration, environment=environment, switches=switches),
         withdrawn=() if state is None else state.withdrawn,
         candidate=digest,

@@ -205,6 +205,7 @@ EDITS = {
     ),
     "unreadable": (lambda _: "data: {}", "expected a ConfigMap"),
     "no yaml": (lambda _: "{", "expected a ConfigMap"),
+    "brackets in thousands": (lambda _: "[" * 5000, "expected a ConfigMap"),
     "of another line": (
         lambda text: text.replace("line: flight_delay", "line: other"),
         "expected the state of flight_delay in production, found that of other",

@@ -86,6 +86,9 @@ def test_each_kind_of_error_has_its_exit_code(
         pytest.param(["train", "flight_delay"], id="nothing has landed"),
         pytest.param(["promote", "flight_delay", "first"], id="version is no number"),
         pytest.param(["promote", "flight_delay"], id="nothing registered"),
+        pytest.param(["restore", "flight_delay"], id="restored for no reason"),
+        pytest.param(["restore", "flight_delay", "--reason", "x"], id="nothing to restore"),
+        pytest.param(["restore", "flight_delay", "--environment", "x"], id="no environment"),
         pytest.param(["fly"], id="unknown command"),
         pytest.param(["status", "--yaml"], id="unknown option"),
         pytest.param(["serve", "--host", "0.0.0.0"], id="not loopback"),  # noqa: S104

@@ -118,6 +118,21 @@ def test_promoting_and_rolling_back_are_jobs_with_typed_requests(
     assert house.registry.named("small_line", "champion") == 1
 
 
+def test_restoring_is_a_job_that_changes_nothing_where_nothing_was_edited(
+    house: House, instance: dg.DagsterInstance
+) -> None:
+    """It ends as a materialization of the endpoint, as every move."""
+    assert train(house, instance).success
+    assert run(house, "promote", instance).success
+    again = {"ops": {"small_line_restore_sealed": {"config": {"by": "ada", "reason": "edited"}}}}
+    result = run(house, "restore", instance, run_config=again)
+    assert result.success
+    assert materialized(result) == {"production_endpoint"}
+    assert len(house.deployments.history("small_line", "production")) == 1
+    nobody = {"ops": {"small_line_restore_sealed": {"config": {"by": "", "reason": "edited"}}}}
+    assert not run(house, "restore", instance, run_config=nobody).success
+
+
 def test_a_rollback_without_a_name_is_refused(house: House, instance: dg.DagsterInstance) -> None:
     """Somebody answers for every move."""
     back = {"ops": {"small_line_roll_back": {"config": {"by": " ", "reason": "x"}}}}

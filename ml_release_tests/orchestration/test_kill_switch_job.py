@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import dagster as dg
 import pytest
 
+from ml_release.adapters.in_memory_remote import InMemoryRemote
 from ml_release.domain.kill_switch import Pulled
-from ml_release.errors import IntegrityError
+from ml_release.domain.remote_state import remote_state
+from ml_release.errors import IntegrityError, UnavailableError
+from ml_release.orchestration.build import build_definitions
 from ml_release.orchestration.kill_switch_job import kill_switch_sensor
-from ml_release_tests.orchestration.house import definitions_of, run, train, wiring_of
+from ml_release.orchestration.resources import TRACKING
+from ml_release_tests.orchestration.house import _Tracking, definitions_of, run, train, wiring_of
 
 if TYPE_CHECKING:
     from ml_release_tests.small_line import House
@@ -112,3 +117,63 @@ def test_the_job_says_that_nothing_is_declared(house: House, instance: dg.Dagste
     logged = [event.user_message for event in instance.all_logs(result.run_id)]
     assert "a switch is pulled, but nothing is declared to put it into" in logged
     assert house.switches.read(LINE, "production") == PULLED
+
+
+class Untouched:
+    """`Deployments` that nobody may declare to: the remote cannot be reached."""
+
+    def __init__(self, house: House) -> None:
+        self.read = house.deployments.read
+        self.sealed = house.deployments.sealed
+        self.history = house.deployments.history
+
+    def declare(self, *_: object, **__: object) -> NoReturn:
+        message = "the remote is gone"
+        raise UnavailableError(message)
+
+
+def test_what_must_not_wait_is_declared_without_the_remote(
+    released: House, instance: dg.DagsterInstance
+) -> None:
+    """A rollback, a kill switch and a restored state."""
+    wiring = replace(
+        wiring_of(released), deployments=Untouched(released), urgent=released.deployments
+    )
+    resources = {
+        TRACKING: dg.ResourceDefinition.hardcoded_resource(_Tracking(released.experiments))
+    }
+    definitions = build_definitions([released.line], wiring=wiring, resources=resources)
+    released.switches.pull(LINE, "production", PULLED)
+    named = {"by": "ada", "reason": "test"}
+    first = released.deployments.history(LINE, "production")[-1]
+    champion = first.state.champion.model_copy(update={"version": 2})
+    released.deployments.declare(
+        first.state.model_copy(update={"variants": (champion,)}),
+        expected_commit=first.commit,
+        trailers={},
+        at=AT,
+    )
+    jobs: dict[str, dict[str, object]] = {
+        "rollback": {"ops": {f"{LINE}_roll_back": {"config": named}}},
+        "adopt_kill_switch": {},
+        "restore": {"ops": {f"{LINE}_restore_sealed": {"config": named}}},
+    }
+    for job, config in jobs.items():
+        found = definitions.resolve_job_def(f"{LINE}_{job}")
+        assert found.execute_in_process(instance=instance, run_config=config).success
+    state = released.deployments.history(LINE, "production")[-1].state
+    assert state.kill_switch is not None
+    assert state.kill_switch.engaged
+    assert state.withdrawn == (2,)
+
+
+@pytest.mark.parametrize(("ahead", "looks"), [(0, 0), (2, 1)])
+def test_a_tick_pushes_what_was_declared_alone(
+    house: House, instance: dg.DagsterInstance, ahead: int, looks: int
+) -> None:
+    """And asks nobody where nothing waits."""
+    state = remote_state(address="x", local="a", remote="b", ahead=ahead, behind=0)
+    remote = InMemoryRemote(state)
+    context = dg.build_sensor_context(instance=instance, definitions=definitions_of(house))
+    kill_switch_sensor(house.line, replace(wiring_of(house), remote=remote))(context)
+    assert remote.looks == looks

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ml_release.domain.remote_state import remote_state
 from ml_release.domain.verdict import Outcome
 from ml_release.errors import IntegrityError
 from ml_release.workflows.evaluation import EVALUATION_VERDICT
@@ -18,10 +19,11 @@ from ml_release_tests.workflows.test_promotion import candidate_version
 from ml_release_tests.workflows.traffic import a_label, serve_month, write
 
 if TYPE_CHECKING:
+    from ml_release.domain.remote_state import RemoteState
     from ml_release_tests.small_line import House
 
 
-def status(house: House) -> LineStatus:
+def status(house: House, remote: RemoteState | None = None) -> LineStatus:
     return line_status(
         house.line,
         environment="production",
@@ -30,7 +32,14 @@ def status(house: House) -> LineStatus:
         deployments=house.deployments,
         switches=house.switches,
         workplace=house.workplace,
+        remote=remote,
     )
+
+
+def test_the_remote_is_told_in_words(house: House) -> None:
+    """What waits to be pushed, and why."""
+    ahead = remote_state(address="x", local="a", remote="b", ahead=2, behind=0, reason="no route")
+    assert status(house, ahead).remote == "ahead by 2, not pushed: no route"
 
 
 def test_a_new_line_waits_for_a_candidate(house: House) -> None:

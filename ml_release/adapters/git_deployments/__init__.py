@@ -8,18 +8,12 @@ with ``git -C .ml_release/deployments log``.
 from __future__ import annotations
 
 import dataclasses
-import shutil
-import tempfile
 import time
 from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from dulwich.errors import NotGitRepository
 from dulwich.objects import Blob, Commit
-from dulwich.refs import Ref
-from dulwich.repo import Repo
 
 from ml_release.adapters.git_deployments.trees import (
     BRANCH,
@@ -27,6 +21,8 @@ from ml_release.adapters.git_deployments.trees import (
     descend,
     head_of,
     moved,
+    open_at,
+    open_or_create,
     read_file,
     with_file,
 )
@@ -44,6 +40,7 @@ from ml_release.errors import DeclarationError, InputError, StaleWriteError, Una
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
+    from pathlib import Path
 
     from ml_release.domain.deployment import DeclaredState
 
@@ -77,7 +74,7 @@ class GitDeployments:
 
     def head(self) -> str | None:
         """The newest commit of the repository, whichever line it is about."""
-        repository = self._open()
+        repository = open_at(self._root)
         if repository is None:
             return None
         with repository:
@@ -131,7 +128,7 @@ class GitDeployments:
 
     def lines(self, environment: str) -> tuple[str, ...]:
         """Names of the lines that have a declared state in this environment."""
-        repository = self._open()
+        repository = open_at(self._root)
         if repository is None:
             return ()
         with repository:
@@ -166,7 +163,7 @@ class GitDeployments:
         path = path_of(state.line, state.environment)
         text = _message(state, trailers).encode()
         for _ in range(_ATTEMPTS):
-            with self._open_or_create() as repository:
+            with open_or_create(self._root) as repository:
                 head = head_of(repository)
                 standing = self._check_expected(state, expected_commit)
                 if standing is not None and standing.state == state and not standing.seal_problem:
@@ -209,38 +206,9 @@ class GitDeployments:
             raise StaleWriteError(message)
         return found
 
-    def _open(self) -> Repo | None:
-        try:
-            return Repo(str(self._root))
-        except NotGitRepository:
-            return None
-
-    def _open_or_create(self) -> Repo:
-        repository = self._open()
-        if repository is not None:
-            return repository
-        self._root.parent.mkdir(parents=True, exist_ok=True)
-        # Made beside its place and moved there whole: two writers may come first at once.
-        draft = Path(tempfile.mkdtemp(dir=self._root.parent, prefix=".draft-"))
-        with Repo.init_bare(str(draft)) as made:
-            made.refs.set_symbolic_ref(Ref(b"HEAD"), BRANCH)
-        draft.chmod(0o755)
-        try:
-            draft.rename(self._root)
-        except OSError:
-            shutil.rmtree(draft, ignore_errors=True)
-        repository = self._open()
-        if repository is None:
-            message = (
-                f"deployments repository {self._root}: expected a bare Git repository, an empty"
-                " folder or none, found other files"
-            )
-            raise InputError(message)
-        return repository
-
     def _versions(self, path: str) -> Generator[_Version]:
         """What a file held, newest first, from what it holds now."""
-        repository = self._open()
+        repository = open_at(self._root)
         if repository is None:
             return
         with repository:

@@ -1,21 +1,55 @@
-"""Trees, files and the branch of a bare Git repository, as dulwich gives them."""
+"""A bare Git repository with its branch, trees and files, as dulwich gives them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import shutil
+import tempfile
+from pathlib import Path
 
+from dulwich.errors import NotGitRepository
 from dulwich.file import FileLocked
 from dulwich.objects import Blob, Commit, ObjectID, Tree
 from dulwich.refs import Ref
+from dulwich.repo import Repo
 
-from ml_release.errors import UnavailableError
-
-if TYPE_CHECKING:
-    from dulwich.repo import Repo
+from ml_release.errors import InputError, UnavailableError
 
 BRANCH = Ref(b"refs/heads/main")
 _FILE_MODE = 0o100644
 _TREE_MODE = 0o040000
+
+
+def open_at(root: Path) -> Repo | None:
+    """The repository; None if there is none."""
+    try:
+        return Repo(str(root))
+    except NotGitRepository:
+        return None
+
+
+def open_or_create(root: Path) -> Repo:
+    """The repository, made where there is none; `InputError` if other files are there."""
+    repository = open_at(root)
+    if repository is not None:
+        return repository
+    root.parent.mkdir(parents=True, exist_ok=True)
+    # Made beside its place and moved there whole: two writers may come first at once.
+    draft = Path(tempfile.mkdtemp(dir=root.parent, prefix=".draft-"))
+    with Repo.init_bare(str(draft)) as made:
+        made.refs.set_symbolic_ref(Ref(b"HEAD"), BRANCH)
+    draft.chmod(0o755)
+    try:
+        draft.rename(root)
+    except OSError:
+        shutil.rmtree(draft, ignore_errors=True)
+    repository = open_at(root)
+    if repository is None:
+        message = (
+            f"deployments repository {root}: expected a bare Git repository, an empty"
+            " folder or none, found other files"
+        )
+        raise InputError(message)
+    return repository
 
 
 def moved(repository: Repo, head: ObjectID | None, commit: ObjectID) -> bool:
