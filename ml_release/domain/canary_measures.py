@@ -147,7 +147,8 @@ def _rate(metric: CanaryMetric, stretches: Sequence[ArmPair]) -> Measure:
     if not all(count.makes_sense for pair in pairs for count in pair):
         return _unknown(metric, "counts that cannot come of counting", canary.n, control.n)
     if not canary.n or not control.n:
-        return _unknown(metric, _empty_arm(canary.n), canary.n, control.n)
+        arm = "control" if canary.n else "canary"
+        return _unknown(metric, f"no requests of the {arm}", canary.n, control.n)
     counted = [
         (a.n * b.n / (a.n + b.n), a.rate - b.rate, (a.n, a.events, b.n, b.events))
         for a, b in pairs
@@ -236,10 +237,6 @@ def _worsening(metric: CanaryMetric, difference: float) -> float:
     if metric.direction == "either":
         return abs(difference)
     return -difference if metric.direction == "decrease" else difference
-
-
-def _empty_arm(canary_n: int) -> str:
-    return f"no requests of the {'control' if canary_n else 'canary'}"
 
 
 def _unknown(metric: CanaryMetric, problem: str, canary_n: int, control_n: int) -> Measure:

@@ -26,10 +26,10 @@ from ml_release.workflows.canary_records import (
     request_hash,
     yardstick_of,
 )
+from ml_release.workflows.canary_shares import declared_shares
 from ml_release.workflows.labels import LABELS_TABLE, gathered_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     import pandas as pd
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from ml_release.domain.canary_counts import Stretch
     from ml_release.domain.canary_policy import CanaryPolicy
     from ml_release.domain.canary_tally import CanaryUnderWay
-    from ml_release.domain.deployment import DeclaredState
     from ml_release.ports import Deployments, EvidenceStore, InferenceLog, Tables
     from ml_release.spec.release_line import ReleaseLine
 
@@ -165,7 +164,7 @@ def _with_new(
     within = requests[is_within]
     yardstick = tally.yardstick or yardstick_of(requests[~is_within], within, policy)
     new, recent = _unseen(within, tally.recent_ids)
-    shares = _shares(
+    shares = declared_shares(
         line,
         under_way,
         tally.shares,
@@ -208,32 +207,6 @@ def _last(requests: pd.DataFrame, known: datetime | None) -> datetime | None:
         return known
     newest: datetime = requests["received_time"].max().to_pydatetime()
     return newest if known is None else max(newest, known)
-
-
-def _shares(
-    line: ReleaseLine,
-    under_way: CanaryUnderWay,
-    known: Mapping[str, float | None],
-    commits: Iterable[str],
-    *,
-    environment: str,
-    deployments: Deployments,
-) -> dict[str, float | None]:
-    """Declared share of the canary by commit; the history is read for commits that are new only."""
-    shares = dict(known)
-    missing = {str(commit) for commit in commits} - set(shares)
-    if missing:
-        for declaration in deployments.history(line.name, environment):
-            if declaration.commit in missing:
-                shares[declaration.commit] = _canary_share(declaration.state, under_way)
-    return shares
-
-
-def _canary_share(state: DeclaredState, under_way: CanaryUnderWay) -> float | None:
-    weights = {variant.version: variant.weight_percent for variant in state.variants}
-    canary = weights.get(under_way.canary_version, 0.0)
-    control = weights.get(under_way.control_version, 0.0)
-    return canary / (canary + control) if canary > 0 and control > 0 else None
 
 
 def _with_labels(

@@ -114,7 +114,7 @@ def test_other_events_are_symmetric_at_half(s: int, f: int) -> None:
 
 
 @given(s=st.integers(0, 10**6), f=st.integers(0, 10**7), w=shares)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_e_values_are_numbers(s: int, f: int, w: float) -> None:
     """However large the counts and however clear the answer: a product keeps what others say."""
     assert math.isfinite(float(log_e_more_events(s, f, w)))
