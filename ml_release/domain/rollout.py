@@ -177,6 +177,15 @@ def gates_of(place: Destination, path: Path, *, is_first: bool) -> tuple[Gate, .
     return tuple(gates)
 
 
+def gates_to_answer(path: Path) -> tuple[Gate, ...]:
+    """What has to hold for a version that answers anybody, on whichever way it came there.
+
+    >>> gates_to_answer(Path())
+    ('evidence', 'staging', 'approval')
+    """
+    return gates_of(Destination(stage=Stage.PRODUCTION), path, is_first=True)
+
+
 def refusals(standing: Standing, to: Stage | None, path: Path) -> tuple[str, ...]:
     """Why a version may not move to ``to``, its next place for None; empty if it may.
 
@@ -203,12 +212,16 @@ def refusals(standing: Standing, to: Stage | None, path: Path) -> tuple[str, ...
         if standing.experiment is not None:
             reasons.append(f"experiment {standing.experiment} runs; end it first")
     gates = gates_of(following, path, is_first=standing.champion is None)
+    return (*reasons, *held_by(gates, standing))
+
+
+def held_by(gates: Sequence[Gate], standing: Standing) -> tuple[str, ...]:
+    """Why gates are shut, each in words; empty if all of them are open."""
     evidence = standing.gates.get("evidence")
     if evidence is not None and evidence.outcome is not Outcome.PASS:
         # What rests on the evidence could not be asked.
         gates = tuple(gate for gate in gates if gate in standing.gates)
-    reasons += [said for gate in gates if (said := _held_by(gate, standing)) is not None]
-    return tuple(reasons)
+    return tuple(said for gate in gates if (said := _held_by(gate, standing)) is not None)
 
 
 def _held_by(gate: Gate, standing: Standing) -> str | None:

@@ -119,7 +119,7 @@ def end_experiment_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
                 config.name,
                 environment=wiring.environment,
                 request=Request(by=config.by, reason=config.reason, run_id=context.run.run_id),
-                deployments=wiring.deployments,
+                deployments=wiring.urgent_deployments,
                 clock=wiring.clock,
             )
         ended = None if moved.before is None else moved.before.state.experiment

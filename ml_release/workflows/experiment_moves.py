@@ -15,12 +15,12 @@ from ml_release.domain.experiment_design import (
     plan_from_json,
 )
 from ml_release.domain.experiment_moves import back_to_control, require_room, with_experiment
-from ml_release.domain.verdict import require_evidence
+from ml_release.domain.rollout import gates_to_answer, held_by
 from ml_release.errors import InputError, NotFoundError, RefusedError
-from ml_release.workflows.champion import declared_or_lost
+from ml_release.workflows.champion import declared_or_lost, seal_refusal
 from ml_release.workflows.experiments import EXPERIMENT_PLAN
 from ml_release.workflows.promotion import NOBODY, Moved, Request, find_version
-from ml_release.workflows.release_gate import require_releasable
+from ml_release.workflows.standing import gather_standing
 
 if TYPE_CHECKING:
     from ml_release.domain.deployment import Declaration
@@ -133,7 +133,8 @@ def begin_experiment(
         If a version is not registered, or nothing is declared to compare with.
     RefusedError
         If a rollout or another experiment is under way, the name was used before, or a version was
-        withdrawn, has no evidence that lets it answer, or was judged against another champion.
+        withdrawn, was not staged or approved where the policy asks for it, has no evidence that
+        lets it answer, or was judged against another champion.
     IntegrityError
         If a record or a file was changed.
     """
@@ -159,19 +160,23 @@ def begin_experiment(
     _require_new_name(line, experiment, environment=environment, deployments=deployments)
     treatments = []
     now = clock.now()
+    gates = gates_to_answer(line.policies.rollout.path)
     for number in draft.versions:
         version = find_version(line, number, registry=registry)
         act = f"experiment {draft.name} with version {number}"
-        found = require_releasable(
+        gathered = gather_standing(
             line,
-            version.model_digest,
+            version,
+            before,
             act=act,
             evidence=evidence,
             models=models,
             registry=registry,
             now=now,
         )
-        require_evidence(found.verdict, act=act, champion_digest=champion.model_digest)
+        if reasons := held_by(gates, gathered.standing):
+            message = f"{act} refused: {'; '.join(reasons)}"
+            raise RefusedError(message)
         treatments.append(
             Variant(
                 role="treatment",
@@ -225,6 +230,10 @@ def end_experiment(
             f" declared in {environment}"
         )
         raise NotFoundError(message)
+    if before.seal_problem:
+        reason = seal_refusal(before, deployments=deployments)
+        message = f"end of an experiment of {line.name} refused: {reason}."
+        raise RefusedError(message)
     experiment = before.state.experiment
     if experiment is None:
         return Moved(declaration=before, before=before, changed=False)

@@ -9,6 +9,7 @@ from ml_release.domain.rollout import refusals
 from ml_release.domain.rollout_decision import RolloutDecision, decide_rollout
 from ml_release.domain.rollout_moves import settled
 from ml_release.errors import RefusedError
+from ml_release.workflows.champion import seal_refusal
 from ml_release.workflows.promotion import NOBODY, Moved, find_version, promote, roll_back
 from ml_release.workflows.rollout_judging import judge_rollout
 from ml_release.workflows.standing import gather_standing
@@ -209,6 +210,10 @@ def settle(
     rollout = None if before is None else before.state.rollout
     if before is None or rollout is None or rollout.leg != "watch":
         message = f"{line.name}: expected a release under watch to settle, found none"
+        raise RefusedError(message)
+    if before.seal_problem:
+        reason = seal_refusal(before, deployments=deployments)
+        message = f"end of the watch of {line.name} refused: {reason}."
         raise RefusedError(message)
     declaration = deployments.declare(
         settled(before.state),
