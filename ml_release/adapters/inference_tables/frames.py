@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -37,17 +36,17 @@ def dtype_of(field: str) -> Any:
 
 
 def frame_of(found: Sequence[Any], type_: type[Any]) -> pd.DataFrame:
-    """One row per object of a dataclass, one column per field."""
+    """One row per struct, one column per field."""
     import pandas as pd
 
     columns: dict[str, Any] = {}
-    for field in fields(type_):
-        values = [getattr(item, field.name) for item in found]
-        if field.name in TIMES:
+    for name in type_.__struct_fields__:
+        values = [getattr(item, name) for item in found]
+        if name in TIMES:
             times = pd.to_datetime(pd.Series(values, dtype=object), utc=True, format="ISO8601")
-            columns[field.name] = times.astype(TIME_DTYPE)
+            columns[name] = times.astype(TIME_DTYPE)
         else:
-            columns[field.name] = pd.Series(values, dtype=dtype_of(field.name))
+            columns[name] = pd.Series(values, dtype=dtype_of(name))
     return pd.DataFrame(columns)
 
 
