@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -189,7 +190,8 @@ class ShadowVersion:
     loaded: LoadedVersion
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Without slots, so that what every request asks for is found out once.
+@dataclass(frozen=True, kw_only=True)
 class Route:
     """What one line serves.
 
@@ -212,12 +214,12 @@ class Route:
     since: str
     shadows: tuple[ShadowVersion, ...] = ()
 
-    @property
+    @cached_property
     def champion(self) -> Answering:
         """Who answers by default."""
         return self.answering[self.declaration.state.champion.version]
 
-    @property
+    @cached_property
     def threshold(self) -> float | None:
         """From this probability on the decision is yes; None where none is given.
 

@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
 
 import msgspec
 
@@ -47,8 +46,7 @@ Predictions = Sequence[float] | Sequence[Sequence[float]]
 _Scalar = int | float | str | bool | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PredictionRequest:
+class PredictionRequest(NamedTuple):
     """What a client asks, checked against the signature.
 
     Attributes
@@ -110,11 +108,14 @@ def decode_infer(body: bytes, signature: Signature, *, binary: bytes = b"") -> P
     InputError
         If it is malformed or does not fit the signature, naming row and field.
     """
+    reader = reader_of(signature)
+    if not binary and (usual := reader.of_body(body)) is not None:
+        return PredictionRequest(columns=usual[0], rows=1, request_id=usual[1])
     request = _decode_v2(body)
     wish = _wish(request, signature)
     outputs = tuple(output.name for output in request.outputs or ())
     is_plain = all(tensor.parameters is None for tensor in request.inputs)
-    if is_plain and (row := reader_of(signature).of_tensors(request.inputs)) is not None:
+    if is_plain and (row := reader.of_tensors(request.inputs)) is not None:
         # What stands behind the object belongs to no tensor then.
         (BinaryData(binary) if binary else _NO_DATA).require_all_taken()
         return PredictionRequest(

@@ -84,6 +84,9 @@ datatypes = st.sampled_from(["FP64", "FP32", "INT64", "UINT8", "BYTES", "BOOL"])
 class Unsure(RowReader):
     """Leaves every row to the vectorised path."""
 
+    def of_body(self, body: bytes) -> None:
+        return None
+
     def of_values(self, given: Any) -> None:
         return None
 
