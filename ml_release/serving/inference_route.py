@@ -116,7 +116,7 @@ class InferenceRoute:
         is_pinned = named is not None and is_beside_a_split(route)
         assigned = (
             # Asked for by name, it was met by no chance and counts for no arm.
-            Assigned(route.champion.variant.version, 0, None, 1.0)
+            Assigned(route.champion.variant.version, None, None, 1.0)
             if is_pinned
             else assign(
                 route.declaration.state,
@@ -135,6 +135,7 @@ class InferenceRoute:
             is_pinned=is_pinned,
             is_v2=is_v2,
             begun=begun,
+            age_days=history_age_days(route, context),
         )
         chosen = route.answering_for(assigned.version)
         if isinstance(chosen.loaded.model, IsolatedModel):
@@ -209,12 +210,12 @@ class InferenceRoute:
             rows=request.rows,
             look_ups=request.rows * len(chosen.loaded.model.plan.history_features),
             misses=sum(answer.misses),
-            age_days=history_age_days(route, asked.context),
+            age_days=asked.age_days,
             latency_ms=latency_ms,
         )
         if route.shadows:
             self.shadows.offer(asked)
-        return answer_reply(content, headers_out, request.binary)._replace(written=written)
+        return answer_reply(content, headers_out, request.binary, written=written)
 
     def _answer_without_model(
         self,

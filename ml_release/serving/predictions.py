@@ -54,15 +54,15 @@ class Answer(NamedTuple):
     misses: list[int]
     error: str | None = None
 
-    def prediction(self, row: int) -> float | None:
-        """The one number of a row; None if the model failed or answers several classes."""
-        found = self.predictions[row] if self.error is None else None
-        return None if isinstance(found, list) else found
+    def of_row(self, row: int) -> tuple[float | None, tuple[float, ...] | None]:
+        """The one number of a row and the probabilities of all its classes: at most one is there.
 
-    def probabilities(self, row: int) -> tuple[float, ...] | None:
-        """The probabilities of all classes of a row; None where the answer is one number."""
-        found = self.predictions[row] if self.error is None else None
-        return tuple(found) if isinstance(found, list) else None
+        Neither is if the model failed.
+        """
+        if self.error is not None:
+            return None, None
+        found = self.predictions[row]
+        return (None, tuple(found)) if isinstance(found, list) else (found, None)
 
     def rows(self, start: int, end: int) -> Answer:
         """The answer to a part of the rows."""
@@ -82,6 +82,8 @@ class Asked(NamedTuple):
         Whether the client named the champion while others answer besides.
     begun
         When it came in, by `time.perf_counter`.
+    age_days
+        Of the history table at the event, as `InferenceRecord` has it.
     """
 
     line: str
@@ -93,6 +95,7 @@ class Asked(NamedTuple):
     is_pinned: bool
     is_v2: bool
     begun: float
+    age_days: int | None
 
 
 def predict(chosen: Answering, route: Route, request: PredictionRequest) -> Answer:
@@ -171,9 +174,8 @@ def records_of(
         Why the assigned version did not answer; None if it did.
     """
     route, context, assigned = asked.route, asked.context, asked.assigned
+    history, threshold, variant = route.history, route.threshold, chosen.variant
     has_failed = answer.error is not None
-    age_days = history_age_days(route, context)
-    threshold = route.threshold
     outcome = "error" if has_failed else "ok" if failure is None else "fallback"
     return [
         InferenceRecord(
@@ -182,17 +184,17 @@ def records_of(
             event_time=context.event_time,
             received_time=context.received_time,
             line=asked.line,
-            variant=PINNED if asked.is_pinned else chosen.variant.role,
-            version=chosen.variant.version,
-            model_digest=chosen.variant.model_digest,
+            variant=PINNED if asked.is_pinned else variant.role,
+            version=variant.version,
+            model_digest=variant.model_digest,
             route_commit=route.declaration.commit,
             # The bucket of a request without a unit is chance: nobody can look it up again.
             bucket=None if context.unit is None or asked.is_pinned else assigned.bucket,
             features=features,
-            history_digest=None if route.history is None else route.history.digest,
-            history_age_days=age_days,
+            history_digest=None if history is None else history.digest,
+            history_age_days=asked.age_days,
             history_misses=None if has_failed else answer.misses[row],
-            prediction=answer.prediction(row),
+            prediction=prediction,
             latency_ms=latency_ms,
             outcome=outcome,
             error=answer.error or failure,
@@ -200,10 +202,11 @@ def records_of(
             assigned_version=None if failure is None else assigned.version,
             experiment=assigned.experiment,
             propensity=None if asked.is_pinned else assigned.propensity,
-            decision=decision_on(answer.prediction(row), threshold),
-            probabilities=answer.probabilities(row),
+            decision=decision_on(prediction, threshold),
+            probabilities=probabilities,
         )
         for row, features in enumerate(answer.features)
+        for prediction, probabilities in (answer.of_row(row),)
     ]
 
 
@@ -227,16 +230,17 @@ def shadow_records(
             bucket=None,
             features=features,
             history_digest=None if route.history is None else route.history.digest,
-            history_age_days=history_age_days(route, context),
+            history_age_days=asked.age_days,
             history_misses=None if has_failed else answer.misses[row],
-            prediction=answer.prediction(row),
+            prediction=prediction,
             latency_ms=latency_ms,
             outcome="error" if has_failed else "ok",
             error=answer.error,
             shadow=True,
-            probabilities=answer.probabilities(row),
+            probabilities=probabilities,
         )
         for row, features in enumerate(answer.features)
+        for prediction, probabilities in (answer.of_row(row),)
     ]
 
 

@@ -88,6 +88,22 @@ class _InferRequest(msgspec.Struct):
     parameters: Parameters | None = None
 
 
+class _Output(msgspec.Struct, gc=False):
+    name: str
+    datatype: str
+    shape: list[int]
+    data: Predictions | Sequence[int]
+    parameters: Parameters | msgspec.UnsetType = msgspec.UNSET
+
+
+class _InferAnswer(msgspec.Struct, gc=False):
+    model_name: str
+    model_version: str
+    id: str
+    outputs: list[_Output]
+
+
+_ENCODER = msgspec.json.Encoder()
 _INFER = msgspec.json.Decoder(_InferRequest)
 _NO_DATA = BinaryData(b"")
 """Nothing can be taken from it, so requests share it."""
@@ -293,26 +309,15 @@ def encode_infer(
     classes.
     """
     n = len(predictions)
-    output: dict[str, object] = {"name": signature.output, "datatype": "FP64"}
+    output = _Output(signature.output, "FP64", [n], predictions)
     if signature.classes:
-        output |= {
-            "shape": [n, len(signature.classes)],
-            "parameters": _class_parameters(signature),
-            "data": list(chain.from_iterable(cast("Sequence[Sequence[float]]", predictions))),
-        }
-    else:
-        output |= {"shape": [n], "data": predictions}
+        output.shape = [n, len(signature.classes)]
+        output.parameters = _class_parameters(signature)
+        output.data = list(chain.from_iterable(cast("Sequence[Sequence[float]]", predictions)))
     outputs = [output]
     if decisions is not None:
-        outputs.append({"name": DECISION, "datatype": "INT64", "shape": [n], "data": decisions})
-    return msgspec.json.encode(
-        {
-            "model_name": signature.line,
-            "model_version": str(version),
-            "id": request_id,
-            "outputs": outputs,
-        }
-    )
+        outputs.append(_Output(DECISION, "INT64", [n], decisions))
+    return _ENCODER.encode(_InferAnswer(signature.line, str(version), request_id, outputs))
 
 
 def _class_parameters(signature: Signature) -> dict[str, str]:
@@ -325,14 +330,8 @@ def encode_static(
 ) -> bytes:
     """An answer that no model gave, in the Open Inference Protocol v2."""
     n = len(predictions)
-    return msgspec.json.encode(
-        {
-            "model_name": line,
-            "model_version": "0",
-            "id": request_id,
-            "outputs": [{"name": output, "datatype": "FP64", "shape": [n], "data": predictions}],
-        }
-    )
+    answer = _Output(output, "FP64", [n], predictions)
+    return _ENCODER.encode(_InferAnswer(line, "0", request_id, [answer]))
 
 
 def encode_invocations(
