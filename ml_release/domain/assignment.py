@@ -14,7 +14,9 @@ Whether the observed split is the declared one is judged elsewhere, from the inf
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +31,7 @@ _BUCKETS_PER_PERCENT = BUCKETS // 100
 _PART = ":part"
 
 
-class Assigned(NamedTuple):
+class Assigned(msgspec.Struct, frozen=True, gc=False):
     """Who answers, and by which rule.
 
     Attributes

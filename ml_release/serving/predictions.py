@@ -6,11 +6,17 @@ import asyncio
 import logging
 from datetime import datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+import msgspec
+
+from ml_release.domain.assignment import Assigned
 from ml_release.domain.history_table import HistoryTable
 from ml_release.domain.inference import InferenceRecord
 from ml_release.errors import MlReleaseError, UnavailableError
+from ml_release.serving.model_table import Route
+from ml_release.serving.protocols import PredictionRequest
+from ml_release.serving.request_headers import RequestContext
 from ml_release.serving.single_row import SingleRow
 from ml_release.serving.stated_version import PINNED
 
@@ -20,11 +26,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from ml_release.domain.assignment import Assigned
     from ml_release.domain.features import Columns
-    from ml_release.serving.model_table import Answering, LoadedVersion, Route
-    from ml_release.serving.protocols import PredictionRequest
-    from ml_release.serving.request_headers import RequestContext
+    from ml_release.serving.model_table import Answering, LoadedVersion
     from ml_release.serving.workers import IsolatedModel
 
 _LOG = logging.getLogger(__name__)
@@ -32,7 +35,7 @@ _LOG = logging.getLogger(__name__)
 FeatureRow = dict[str, float | str | None]
 
 
-class Answer(NamedTuple):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What a model made of a request.
 
     Attributes
@@ -73,7 +76,7 @@ class Answer(NamedTuple):
         )
 
 
-class Asked(NamedTuple):
+class Asked(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One request that was read and assigned.
 
     Attributes

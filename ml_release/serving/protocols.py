@@ -14,13 +14,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import msgspec
 
 from ml_release.domain.artefact import CLASSES
+from ml_release.domain.features import Columns
 from ml_release.errors import InputError
-from ml_release.serving.binary_tensors import BinaryData
+from ml_release.serving.binary_tensors import BinaryData, BinaryWish
 from ml_release.serving.csv_rows import values_of_csv
 from ml_release.serving.plain_json import decode_plain
 from ml_release.serving.request_columns import Values, columns_of
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ml_release.domain.artefact import Signature
-    from ml_release.domain.features import Columns
-    from ml_release.serving.binary_tensors import BinaryWish
 
 DECISION = "decision"
 """Output that stands beside the prediction where a threshold is declared."""
@@ -46,7 +45,7 @@ Predictions = Sequence[float] | Sequence[Sequence[float]]
 _Scalar = int | float | str | bool | None
 
 
-class PredictionRequest(NamedTuple):
+class PredictionRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a client asks, checked against the signature.
 
     Attributes

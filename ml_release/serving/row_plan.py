@@ -12,6 +12,8 @@ from functools import lru_cache, partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
 from ml_release.domain.answering import RowByRow
 from ml_release.domain.features import Calendar, Category, History
 from ml_release.domain.history_table import KEY_SEPARATOR, escaped_part
@@ -38,7 +40,7 @@ _KEPT = 4096
 """Look-ups per history feature that are kept: joining and escaping a key takes longer."""
 
 
-class PreparedRow(NamedTuple):
+class PreparedRow(msgspec.Struct, frozen=True, gc=False):
     """What a model is asked about one row.
 
     Attributes
