@@ -72,6 +72,7 @@ class EndpointApp:
         self._endpoint = endpoint
         self._acknowledging = Acknowledging(endpoint.log)
         self._attendance = attendance
+        endpoint.answer_in_turns()
 
     async def __rsgi__(self, scope: Scope, connection: Connection) -> None:
         """Answer one request."""

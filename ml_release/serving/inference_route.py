@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from ml_release.domain.assignment import Assigned, assign
 from ml_release.errors import InputError, UnavailableError
@@ -19,10 +19,12 @@ from ml_release.serving.bandits import Met
 from ml_release.serving.binary_tensors import LENGTH_HEADER, json_length
 from ml_release.serving.csv_rows import CSV_TYPE
 from ml_release.serving.predictions import (
+    Answered,
     Asked,
     history_age_days,
     predict,
     predict_isolated,
+    predict_together,
     records_of,
     static_records,
 )
@@ -46,14 +48,17 @@ from ml_release.serving.replies import (
     error_reply,
 )
 from ml_release.serving.request_headers import new_request_id, read_context, usable_id
+from ml_release.serving.single_row import SingleRow
 from ml_release.serving.stated_version import champion_by_name, is_beside_a_split
+from ml_release.serving.turns import Turn
 from ml_release.serving.workers import IsolatedModel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, MutableMapping
+    from collections.abc import Awaitable, Callable, MutableMapping, Sequence
     from datetime import datetime
 
     from ml_release.domain.artefact import Signature
+    from ml_release.domain.inference import InferenceRecord
     from ml_release.serving.bandits import Bandits
     from ml_release.serving.kill_switches import KillSwitches
     from ml_release.serving.line_counts import LineCounts
@@ -62,8 +67,9 @@ if TYPE_CHECKING:
     from ml_release.serving.recording import Recorder
     from ml_release.serving.request_headers import HeaderValues, RequestContext
     from ml_release.serving.shadows import Shadows
+    from ml_release.serving.turns import Waiting
 
-    Replied = Reply | Coroutine[Any, Any, Reply]
+    Replied = Reply | Awaitable[Reply]
 
 MAX_ROWS = 10_000
 _STATIC_OUTPUT = "static"
@@ -87,6 +93,11 @@ class InferenceRoute:
     shadows: Shadows
     counts: MutableMapping[str, LineCounts]
     _last_failure: dict[str, str] = field(default_factory=dict)
+    _turn: Turn | None = None
+
+    def answer_in_turns(self) -> None:
+        """From now on, answer together what is read in one turn of the event loop."""
+        self._turn = Turn(self._answer_together)
 
     def reply(
         self,
@@ -143,7 +154,9 @@ class InferenceRoute:
         failure = None
         if assigned.version != chosen.variant.version:
             failure = f"version {assigned.version} is not loaded"
-        return self._finish(asked, chosen, predict(chosen, route, request), failure)
+        if self._turn is not None and isinstance(request.columns, SingleRow):
+            return self._turn.join(asked, chosen, failure)
+        return self._finish(Answered(asked, chosen, predict(chosen, route, request), failure))
 
     async def _ask_isolated(self, asked: Asked, chosen: Answering, model: IsolatedModel) -> Reply:
         """Ask a variant that has not proven itself; the champion answers in its place."""
@@ -157,28 +170,68 @@ class InferenceRoute:
                 _LOG.warning("%s, request %s: %s", asked.line, asked.request_id, failure)
             chosen = asked.route.champion
             answer = predict(chosen, asked.route, asked.request)
-        return self._finish(asked, chosen, answer, failure)
+        return self._finish(Answered(asked, chosen, answer, failure))
 
-    def _finish(
-        self, asked: Asked, chosen: Answering, answer: Answer, failure: str | None
-    ) -> Reply:
-        """Write the log, count, and answer; ``failure`` says why another than the assigned did."""
-        line, route, request, assigned = asked.line, asked.route, asked.request, asked.assigned
+    def _answer_together(self, waiting: Sequence[Waiting]) -> None:
+        """Answer requests of one route to one version: each as alone, with one write to the log."""
+        chosen, route = waiting[0].chosen, waiting[0].asked.route
+        answers = predict_together(chosen, route, [one.asked.request for one in waiting])
+        answered = [
+            Answered(one.asked, one.chosen, answer, one.failure)
+            for one, answer in zip(waiting, answers, strict=True)
+        ]
+        for one, reply in zip(waiting, self._finish_all(answered), strict=True):
+            # Nobody waits any more for one whose client went away.
+            if one.reply.done():
+                continue
+            if isinstance(reply, Reply):
+                one.reply.set_result(reply)
+            else:
+                one.reply.set_exception(reply)
+
+    def _finish_all(self, answered: Sequence[Answered]) -> list[Reply | Exception]:
+        try:
+            written = self._log(answered)
+        # Whatever it is, it is told to each of them.
+        except Exception as error:  # noqa: BLE001
+            return [error] * len(answered)
+        replies: list[Reply | Exception] = []
+        for one in answered:
+            try:
+                replies.append(self._reply(one, written))
+            # The others are answered all the same.
+            except Exception as error:  # noqa: BLE001
+                replies.append(error)
+        return replies
+
+    def _finish(self, one: Answered) -> Reply:
+        """Write the log, count, and answer."""
+        return self._reply(one, self._log([one]))
+
+    def _log(self, answered: Sequence[Answered]) -> int | None:
+        """Write the records of answers of one version; `UnavailableError` if they cannot be."""
+        line, chosen = answered[0].asked.line, answered[0].chosen
+        of_variant = self.counts[line].variant(chosen.variant.role, chosen.variant.version)
+        records: list[InferenceRecord] = []
+        for asked, _, answer, failure in answered:
+            of_variant.fallbacks += failure is not None
+            latency_ms = _milliseconds_since(asked.begun)
+            records += records_of(
+                answer, asked, chosen=chosen, failure=failure, latency_ms=latency_ms
+            )
+        try:
+            return self.recorder.record(line, records, chosen.loaded.masks, requests=len(answered))
+        except UnavailableError:
+            for one in answered:
+                of_variant.add_error("unlogged", at=one.asked.begun)
+            raise
+
+    def _reply(self, one: Answered, written: int | None) -> Reply:
+        """Count and answer what was logged."""
+        asked, chosen, answer, failure = one
+        line, request, assigned = asked.line, asked.request, asked.assigned
         counts = self.counts[line]
         of_variant = counts.variant(chosen.variant.role, chosen.variant.version)
-        of_variant.fallbacks += failure is not None
-        records = records_of(
-            answer,
-            asked,
-            chosen=chosen,
-            failure=failure,
-            latency_ms=_milliseconds_since(asked.begun),
-        )
-        try:
-            written = self.recorder.record(line, records, chosen.loaded.masks)
-        except UnavailableError:
-            of_variant.add_error("unlogged", at=asked.begun)
-            raise
         counts.fallbacks[assigned.version] += failure is not None
         headers_out: tuple[tuple[str, str], ...] = (
             ("x-request-id", asked.request_id),
@@ -213,7 +266,7 @@ class InferenceRoute:
             age_days=asked.age_days,
             latency_ms=latency_ms,
         )
-        if route.shadows:
+        if asked.route.shadows:
             self.shadows.offer(asked)
         return answer_reply(content, headers_out, request.binary, written=written)
 

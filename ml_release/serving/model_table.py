@@ -23,7 +23,7 @@ from ml_release.serving.protocols import decode_any
 from ml_release.serving.row_plan import row_model_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -95,10 +95,23 @@ class LoadedVersion:
         if self.row_model is None:
             return None
         prepared, prediction = self.row_model.predict(row, history)
+        self._check_one(prediction)
+        return prepared, prediction
+
+    def predict_rows(
+        self, rows: Sequence[SingleRow], history: HistoryTable | None
+    ) -> list[tuple[PreparedRow, float]]:
+        """As `predict_row` of each, of a version that has a ``row_model``."""
+        assert self.row_model is not None  # noqa: S101 (for the type checker)
+        answered = self.row_model.predict_rows(rows, history)
+        for _, prediction in answered:
+            self._check_one(prediction)
+        return answered
+
+    def _check_one(self, prediction: float) -> None:
         is_value = self.signature.output_kind == "value"
         if not (math.isfinite(prediction) if is_value else 0 <= prediction <= 1):
             self.check(np.array([prediction]))
-        return prepared, prediction
 
     def prepare(
         self, columns: Columns, history: HistoryTable | None

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from datetime import datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -21,7 +21,7 @@ from ml_release.serving.single_row import SingleRow
 from ml_release.serving.stated_version import PINNED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -101,6 +101,23 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     age_days: int | None
 
 
+class Answered(NamedTuple):
+    """One request with what became of it, on its way to the log and to its client.
+
+    Attributes
+    ----------
+    chosen
+        Who gave the answer.
+    failure
+        Why it is not the assigned version; None if it is.
+    """
+
+    asked: Asked
+    chosen: Answering
+    answer: Answer
+    failure: str | None
+
+
 def predict(chosen: Answering, route: Route, request: PredictionRequest) -> Answer:
     """Let the chosen version answer. A model that fails gives an answer with an error."""
     try:
@@ -111,6 +128,24 @@ def predict(chosen: Answering, route: Route, request: PredictionRequest) -> Answ
         if not isinstance(error, MlReleaseError):
             _LOG.warning("version %s", chosen.variant.version, exc_info=True)
         return failed(request, error)
+
+
+def predict_together(
+    chosen: Answering, route: Route, requests: Sequence[PredictionRequest]
+) -> list[Answer]:
+    """As `predict` of each, of requests of one row, which a version answers at once if it can."""
+    rows = [request.columns for request in requests if isinstance(request.columns, SingleRow)]
+    if len(rows) > 1 and len(rows) == len(requests) and chosen.loaded.row_model is not None:
+        try:
+            answered = chosen.loaded.predict_rows(rows, route.history)
+            return [
+                Answer([prepared.readable], [prediction], [prepared.misses])
+                for prepared, prediction in answered
+            ]
+        # As in `predict`. Alone, each gets the answer or the error that is its own.
+        except Exception:  # noqa: BLE001
+            _LOG.debug("version %s: asked one by one", chosen.variant.version, exc_info=True)
+    return [predict(chosen, route, request) for request in requests]
 
 
 async def predict_isolated(

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from ml_release.domain.answering import RowByRow
+from ml_release.domain.answering import RowByRow, RowsTogether
 from ml_release.domain.features import Calendar, Category, History
 from ml_release.domain.history_table import KEY_SEPARATOR, escaped_part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from ml_release.domain.answering import LoadedModel
@@ -137,11 +137,22 @@ class RowModel:
     def __init__(self, model: RowByRow) -> None:
         self.plan = RowPlan(model.plan)
         self.model = model
+        self._together = model if isinstance(model, RowsTogether) else None
 
     def predict(self, row: SingleRow, history: HistoryTable | None) -> tuple[PreparedRow, float]:
         """What the model was asked, and its answer."""
         prepared = self.plan.prepare(row, history)
         return prepared, self.model.predict_row(prepared.encoded)
+
+    def predict_rows(
+        self, rows: Sequence[SingleRow], history: HistoryTable | None
+    ) -> list[tuple[PreparedRow, float]]:
+        """As `predict` of each row; with one question to the model if it may be asked so."""
+        if self._together is None:
+            return [self.predict(row, history) for row in rows]
+        prepared = [self.plan.prepare(row, history) for row in rows]
+        answers = self._together.predict_rows([one.encoded for one in prepared])
+        return list(zip(prepared, answers, strict=True))
 
 
 def row_model_of(model: LoadedModel, signature: Signature) -> RowModel | None:

@@ -1,0 +1,65 @@
+"""Requests that are read in the same turn of the event loop are answered together.
+
+While one request is worked on, others arrive. All that were read before the loop gets on share one
+question to the model and one write to the log, and each stage is done for all of them while it is
+at hand. Nobody waits for a request that is still to come: alone, one is answered as it ever was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ml_release.serving.model_table import Answering
+    from ml_release.serving.predictions import Asked
+    from ml_release.serving.replies import Reply
+
+
+class Waiting(NamedTuple):
+    """A request that was read, and its reply to come.
+
+    Attributes
+    ----------
+    failure
+        Why another version than the assigned one answers; None if it does not.
+    """
+
+    asked: Asked
+    chosen: Answering
+    failure: str | None
+    reply: asyncio.Future[Reply]
+
+
+class Turn:
+    """Those that wait for the end of this turn.
+
+    Parameters
+    ----------
+    answer
+        Gives every reply, or the error in its place, of requests of one route to one version.
+    """
+
+    def __init__(self, answer: Callable[[Sequence[Waiting]], None]) -> None:
+        self._answer = answer
+        self._waiting: list[Waiting] = []
+
+    def join(self, asked: Asked, chosen: Answering, failure: str | None) -> asyncio.Future[Reply]:
+        """Let a request be answered at the end of this turn of the running event loop."""
+        loop = asyncio.get_running_loop()
+        waiting = Waiting(asked, chosen, failure, loop.create_future())
+        if not self._waiting:
+            loop.call_soon(self._end)
+        self._waiting.append(waiting)
+        return waiting.reply
+
+    def _end(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        # Versions that answer belong to one route, and that to one line.
+        groups: dict[int, list[Waiting]] = {}
+        for one in waiting:
+            groups.setdefault(id(one.chosen), []).append(one)
+        for group in groups.values():
+            self._answer(group)
