@@ -1,8 +1,7 @@
 """A request for predictions: read, assigned, answered by a version or by none, logged, counted.
 
-The order is fixed: read the table once, decode, assign, predict, write the log, answer. A request
-whose records could not be written gets no prediction, unless the log is full and the operator has
-declared that requests are answered unlogged then.
+The order is fixed: read the table once, decode, assign, predict, write the log, answer. The last
+two are done by `finishing`, for one request or for all that `turns` brought together.
 """
 
 from __future__ import annotations
@@ -10,14 +9,13 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from ml_release.domain.assignment import Assigned, assign
-from ml_release.errors import InputError, UnavailableError
-from ml_release.serving.answers import answer_reply
-from ml_release.serving.bandits import Met
+from ml_release.errors import InputError
 from ml_release.serving.binary_tensors import LENGTH_HEADER, json_length
 from ml_release.serving.csv_rows import CSV_TYPE
+from ml_release.serving.finishing import Finishing
 from ml_release.serving.predictions import (
     Answered,
     Asked,
@@ -25,7 +23,6 @@ from ml_release.serving.predictions import (
     predict,
     predict_isolated,
     predict_together,
-    records_of,
     static_records,
 )
 from ml_release.serving.protocols import (
@@ -36,7 +33,6 @@ from ml_release.serving.protocols import (
     decode_csv,
     decode_infer,
     decode_invocations,
-    encode_infer,
     encode_invocations,
     encode_static,
 )
@@ -45,7 +41,6 @@ from ml_release.serving.replies import (
     NOT_LOGGED,
     HttpError,
     Reply,
-    error_reply,
 )
 from ml_release.serving.request_headers import new_request_id, read_context, usable_id
 from ml_release.serving.single_row import SingleRow
@@ -58,12 +53,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ml_release.domain.artefact import Signature
-    from ml_release.domain.inference import InferenceRecord
     from ml_release.serving.bandits import Bandits
     from ml_release.serving.kill_switches import KillSwitches
     from ml_release.serving.line_counts import LineCounts
     from ml_release.serving.model_table import Answering, LineState, Route
-    from ml_release.serving.predictions import Answer
     from ml_release.serving.recording import Recorder
     from ml_release.serving.request_headers import HeaderValues, RequestContext
     from ml_release.serving.shadows import Shadows
@@ -94,6 +87,12 @@ class InferenceRoute:
     counts: MutableMapping[str, LineCounts]
     _last_failure: dict[str, str] = field(default_factory=dict)
     _turn: Turn | None = None
+    _finishing: Finishing = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._finishing = Finishing(
+            recorder=self.recorder, bandits=self.bandits, shadows=self.shadows, counts=self.counts
+        )
 
     def answer_in_turns(self) -> None:
         """From now on, answer together what is read in one turn of the event loop."""
@@ -156,7 +155,9 @@ class InferenceRoute:
             failure = f"version {assigned.version} is not loaded"
         if self._turn is not None and isinstance(request.columns, SingleRow):
             return self._turn.join(asked, chosen, failure)
-        return self._finish(Answered(asked, chosen, predict(chosen, route, request), failure))
+        return self._finishing.reply(
+            Answered(asked, chosen, predict(chosen, route, request), failure)
+        )
 
     async def _ask_isolated(self, asked: Asked, chosen: Answering, model: IsolatedModel) -> Reply:
         """Ask a variant that has not proven itself; the champion answers in its place."""
@@ -170,7 +171,7 @@ class InferenceRoute:
                 _LOG.warning("%s, request %s: %s", asked.line, asked.request_id, failure)
             chosen = asked.route.champion
             answer = predict(chosen, asked.route, asked.request)
-        return self._finish(Answered(asked, chosen, answer, failure))
+        return self._finishing.reply(Answered(asked, chosen, answer, failure))
 
     def _answer_together(self, waiting: Sequence[Waiting]) -> None:
         """Answer requests of one route to one version: each as alone, with one write to the log."""
@@ -180,7 +181,7 @@ class InferenceRoute:
             Answered(one.asked, one.chosen, answer, one.failure)
             for one, answer in zip(waiting, answers, strict=True)
         ]
-        for one, reply in zip(waiting, self._finish_all(answered), strict=True):
+        for one, reply in zip(waiting, self._finishing.replies(answered), strict=True):
             # Nobody waits any more for one whose client went away.
             if one.reply.done():
                 continue
@@ -188,87 +189,6 @@ class InferenceRoute:
                 one.reply.set_result(reply)
             else:
                 one.reply.set_exception(reply)
-
-    def _finish_all(self, answered: Sequence[Answered]) -> list[Reply | Exception]:
-        try:
-            written = self._log(answered)
-        # Whatever it is, it is told to each of them.
-        except Exception as error:  # noqa: BLE001
-            return [error] * len(answered)
-        replies: list[Reply | Exception] = []
-        for one in answered:
-            try:
-                replies.append(self._reply(one, written))
-            # The others are answered all the same.
-            except Exception as error:  # noqa: BLE001
-                replies.append(error)
-        return replies
-
-    def _finish(self, one: Answered) -> Reply:
-        """Write the log, count, and answer."""
-        return self._reply(one, self._log([one]))
-
-    def _log(self, answered: Sequence[Answered]) -> int | None:
-        """Write the records of answers of one version; `UnavailableError` if they cannot be."""
-        line, chosen = answered[0].asked.line, answered[0].chosen
-        of_variant = self.counts[line].variant(chosen.variant.role, chosen.variant.version)
-        records: list[InferenceRecord] = []
-        for asked, _, answer, failure in answered:
-            of_variant.fallbacks += failure is not None
-            latency_ms = _milliseconds_since(asked.begun)
-            records += records_of(
-                answer, asked, chosen=chosen, failure=failure, latency_ms=latency_ms
-            )
-        try:
-            return self.recorder.record(line, records, chosen.loaded.masks, requests=len(answered))
-        except UnavailableError:
-            for one in answered:
-                of_variant.add_error("unlogged", at=one.asked.begun)
-            raise
-
-    def _reply(self, one: Answered, written: int | None) -> Reply:
-        """Count and answer what was logged."""
-        asked, chosen, answer, failure = one
-        line, request, assigned = asked.line, asked.request, asked.assigned
-        counts = self.counts[line]
-        of_variant = counts.variant(chosen.variant.role, chosen.variant.version)
-        counts.fallbacks[assigned.version] += failure is not None
-        headers_out: tuple[tuple[str, str], ...] = (
-            ("x-request-id", asked.request_id),
-            *chosen.headers,
-            *(() if written is not None else (NOT_LOGGED,)),
-        )
-        if answer.error is not None:
-            counts.failed += 1
-            of_variant.add_error("failed", at=asked.begun)
-            failed = _failed_reply(asked, chosen, answer.error, headers_out)
-            return failed._replace(written=written)
-        if assigned.experiment is not None:
-            headers_out = (*headers_out, ("x-experiment", assigned.experiment))
-            # What the champion earns in the place of an arm says nothing about either.
-            if failure is None:
-                met = Met(assigned.experiment, assigned.version, assigned.propensity)
-                self.bandits.remember(line, asked.request_id, met)
-        content = _encoded(asked, chosen, answer)
-        latency_ms = _milliseconds_since(asked.begun)
-        is_probability = chosen.loaded.signature.output_kind == "probability"
-        of_variant.add_answered(
-            at=asked.begun,
-            features=answer.features,
-            probabilities=cast("list[float]", answer.predictions) if is_probability else (),
-            latency_ms=latency_ms,
-        )
-        counts.add_answered(
-            version=chosen.variant.version,
-            rows=request.rows,
-            look_ups=request.rows * len(chosen.loaded.model.plan.history_features),
-            misses=sum(answer.misses),
-            age_days=asked.age_days,
-            latency_ms=latency_ms,
-        )
-        if asked.route.shadows:
-            self.shadows.offer(asked)
-        return answer_reply(content, headers_out, request.binary, written=written)
 
     def _answer_without_model(
         self,
@@ -392,45 +312,3 @@ def _counted(
 
 def _is_csv(headers: HeaderValues) -> bool:
     return (headers.get("content-type") or "").lower().startswith(CSV_TYPE)
-
-
-def _encoded(asked: Asked, chosen: Answering, answer: Answer) -> bytes:
-    threshold = asked.route.threshold
-    wanted = asked.request.outputs
-    signature = chosen.loaded.signature
-    decisions = None
-    if threshold is not None and (not wanted or DECISION in wanted):
-        numbers = cast("list[float]", answer.predictions)
-        decisions = [int(prediction >= threshold) for prediction in numbers]
-    if not asked.is_v2:
-        return encode_invocations(
-            answer.predictions, decisions=decisions, classes=signature.classes
-        )
-    return encode_infer(
-        answer.predictions,
-        signature=signature,
-        version=chosen.variant.version,
-        request_id=asked.request_id,
-        decisions=decisions,
-    )
-
-
-def _failed_reply(
-    asked: Asked, chosen: Answering, error: str, headers: tuple[tuple[str, str], ...]
-) -> Reply:
-    # Without its words, which may quote the request: they are in the inference log.
-    _LOG.error(
-        "the model failed; its record in the inference log says how",
-        extra={
-            "line": asked.line,
-            "version": chosen.variant.version,
-            "variant": chosen.variant.role,
-            "request_id": asked.request_id,
-        },
-    )
-    message = f"{asked.line} version {chosen.variant.version}, request {asked.request_id}: {error}"
-    return error_reply(500, message, headers)
-
-
-def _milliseconds_since(begun: float) -> float:
-    return (time.perf_counter() - begun) * 1e3
