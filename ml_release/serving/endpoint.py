@@ -133,9 +133,9 @@ class Endpoint:
             ),
         }
 
-    def answer_in_turns(self) -> None:
-        """From now on, requests come from one event loop: what arrives together shares work."""
-        self._route.answer_in_turns()
+    def answer_in_turns(self, loop: asyncio.AbstractEventLoop) -> None:
+        """From now on, requests that come in one turn of the caller's loop share their work."""
+        self._route.answer_in_turns(loop)
 
     def handle(self, method: str, path: str, headers: HeaderValues, body: bytes) -> Reply:
         """Answer one request, for callers without an event loop: as `answer`, waited for."""

@@ -49,6 +49,7 @@ from ml_release.serving.turns import Turn
 from ml_release.serving.workers import IsolatedModel
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from collections.abc import Awaitable, Callable, MutableMapping, Sequence
     from datetime import datetime
 
@@ -94,9 +95,9 @@ class InferenceRoute:
             recorder=self.recorder, bandits=self.bandits, shadows=self.shadows, counts=self.counts
         )
 
-    def answer_in_turns(self) -> None:
-        """From now on, answer together what is read in one turn of the event loop."""
-        self._turn = Turn(self._answer_together)
+    def answer_in_turns(self, loop: AbstractEventLoop) -> None:
+        """From now on, answer together what is read in one turn of a loop, the caller's own."""
+        self._turn = Turn(loop, self._answer_together)
 
     def reply(
         self,
@@ -153,8 +154,9 @@ class InferenceRoute:
         failure = None
         if assigned.version != chosen.variant.version:
             failure = f"version {assigned.version} is not loaded"
-        if self._turn is not None and isinstance(request.columns, SingleRow):
-            return self._turn.join(asked, chosen, failure)
+        turn = self._turn
+        if turn is not None and turn.is_on and isinstance(request.columns, SingleRow):
+            return turn.join(asked, chosen, failure)
         return self._finishing.reply(
             Answered(asked, chosen, predict(chosen, route, request), failure)
         )

@@ -7,10 +7,11 @@ at hand. Nobody waits for a request that is still to come: alone, one is answere
 
 from __future__ import annotations
 
-import asyncio
+import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Sequence
 
     from ml_release.serving.model_table import Answering
@@ -34,7 +35,7 @@ class Waiting(NamedTuple):
 
 
 class Turn:
-    """Those that wait for the end of this turn.
+    """Those that wait for the end of this turn; made in the thread of the event loop.
 
     Parameters
     ----------
@@ -42,16 +43,24 @@ class Turn:
         Gives every reply, or the error in its place, of requests of one route to one version.
     """
 
-    def __init__(self, answer: Callable[[Sequence[Waiting]], None]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, answer: Callable[[Sequence[Waiting]], None]
+    ) -> None:
+        self._loop = loop
+        self._thread = threading.get_ident()
         self._answer = answer
         self._waiting: list[Waiting] = []
 
+    @property
+    def is_on(self) -> bool:
+        """Whether the caller is in a turn of this loop; who calls from elsewhere waits for none."""
+        return threading.get_ident() == self._thread and self._loop.is_running()
+
     def join(self, asked: Asked, chosen: Answering, failure: str | None) -> asyncio.Future[Reply]:
-        """Let a request be answered at the end of this turn of the running event loop."""
-        loop = asyncio.get_running_loop()
-        waiting = Waiting(asked, chosen, failure, loop.create_future())
+        """Let a request be answered at the end of this turn."""
+        waiting = Waiting(asked, chosen, failure, self._loop.create_future())
         if not self._waiting:
-            loop.call_soon(self._end)
+            self._loop.call_soon(self._end)
         self._waiting.append(waiting)
         return waiting.reply
 

@@ -12,6 +12,8 @@ import pytest
 
 from ml_release.adapters.onnx_models import OnnxModel
 from ml_release.errors import UnavailableError
+from ml_release.serving.app import EndpointApp
+from ml_release.serving.attendance import Attendance
 from ml_release.serving.replies import Reply
 from ml_release_tests.serving.world import LINE, ROW, World, v2_body
 
@@ -58,7 +60,7 @@ def together(endpoint: Endpoint, questions: Sequence[Question]) -> list[Reply]:
         return reply if isinstance(reply, Reply) else await reply
 
     async def ask() -> list[Reply]:
-        endpoint.answer_in_turns()
+        endpoint.answer_in_turns(asyncio.get_running_loop())
         replies = [endpoint.answer("POST", *asked) for asked in questions]
         return await asyncio.gather(*map(one, replies))
 
@@ -183,7 +185,7 @@ def test_a_switch_within_a_turn_leaves_each_with_the_version_it_met(
     first, second = drawn(2)
 
     async def ask() -> list[Any]:
-        parts.endpoint.answer_in_turns()
+        parts.endpoint.answer_in_turns(asyncio.get_running_loop())
         before = parts.endpoint.answer("POST", *first)
         world.declare(2)
         parts.reconciler.reconcile()
@@ -195,6 +197,35 @@ def test_a_switch_within_a_turn_leaves_each_with_the_version_it_met(
     assert sorted(world.logged()["version"]) == [1, 2]
 
 
+def test_the_web_server_starts_the_turns_of_its_loop(parts: Parts) -> None:
+    """It calls `__rsgi_init__` with its loop before the first request."""
+    vitals = parts.endpoint.vitals
+    app = EndpointApp(parts.endpoint, Attendance(vitals=vitals, lines=lambda: (LINE,)))
+    (asked,) = drawn(1)
+
+    async def ask() -> Reply:
+        assert isinstance(parts.endpoint.answer("POST", *asked), Reply)
+        app.__rsgi_init__(asyncio.get_running_loop())
+        reply = parts.endpoint.answer("POST", *asked)
+        assert not isinstance(reply, Reply)
+        return await reply
+
+    assert asyncio.run(ask()).status == 200
+
+
+def test_who_calls_from_elsewhere_is_answered_at_once(parts: Parts) -> None:
+    """Another thread is in no turn of the loop, and nobody is once it has ended."""
+    (asked,) = drawn(1)
+
+    async def ask() -> Reply:
+        parts.endpoint.answer_in_turns(asyncio.get_running_loop())
+        return await asyncio.to_thread(parts.endpoint.handle, "POST", *asked)
+
+    in_thread = asyncio.run(ask())
+    assert seen(parts.endpoint.handle("POST", *asked)) == seen(in_thread)
+    assert in_thread.status == 200
+
+
 def test_a_client_that_goes_away_takes_no_other_with_it(world: World, parts: Parts) -> None:
     """What was read is answered and logged, whoever is left to hear it."""
 
@@ -203,7 +234,7 @@ def test_a_client_that_goes_away_takes_no_other_with_it(world: World, parts: Par
         return reply if isinstance(reply, Reply) else await reply
 
     async def ask() -> list[Any]:
-        parts.endpoint.answer_in_turns()
+        parts.endpoint.answer_in_turns(asyncio.get_running_loop())
         tasks = [asyncio.ensure_future(one(asked)) for asked in drawn(3)]
         # Behind the steps in which all three are read, and before the end of their turn.
         asyncio.get_running_loop().call_soon(tasks[1].cancel)
