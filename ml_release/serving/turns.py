@@ -71,4 +71,10 @@ class Turn:
         for one in waiting:
             groups.setdefault(id(one.chosen), []).append(one)
         for group in groups.values():
-            self._answer(group)
+            try:
+                self._answer(group)
+            # Whatever it is, nobody is left waiting, and the other groups are answered.
+            except Exception as error:  # noqa: BLE001
+                for one in group:
+                    if not one.reply.done():
+                        one.reply.set_exception(error)

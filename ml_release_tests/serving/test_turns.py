@@ -12,6 +12,7 @@ import pytest
 
 from ml_release.adapters.onnx_models import OnnxModel
 from ml_release.errors import UnavailableError
+from ml_release.serving import inference_route
 from ml_release.serving.app import EndpointApp
 from ml_release.serving.attendance import Attendance
 from ml_release.serving.replies import Reply
@@ -176,6 +177,21 @@ def test_nobody_is_told_what_could_not_be_logged(
     assert [reply.status for reply in found] == [503] * 4
     counts = parts.endpoint.counts[LINE]
     assert (counts.unlogged, counts.variant("champion", 1).unlogged, counts.answered) == (4, 4, 0)
+
+
+def test_nobody_is_left_waiting_by_a_fault_of_the_server(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them gets a 500; the next turn is not affected."""
+
+    def fail(*_arguments: object) -> list[Any]:
+        message = "a mistake"
+        raise LookupError(message)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(inference_route, "predict_together", fail)
+        assert [reply.status for reply in together(parts.endpoint, drawn(3))] == [500] * 3
+    assert [reply.status for reply in together(parts.endpoint, drawn(3))] == [200] * 3
 
 
 def test_a_switch_within_a_turn_leaves_each_with_the_version_it_met(
