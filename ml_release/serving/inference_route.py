@@ -155,7 +155,13 @@ class InferenceRoute:
         if assigned.version != chosen.variant.version:
             failure = f"version {assigned.version} is not loaded"
         turn = self._turn
-        if turn is not None and turn.is_on and isinstance(request.columns, SingleRow):
+        if (
+            turn is not None
+            and turn.is_on
+            and isinstance(request.columns, SingleRow)
+            # Of a model that takes each alone, the first would only wait for the last.
+            and chosen.loaded.takes_rows_together
+        ):
             return turn.join(asked, chosen, failure)
         return self._finishing.reply(
             Answered(asked, chosen, predict(chosen, route, request), failure)

@@ -98,6 +98,11 @@ class LoadedVersion:
         self._check_one(prediction)
         return prepared, prediction
 
+    @property
+    def takes_rows_together(self) -> bool:
+        """Whether several rows cost less together than one by one, and get the same bits."""
+        return self.row_model is not None and self.row_model.together is not None
+
     def predict_rows(
         self, rows: Sequence[SingleRow], history: HistoryTable | None
     ) -> list[tuple[PreparedRow, float]]:

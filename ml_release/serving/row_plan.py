@@ -132,12 +132,18 @@ class RowPlan:
 
 
 class RowModel:
-    """A model that is asked row by row: `plan` prepares, `model` answers."""
+    """A model that is asked row by row: `plan` prepares, `model` answers.
+
+    Attributes
+    ----------
+    together
+        The same model if it may be asked several rows at a time, otherwise None.
+    """
 
     def __init__(self, model: RowByRow) -> None:
         self.plan = RowPlan(model.plan)
         self.model = model
-        self._together = model if isinstance(model, RowsTogether) else None
+        self.together = model if isinstance(model, RowsTogether) else None
 
     def predict(self, row: SingleRow, history: HistoryTable | None) -> tuple[PreparedRow, float]:
         """What the model was asked, and its answer."""
@@ -148,10 +154,10 @@ class RowModel:
         self, rows: Sequence[SingleRow], history: HistoryTable | None
     ) -> list[tuple[PreparedRow, float]]:
         """As `predict` of each row; with one question to the model if it may be asked so."""
-        if self._together is None:
+        if self.together is None:
             return [self.predict(row, history) for row in rows]
         prepared = [self.plan.prepare(row, history) for row in rows]
-        answers = self._together.predict_rows([one.encoded for one in prepared])
+        answers = self.together.predict_rows([one.encoded for one in prepared])
         return list(zip(prepared, answers, strict=True))
 
 

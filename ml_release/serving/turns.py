@@ -66,10 +66,9 @@ class Turn:
 
     def _end(self) -> None:
         waiting, self._waiting = self._waiting, []
-        # Versions that answer belong to one route, and that to one line.
-        groups: dict[int, list[Waiting]] = {}
+        groups: dict[tuple[int, int], list[Waiting]] = {}
         for one in waiting:
-            groups.setdefault(id(one.chosen), []).append(one)
+            groups.setdefault((id(one.asked.route), id(one.chosen)), []).append(one)
         for group in groups.values():
             try:
                 self._answer(group)

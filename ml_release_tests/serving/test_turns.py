@@ -229,6 +229,20 @@ def test_the_web_server_starts_the_turns_of_its_loop(parts: Parts) -> None:
     assert asyncio.run(ask()).status == 200
 
 
+def test_a_model_that_takes_each_row_alone_answers_at_once(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of them would only wait for the last."""
+    row_model = parts.reconciler.table.lines[LINE].route.champion.loaded.row_model  # type: ignore[union-attr]
+    monkeypatch.setattr(row_model, "together", None)
+
+    async def ask() -> object:
+        parts.endpoint.answer_in_turns(asyncio.get_running_loop())
+        return parts.endpoint.answer("POST", *drawn(1)[0])
+
+    assert isinstance(asyncio.run(ask()), Reply)
+
+
 def test_who_calls_from_elsewhere_is_answered_at_once(parts: Parts) -> None:
     """Another thread is in no turn of the loop, and nobody is once it has ended."""
     (asked,) = drawn(1)
