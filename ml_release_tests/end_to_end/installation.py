@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+import httpx
 
 from ml_release.adapters.http_endpoint import HttpEndpoint
 from ml_release.adapters.mlflow_registry import MlflowExperiments
@@ -19,15 +18,20 @@ from ml_release.orchestration.jobs import training_request
 from ml_release.orchestration.resources import TRACKING, tracking_resource
 from ml_release.orchestration.wiring import local_wiring
 from ml_release.settings import read_settings
+from ml_release.workflows.replay import replay
+from ml_release.workflows.status import line_status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import date
 
     from ml_release.domain.deployment import Declaration, DeclaredState
     from ml_release.spec.release_line import ReleaseLine
+    from ml_release.workflows.replay import Replayed
+    from ml_release.workflows.status import LineStatus
 
 PROJECT = Path(__file__).parents[2]
-_ENDED_WELL = dg.DagsterRunStatus.SUCCESS
+_PATIENCE_SECONDS = 60.0
 
 
 class Installation:
@@ -40,7 +44,6 @@ class Installation:
     """
 
     def __init__(self, folder: Path, line: ReleaseLine) -> None:
-        self.line = line
         if not (folder / "data").exists():
             shutil.copytree(PROJECT / "data", folder / "data")
         self.settings = read_settings(
@@ -49,12 +52,14 @@ class Installation:
         self.wiring = local_wiring(self.settings)
         self.instance = open_instance(self.settings)
         self._cursor: str | None = None
+        self.use(line)
 
-    def definitions(self, line: ReleaseLine | None = None) -> dg.Definitions:
-        """All that Dagster loads, of this line or of another one in its place."""
+    def use(self, line: ReleaseLine) -> None:
+        """Load this line, of the same name, in the place of the one before."""
+        self.line = line
         experiments = MlflowExperiments(self.settings.tracking_uri, now=self.wiring.clock.now)
-        return build_definitions(
-            [line or self.line],
+        self.definitions = build_definitions(
+            [line],
             wiring=self.wiring,
             resources={TRACKING: tracking_resource(self.settings, experiments=experiments)},
         )
@@ -65,10 +70,9 @@ class Installation:
         config: Mapping[str, Any] | None = None,
         *,
         tags: Mapping[str, str] | None = None,
-        line: ReleaseLine | None = None,
     ) -> dg.ExecuteInProcessResult:
         """Run a job of the line to its end, whatever that is."""
-        found = self.definitions(line).resolve_job_def(f"{self.line.name}_{job}")
+        found = self.definitions.resolve_job_def(f"{self.line.name}_{job}")
         return found.execute_in_process(
             instance=self.instance,
             run_config=dict(config or {}),
@@ -76,10 +80,12 @@ class Installation:
             raise_on_error=False,
         )
 
-    def train(self, first: str, last: str, *, by: str, line: ReleaseLine | None = None) -> int:
+    def train(self, first: str, last: str, *, fresh_from: str | None = None, by: str) -> int:
         """Train, gate and register on some months; the number of the version."""
-        config, tags = training_request(self.line, first=first, last=last, fresh_from=first, by=by)
-        result = self.run("train", config, tags=tags, line=line)
+        config, tags = training_request(
+            self.line, first=first, last=last, fresh_from=fresh_from or first, by=by
+        )
+        result = self.run("train", config, tags=tags)
         assert result.success, said(result)
         number: int = self.wiring.registry.versions(self.line.name)[-1].number
         return number
@@ -100,7 +106,7 @@ class Installation:
         A run request is carried out as the daemon does it: with its key as a tag, so that none is
         carried out twice, and the cursor is kept for the next tick.
         """
-        sensor = self.definitions().resolve_sensor_def(f"{self.line.name}_rollout")
+        sensor = self.definitions.resolve_sensor_def(f"{self.line.name}_rollout")
         context = dg.build_sensor_context(
             instance=self.instance, cursor=self._cursor, sensor_name=sensor.name
         )
@@ -116,6 +122,49 @@ class Installation:
         result = self.run("rollout", request.run_config, tags=tags)
         assert result.success, said(result)
         return request.tags["ml_release/reason"], result
+
+    def replay(self, day: date, *, server: str) -> Replayed:
+        """Every flight of a day through the server, then its labels; a flight number is a unit."""
+        endpoint = HttpEndpoint(server, timeout_seconds=30.0)
+        try:
+            return replay(
+                self.line,
+                first=day,
+                last=day,
+                landing=self.wiring.landing,
+                endpoint=endpoint,
+                unit=("carrier", "flight"),
+            )
+        finally:
+            endpoint.close()
+
+    def await_server(self, server: str) -> None:
+        """Wait until the server serves what is declared, with everything loaded."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        found: dict[str, Any] = {}
+        while time.monotonic() < deadline:
+            found = httpx.get(f"{server}/status", trust_env=False, timeout=10).json()
+            serving = found["lines"].get(self.line.name, {}).get("serving")
+            if serving is not None and serving["commit"] == self.history[-1].commit:
+                parts = [*serving["variants"], *serving["shadows"]]
+                if all(part["loaded"] for part in parts):
+                    return
+            time.sleep(0.1)
+        message = f"the server does not serve what is declared: {found}"
+        raise AssertionError(message)
+
+    def status(self) -> LineStatus:
+        """As `ml-release status` gathers it."""
+        wiring = self.wiring
+        return line_status(
+            self.line,
+            environment=wiring.environment,
+            evidence=wiring.evidence,
+            registry=wiring.registry,
+            deployments=wiring.deployments,
+            switches=wiring.switches,
+            workplace=wiring.workplace,
+        )
 
     @property
     def state(self) -> DeclaredState:
