@@ -409,9 +409,8 @@ def test_why_it_was_withdrawn_is_in_git_and_in_dagster(stopped: Story) -> None:
     look = stopped.looks[-1]
     assert last["Actor"] == "rollout"
     for text in (last["Reason"], look.said, look.shown["shadow_verdict"]["decision"]):
-        assert "version 3, shadow: scores_shift_little [" in text
-        assert "fail; observed 0." in text
-        assert "limit within 0.05" in text
+        assert "version 3, shadow: decisions_agree [requests] fail; observed 0." in text
+        assert "limit at most 0.2 of decisions differ" in text
     assert look.shown["shadow_verdict"]["answer"] == "roll_back"
     assert look.shown["shadow_endpoint"]["withdrawn"] == "3"
     assert stopped.here.status().waits_for == "a new candidate: version 3 was withdrawn"
