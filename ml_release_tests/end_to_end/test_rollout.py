@@ -62,7 +62,9 @@ COMPRESSED = {
             {
                 "name": "latency_p95",
                 "kind": "latency_exceedance",
-                "tolerance": 0.1,
+                # Other tests share the machine; a canary's process yields to them.
+                "allowance_ms": 150.0,
+                "tolerance": 0.05,
                 "minimum_effect": 0.01,
             },
             {
