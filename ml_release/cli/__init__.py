@@ -203,6 +203,7 @@ def status(
             ("since", f"{one.since or 'never'}, by {one.by or 'nobody'}: {one.reason or ''}"),
             *((("declared", one.declared_problem),) if one.declared_problem else ()),
             *((("remote", one.remote),) if one.remote else ()),
+            *((("under way", one.release_under_way),) if one.release_under_way else ()),
             ("registered", ", ".join(map(str, one.versions)) or "none"),
             ("withdrawn", ", ".join(map(str, one.withdrawn)) or "none"),
             (
