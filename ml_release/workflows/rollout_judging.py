@@ -219,7 +219,8 @@ def _canary(
 def _minima(policy: RolloutPolicy, standing: Declaration, rollout: Rollout) -> CanaryStep:
     """What the policy asks of the present step.
 
-    A step that it lost is judged for harm all the same. It goes nowhere from there: the way on is asked in `ml_release.domain.rollout`.
+    A step that it lost is judged for harm all the same. It goes nowhere from there: the way on is
+    asked in `ml_release.domain.rollout`.
     """
     if rollout.step < len(policy.canary_steps):
         return policy.canary_steps[rollout.step]
