@@ -8,7 +8,6 @@ from ml_release.domain.approvals import ApprovalPolicy
 from ml_release.domain.canary_metric import CanaryMetric
 from ml_release.domain.canary_policy import CanaryPolicy, CanaryStep
 from ml_release.domain.identity import digest_of_json
-from ml_release.domain.rollout import Stage
 from ml_release.domain.rollout_policy import RolloutPolicy
 from ml_release.domain.shadow_policy import ShadowPolicy
 from ml_release.domain.staging_gates import StagingPolicy
@@ -25,6 +24,7 @@ from ml_release_tests.workflows import steps
 if TYPE_CHECKING:
     from ml_release.domain.approvals import Approvals
     from ml_release.domain.deployment import Declaration, DeclaredState
+    from ml_release.domain.rollout import Stage
     from ml_release.spec.release_line import ReleaseLine
     from ml_release_tests.small_line import House
 
