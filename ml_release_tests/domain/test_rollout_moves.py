@@ -197,7 +197,7 @@ PATHS = st.builds(
 )
 
 
-def moved(
+def moved(  # noqa: PLR0911 (one state per move)
     state: DeclaredState | None, history: list[DeclaredState], path: Path, act: str, version: int
 ) -> DeclaredState | None:
     """The state after a move if it is allowed, as the use cases compose the same functions."""
