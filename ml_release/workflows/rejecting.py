@@ -53,15 +53,13 @@ def reject(
 
     An experiment in which it is tried is ended.
 
-    The word stands even where there is nothing to go back to: it keeps the version from every
-    later move.
+    The word stands even where there is nothing to go back to, or somebody else declared meanwhile:
+    it keeps the version from every later move, and rejecting again tries again.
 
     Raises
     ------
     IntegrityError
         If the approvals on record were edited.
-    StaleWriteError
-        If somebody else declared meanwhile; the rejection is recorded and can be repeated.
     """
     word = record_rejection(line, version, request, evidence=evidence, now=clock.now())
     history = deployments.history(line.name, environment)
