@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ml_release.domain.deployment import KillSwitch
-from ml_release.errors import NotFoundError, RefusedError
+from ml_release.errors import NotFoundError, RefusedError, StaleWriteError
 from ml_release.workflows.promotion import find_version
 from ml_release.workflows.rejecting import reject
 from ml_release.workflows.rollout_tick import settle
@@ -27,7 +27,6 @@ from ml_release_tests.full_rollout import (
 )
 from ml_release_tests.workflows import steps
 from ml_release_tests.workflows.test_experiments import DRAFT, begin
-from ml_release_tests.workflows.test_forbidden_moves import beside
 from ml_release_tests.workflows.test_promotion import Spied
 
 if TYPE_CHECKING:
@@ -236,16 +235,19 @@ def test_a_champion_is_rejected_while_another_is_on_its_way(at: Callable[[str], 
 
 
 def test_a_rejection_stands_where_somebody_else_declares_meanwhile(
-    at: Callable[[str], House],
+    at: Callable[[str], House], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is said that the version still serves, and asking again takes it back."""
+    """It is said that the version still serves, and rejecting it again takes it back."""
     house = at("canary 1")
-    real = house.deployments
-    house.deployments = Spied(house, beside(house))  # type: ignore[assignment]
-    found = rejected(house)
-    assert found.moved is None
-    assert found.problem
-    house.deployments = real
+
+    def late(*_: object, **__: object) -> None:
+        message = "somebody was first"
+        raise StaleWriteError(message)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(house.deployments, "declare", late)
+        found = rejected(house)
+    assert (found.moved, found.problem) == (None, "somebody was first")
     judged(house, 2)
     with pytest.raises(RefusedError, match="rejected by Dan"):
         move(house, 2)
