@@ -75,7 +75,7 @@ def not_passed(outcome: Outcome) -> Callable[[House], Any]:
 
 
 def judged_on(**names: str) -> Callable[[House], Any]:
-    return lambda house: judged(house, 2, **names)
+    return lambda house: judged(house, 2, Outcome.PASS, **names)
 
 
 def later(**time: float) -> Callable[[House], Any]:
@@ -339,6 +339,7 @@ def act(
         loader=house.loader,
         registry=house.registry,
         deployments=house.deployments,
+        urgent=house.deployments,
         plotter=house.plotter,
         clock=house.clock,
     )
@@ -515,6 +516,7 @@ def act_unplanted(house: House) -> Tick:
         loader=house.loader,
         registry=house.registry,
         deployments=house.deployments,
+        urgent=house.deployments,
         plotter=house.plotter,
         clock=house.clock,
     )
