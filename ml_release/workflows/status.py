@@ -163,9 +163,7 @@ def _under_way(declaration: Declaration) -> str | None:
     shares = {v.version: v.weight_percent for v in declaration.state.variants}
     share = shares.get(rollout.version)
     said = "asked in secret" if share is None else f"answers {share:g} %"
-    step = f" step {rollout.step + 1}" if rollout.leg == "canary" else ""
-    since = f"{rollout.since:%Y-%m-%d %H:%M} UTC"
-    return f"version {rollout.version}, {rollout.leg}{step}, {said}, since {since}"
+    return f"{rollout}, {said}"
 
 
 def _release_waits_for(

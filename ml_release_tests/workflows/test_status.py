@@ -171,7 +171,7 @@ def test_a_release_under_way_says_where_it_stands_and_what_it_waits_for(serving:
     found = status(serving)
     assert found.serving == 1
     since = f"since {now:%Y-%m-%d %H:%M} UTC"
-    assert found.release_under_way == f"version 2, shadow, asked in secret, {since}"
+    assert found.release_under_way == f"version 2, shadow, {since}, asked in secret"
     assert found.waits_for == "version 2: a first look at its shadow"
     judge(serving, SHADOW_VERDICT, Outcome.INCONCLUSIVE, commit=commit)
     assert status(serving).waits_for.startswith("version 2: pairs_suffice [pairs] inconclusive")
@@ -180,7 +180,7 @@ def test_a_release_under_way_says_where_it_stands_and_what_it_waits_for(serving:
     second = begin(serving, shared, step=1, weight_percent=25.0, now=now)
     judge(serving, CANARY_VERDICT, Outcome.PASS, commit=commit)
     found = status(serving)
-    assert found.release_under_way == f"version 2, canary step 2, answers 25 %, {since}"
+    assert found.release_under_way == f"version 2, canary step 2, {since}, answers 25 %"
     assert found.waits_for == "version 2: a first look at its canary"
     judge(serving, CANARY_VERDICT, Outcome.PASS, commit=second)
     by_hand = steps.with_policy(serving.line, "rollout", automatic=False)
