@@ -199,7 +199,6 @@ def status(
             ("traffic", "none" if one.share_percent is None else f"{one.share_percent:g} %"),
             ("since", f"{one.since or 'never'}, by {one.by or 'nobody'}: {one.reason or ''}"),
             *((("declared", one.declared_problem),) if one.declared_problem else ()),
-            *((("under way", one.release_under_way),) if one.release_under_way else ()),
             ("registered", ", ".join(map(str, one.versions)) or "none"),
             ("withdrawn", ", ".join(map(str, one.withdrawn)) or "none"),
             (

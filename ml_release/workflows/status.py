@@ -14,27 +14,12 @@ from ml_release.workflows.environment_drift import environment_drift
 from ml_release.workflows.evaluation import EVALUATION_VERDICT
 from ml_release.workflows.labels import newest_labels
 from ml_release.workflows.monitoring import newest_drift_verdict, newest_window
-from ml_release.workflows.stage_verdicts import (
-    CANARY_VERDICT,
-    SHADOW_VERDICT,
-    WATCH_VERDICT,
-    recorded_verdict,
-)
 from ml_release.workflows.training import CANDIDATE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ml_release.domain.declared_rollout import Leg
     from ml_release.domain.deployment import Declaration
     from ml_release.ports import Deployments, EvidenceStore, ModelRegistry, Switches, Workplace
     from ml_release.spec.release_line import ReleaseLine
-
-_JUDGED_BY: Mapping[Leg, str] = {
-    "shadow": SHADOW_VERDICT,
-    "canary": CANARY_VERDICT,
-    "watch": WATCH_VERDICT,
-}
 
 
 class LineStatus(BaseModel):
@@ -50,8 +35,6 @@ class LineStatus(BaseModel):
     declared_problem
         Why what is declared now does not count, what was edited and what to do; also that it is an
         earlier declaration put back by hand, which counts.
-    release_under_way
-        Version and place of a release on its way, or under watch, and since when, in words.
     kill_switch
         What is to be known of a switch that is pulled or not in Git yet, in words.
     labels
@@ -60,8 +43,7 @@ class LineStatus(BaseModel):
         What differs between the environment that runs and the one the serving version was trained
         in, in words.
     waits_for
-        What keeps the release under way from its next step; without one, what keeps the newest
-        version from production. In words; empty if nothing does.
+        What keeps the newest version from production, in words; empty if nothing does.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -76,7 +58,6 @@ class LineStatus(BaseModel):
     reason: str | None
     commit: str | None
     declared_problem: str | None
-    release_under_way: str | None
     kill_switch: str | None
     withdrawn: tuple[int, ...]
     candidate: str | None
@@ -131,7 +112,6 @@ def line_status(
         reason=None if declaration is None else declaration.reason,
         commit=None if declaration is None else declaration.commit,
         declared_problem=_declared_problem(standing, deployments=deployments),
-        release_under_way=None if declaration is None else _under_way(declaration),
         kill_switch=_kill_switch(line, declaration, environment=environment, switches=switches),
         withdrawn=() if state is None else state.withdrawn,
         candidate=digest,
@@ -149,40 +129,8 @@ def line_status(
             is_registered=digest in registered,
             is_edited=standing is not None and bool(standing.seal_problem),
             newest=versions[-1].number if versions else None,
-            under_way=None
-            if declaration is None
-            else _release_waits_for(line, declaration, evidence=evidence),
         ),
     )
-
-
-def _under_way(declaration: Declaration) -> str | None:
-    rollout = declaration.state.rollout
-    if rollout is None:
-        return None
-    shares = {v.version: v.weight_percent for v in declaration.state.variants}
-    share = shares.get(rollout.version)
-    said = "asked in secret" if share is None else f"answers {share:g} %"
-    return f"{rollout}, {said}"
-
-
-def _release_waits_for(
-    line: ReleaseLine, declaration: Declaration, *, evidence: EvidenceStore
-) -> str | None:
-    """What the release under way waits for by its newest verdict; None if none is under way."""
-    rollout = declaration.state.rollout
-    if rollout is None:
-        return None
-    kind = _JUDGED_BY[rollout.leg]
-    verdict = recorded_verdict(line, kind, rollout.model_digest, evidence=evidence)
-    # A verdict on an earlier step says nothing of this one.
-    if verdict is None or verdict.evidence.get("declared_commit") != declaration.commit:
-        return f"version {rollout.version}: a first look at its {rollout.leg}"
-    if verdict.objections:
-        said = "; ".join(finding.sentence() for finding in verdict.objections)
-        return f"version {rollout.version}: {said}"
-    who = "the next tick" if line.policies.rollout.automatic else "somebody to promote it"
-    return f"version {rollout.version}: {who}; every rule that votes passes"
 
 
 def _declared_problem(standing: Declaration | None, *, deployments: Deployments) -> str | None:
@@ -216,12 +164,9 @@ def _waits_for(  # noqa: PLR0911 (one answer per step of the way)
     is_registered: bool,
     is_edited: bool,
     newest: int | None,
-    under_way: str | None,
 ) -> str:
     if is_edited:
         return "a sealed declaration: what is declared was edited by hand"
-    if under_way is not None:
-        return under_way
     if candidate is None:
         return "a candidate: nothing was trained yet"
     if outcome is None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from ml_release.domain.deployment import Variant
-from ml_release.domain.rollout_moves import shadowed, shared
-from ml_release.domain.verdict import Finding, Outcome, Verdict
+from ml_release.domain.verdict import Outcome
 from ml_release.errors import IntegrityError
 from ml_release.workflows.evaluation import EVALUATION_VERDICT
-from ml_release.workflows.stage_verdicts import CANARY_VERDICT, SHADOW_VERDICT
 from ml_release.workflows.status import LineStatus, line_status
 from ml_release.workflows.training import CANDIDATE
 from ml_release_tests.workflows import steps
@@ -21,9 +18,6 @@ from ml_release_tests.workflows.test_promotion import candidate_version
 from ml_release_tests.workflows.traffic import a_label, serve_month, write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ml_release.domain.deployment import DeclaredState
     from ml_release_tests.small_line import House
 
 
@@ -128,64 +122,6 @@ def test_a_newer_candidate_waits_for_registration_beside_older_versions(serving:
     steps.train(serving)
     steps.evaluate(serving)
     assert status(serving).waits_for == "registration of the newest candidate"
-
-
-def begin(house: House, move: Callable[..., DeclaredState], **where: Any) -> str:
-    """Declare version 2 at a place of its release; the commit."""
-    version = Variant(role="champion", version=2, model_digest="two", weight_percent=100.0)
-    before = house.deployments.read(steps.LINE, "production")
-    assert before is not None
-    state = move(
-        before.state,
-        version=version,
-        evidence=before.state.evidence,
-        release="small_line-2",
-        **where,
-    )
-    declaration = house.deployments.declare(
-        state,
-        expected_commit=before.commit,
-        trailers={"Actor": "Ada", "Reason": "better"},
-        at=house.clock.now(),
-    )
-    return declaration.commit
-
-
-def judge(house: House, kind: str, outcome: Outcome, *, commit: str) -> None:
-    """Record a verdict on version 2 under a declaration."""
-    finding = Finding(rule="pairs_suffice", subject="pairs", outcome=outcome)
-    verdict = Verdict(
-        judge="shadow/1",
-        line=steps.LINE,
-        subject_digest="two",
-        evidence={"declared_commit": commit},
-        findings=(finding,),
-    )
-    house.evidence.record(steps.LINE, kind, "two", verdict.to_json())
-
-
-def test_a_release_under_way_says_where_it_stands_and_what_it_waits_for(serving: House) -> None:
-    """By the verdict on its present step: one on the step before says nothing of this one."""
-    now = serving.clock.now()
-    commit = begin(serving, shadowed, sample_percent=50.0, now=now)
-    found = status(serving)
-    assert found.serving == 1
-    since = f"since {now:%Y-%m-%d %H:%M} UTC"
-    assert found.release_under_way == f"version 2, shadow, {since}, asked in secret"
-    assert found.waits_for == "version 2: a first look at its shadow"
-    judge(serving, SHADOW_VERDICT, Outcome.INCONCLUSIVE, commit=commit)
-    assert status(serving).waits_for.startswith("version 2: pairs_suffice [pairs] inconclusive")
-    judge(serving, SHADOW_VERDICT, Outcome.PASS, commit=commit)
-    assert status(serving).waits_for == "version 2: the next tick; every rule that votes passes"
-    second = begin(serving, shared, step=1, weight_percent=25.0, now=now)
-    judge(serving, CANARY_VERDICT, Outcome.PASS, commit=commit)
-    found = status(serving)
-    assert found.release_under_way == f"version 2, canary step 2, {since}, answers 25 %"
-    assert found.waits_for == "version 2: a first look at its canary"
-    judge(serving, CANARY_VERDICT, Outcome.PASS, commit=second)
-    by_hand = steps.with_policy(serving.line, "rollout", automatic=False)
-    serving.line = by_hand
-    assert status(serving).waits_for.startswith("version 2: somebody to promote it")
 
 
 def test_after_a_rollback_a_new_candidate_is_waited_for(serving: House) -> None:
