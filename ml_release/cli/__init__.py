@@ -183,10 +183,12 @@ def status(
             one,
             environment=wiring.environment,
             evidence=wiring.evidence,
+            models=wiring.models,
             registry=wiring.registry,
             deployments=wiring.deployments,
             switches=wiring.switches,
             workplace=wiring.workplace,
+            now=wiring.clock.now(),
         )
         for one in (LINES if line is None else (find_line(line),))
     ]
@@ -199,6 +201,7 @@ def status(
             ("traffic", "none" if one.share_percent is None else f"{one.share_percent:g} %"),
             ("since", f"{one.since or 'never'}, by {one.by or 'nobody'}: {one.reason or ''}"),
             *((("declared", one.declared_problem),) if one.declared_problem else ()),
+            *releasing.under_way_facts(one.under_way),
             ("registered", ", ".join(map(str, one.versions)) or "none"),
             ("withdrawn", ", ".join(map(str, one.withdrawn)) or "none"),
             (

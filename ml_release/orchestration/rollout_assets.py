@@ -133,17 +133,19 @@ def rollout_sensor(line: ReleaseLine, wiring: Wiring) -> dg.SensorDefinition:
         decision, judged = tick.decision, tick.judged
         if judged is None:
             return dg.SkipReason(decision.reason)
-        times, _, shown = (context.cursor or "0:").partition(":")
+        times, _, shown = (context.cursor or "").partition(":")
         seen = f"{judged.leg} {judged.version} {judged.answer}"
         if decision.act == "nothing" and seen == shown:
             return dg.SkipReason(decision.reason)
         # A run that failed, because somebody else declared meanwhile, is asked for again: the
         # cursor counts how often.
-        count = int(times) + 1
+        count = (int(times) if times.isdecimal() else 0) + 1
         return dg.SensorResult(
             run_requests=[
                 dg.RunRequest(
-                    run_key=f"rollout:{judged.version}:{count}",
+                    # With the declaration: a cursor that was reset counts from the beginning, and a
+                    # key of an earlier release would keep this one from running.
+                    run_key=f"rollout:{judged.verdict.evidence.get('declared_commit')}:{count}",
                     tags={LINE_TAG: line.name, REASON_TAG: decision.reason[:500]},
                 )
             ],

@@ -15,20 +15,27 @@ from ml_release.domain.experiment_design import (
     plan_from_json,
 )
 from ml_release.domain.experiment_moves import back_to_control, require_room, with_experiment
-from ml_release.domain.verdict import require_evidence
+from ml_release.domain.verdict import Outcome, require_evidence
 from ml_release.errors import InputError, NotFoundError, RefusedError
-from ml_release.workflows.champion import declared_or_lost
+from ml_release.workflows.approving import approvals_of
+from ml_release.workflows.champion import declared_or_lost, seal_refusal
 from ml_release.workflows.experiments import EXPERIMENT_PLAN
 from ml_release.workflows.promotion import NOBODY, Moved, Request, find_version
 from ml_release.workflows.release_gate import require_releasable
+from ml_release.workflows.staging_record import require_staging
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ml_release.domain.approvals import Approvals
     from ml_release.domain.deployment import Declaration
     from ml_release.domain.experiment import Allocation
     from ml_release.domain.experiment_design import Baseline, ExperimentPlan
     from ml_release.domain.experiment_policy import ExperimentPolicy
+    from ml_release.domain.identity import ModelVersion
     from ml_release.ports import Clock, Deployments, EvidenceStore, ModelRegistry, ModelStore
     from ml_release.spec.release_line import ReleaseLine
+    from ml_release.workflows.release_gate import Releasable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +140,8 @@ def begin_experiment(
         If a version is not registered, or nothing is declared to compare with.
     RefusedError
         If a rollout or another experiment is under way, the name was used before, or a version was
-        withdrawn, has no evidence that lets it answer, or was judged against another champion.
+        withdrawn, has no evidence that lets it answer, was judged against another champion, was not
+        staged where the policy declares it, or was not approved: its arm answers people.
     IntegrityError
         If a record or a file was changed.
     """
@@ -157,7 +165,7 @@ def begin_experiment(
         )
     require_room(before.state, experiment)
     _require_new_name(line, experiment, environment=environment, deployments=deployments)
-    treatments = []
+    treatments, approved_by = [], list[str]()
     now = clock.now()
     for number in draft.versions:
         version = find_version(line, number, registry=registry)
@@ -172,6 +180,10 @@ def begin_experiment(
             now=now,
         )
         require_evidence(found.verdict, act=act, champion_digest=champion.model_digest)
+        approvals = _let_through(
+            line, version, found, champion, act=act, evidence=evidence, registry=registry, now=now
+        )
+        approved_by += [word.by for word in approvals.counted]
         treatments.append(
             Variant(
                 role="treatment",
@@ -186,10 +198,43 @@ def begin_experiment(
     declaration = deployments.declare(
         with_experiment(before.state, experiment, treatments),
         expected_commit=before.commit,
-        trailers=_trailers(before, request, f"begin experiment {experiment.name}", plan.digest),
+        trailers={
+            **_trailers(before, request, f"begin experiment {experiment.name}", plan.digest),
+            "Approved-By": ", ".join(dict.fromkeys(approved_by)) or NOBODY,
+        },
         at=now,
     )
     return Begun(experiment=experiment, plan=plan, declaration=declaration, changed=True)
+
+
+def _let_through(
+    line: ReleaseLine,
+    version: ModelVersion,
+    found: Releasable,
+    champion: Variant,
+    *,
+    act: str,
+    evidence: EvidenceStore,
+    registry: ModelRegistry,
+    now: datetime,
+) -> Approvals:
+    """Ask of an arm what is asked of a canary: it answers people, too."""
+    policy = line.policies.rollout
+    if policy.path.has_staging:
+        require_staging(
+            line,
+            version,
+            policy=policy.staging,
+            champion_digest=champion.model_digest,
+            act=act,
+            evidence=evidence,
+            registry=registry,
+        )
+    approvals = approvals_of(line, version, found, evidence=evidence, now=now)
+    if approvals.finding.outcome is not Outcome.PASS:
+        message = f"{act} refused: {approvals.finding.sentence()}."
+        raise RefusedError(message)
+    return approvals
 
 
 def end_experiment(
@@ -216,9 +261,14 @@ def end_experiment(
     NotFoundError
         If nothing is declared for the line at all.
     RefusedError
-        If another experiment than the named one is declared, or somebody else declared meanwhile.
+        If another experiment than the named one is declared, what is declared was edited by hand,
+        or somebody else declared meanwhile.
     """
     before = deployments.read(line.name, environment)
+    if before is not None and before.seal_problem:
+        reason = seal_refusal(before, deployments=deployments)
+        message = f"end of an experiment of {line.name} refused: {reason}."
+        raise RefusedError(message)
     if before is None:
         message = (
             f"end of an experiment of {line.name} refused: expected a declared line, found nothing"
