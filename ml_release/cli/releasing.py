@@ -14,6 +14,7 @@ from ml_release.errors import RefusedError
 if TYPE_CHECKING:
     from ml_release.cli.running import JobRun
     from ml_release.domain.rollout_plan import PlannedPlace, RolloutPlan
+    from ml_release.workflows.release_under_way import ReleaseUnderWay
 
 app = typer.Typer()
 _ENDPOINTS = ("production_endpoint", "canary_endpoint", "shadow_endpoint")
@@ -200,6 +201,19 @@ def settle(
     move = acts.Move(version=None, by=by or getpass.getuser(), reason=reason)
     run = acts.settle(found, move, settings=settings, wiring=wiring)
     _tell_move(line, run, as_json=as_json)
+
+
+def under_way_facts(found: ReleaseUnderWay | None) -> list[tuple[str, str]]:
+    """The release under way, for the status of its line."""
+    if found is None:
+        return []
+    step = "" if found.step is None else f" step {found.step} of {found.steps}"
+    return [
+        ("releasing", f"version {found.version}, {found.leg}{step}, since {found.since}"),
+        *(("", share) for share in found.shares),
+        ("judged", found.verdict),
+        ("approvals", found.approvals),
+    ]
 
 
 def _tell_staged(line: str, run: JobRun, *, as_json: bool) -> None:

@@ -1,7 +1,12 @@
 """The rollout: verdicts on what was served, the job that acts on them, the sensor that asks."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 
+from ml_release.domain.canary_rules import HARM
+from ml_release.domain.rollout_decision import Act
+from ml_release.domain.verdict import BEST_TO_WORST
 from ml_release.orchestration.endpoint_assets import release_group
 from ml_release.orchestration.jobs import LINE_TAG, REASON_TAG
 from ml_release.orchestration.release_jobs import materialize_endpoint, point_champion
@@ -19,6 +24,12 @@ _LEGS = {
     "watch": ("production_endpoint", "What was seen since a version answers everybody."),
 }
 _AUTOMATION = "rollout"
+_ACTS: Mapping[Act, str] = {
+    "nothing": "stays where it is",
+    "advance": "goes on",
+    "settle": "its watch has ended",
+    "roll_back": "taken back and withdrawn",
+}
 _IN_FLIGHT = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -70,8 +81,8 @@ def rollout_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
                 dg.AssetMaterialization(
                     asset_key=dg.AssetKey([line.name, f"{tick.judged.leg}_verdict"]),
                     metadata={
-                        "decision": f"{tick.decision.act}: {tick.decision.reason}",
-                        **_shown(tick.judged),
+                        "decision": f"{_ACTS[tick.decision.act]}: {tick.decision.reason}",
+                        **_shown(tick.judged, wiring),
                     },
                 )
             )
@@ -145,7 +156,12 @@ def rollout_sensor(line: ReleaseLine, wiring: Wiring) -> dg.SensorDefinition:
     return rollout
 
 
-def _shown(judged: LegJudgement) -> dict[str, dg.MetadataValue]:
+def _shown(judged: LegJudgement, wiring: Wiring) -> dict[str, dg.MetadataValue]:
+    """What is read first comes first: numbers and pictures, then findings, the worst on top."""
+    verdict = judged.verdict
+    plots = dict(judged.plots)
+    if judged.leg == "canary":
+        plots["harm.png"] = wiring.plotter.findings(verdict, HARM)
     numbers = {
         name: dg.MetadataValue.text("not known")
         if value is None
@@ -154,13 +170,13 @@ def _shown(judged: LegJudgement) -> dict[str, dg.MetadataValue]:
         else dg.MetadataValue.float(float(value))
         for name, value in judged.numbers.items()
     }
+    findings = sorted(verdict.findings, key=lambda f: -BEST_TO_WORST.index(f.outcome))
     return {
         "version": dg.MetadataValue.int(judged.version),
         "answer": dg.MetadataValue.text(judged.answer),
-        "why": dg.MetadataValue.text(judged.said),
-        "outcome": dg.MetadataValue.text(judged.verdict.outcome.value),
-        "findings": findings_table(judged.verdict.findings),
-        "verdict digest": dg.MetadataValue.text(judged.verdict.digest),
+        "outcome": dg.MetadataValue.text(verdict.outcome.value),
         **numbers,
-        **{name: picture(png) for name, png in judged.plots.items()},
+        **{name: picture(png) for name, png in plots.items()},
+        "findings": findings_table(findings),
+        "verdict digest": dg.MetadataValue.text(verdict.digest),
     }

@@ -14,28 +14,23 @@ from ml_release.workflows.environment_drift import environment_drift
 from ml_release.workflows.evaluation import EVALUATION_VERDICT
 from ml_release.workflows.labels import newest_labels
 from ml_release.workflows.monitoring import newest_drift_verdict, newest_window
-from ml_release.workflows.stage_verdicts import (
-    CANARY_VERDICT,
-    SHADOW_VERDICT,
-    WATCH_VERDICT,
-    recorded_verdict,
-)
+from ml_release.workflows.release_under_way import ReleaseUnderWay, release_under_way
 from ml_release.workflows.training import CANDIDATE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from datetime import datetime
 
-    from ml_release.domain.declared_rollout import Leg
     from ml_release.domain.deployment import Declaration
     from ml_release.domain.remote_state import RemoteState
-    from ml_release.ports import Deployments, EvidenceStore, ModelRegistry, Switches, Workplace
+    from ml_release.ports import (
+        Deployments,
+        EvidenceStore,
+        ModelRegistry,
+        ModelStore,
+        Switches,
+        Workplace,
+    )
     from ml_release.spec.release_line import ReleaseLine
-
-_JUDGED_BY: Mapping[Leg, str] = {
-    "shadow": SHADOW_VERDICT,
-    "canary": CANARY_VERDICT,
-    "watch": WATCH_VERDICT,
-}
 
 
 class LineStatus(BaseModel):
@@ -53,8 +48,6 @@ class LineStatus(BaseModel):
         earlier declaration put back by hand, which counts.
     remote
         How the deployments repository stands to its remote, in words; None where it has none.
-    release_under_way
-        Version and place of a release on its way, or under watch, and since when, in words.
     kill_switch
         What is to be known of a switch that is pulled or not in Git yet, in words.
     labels
@@ -62,9 +55,10 @@ class LineStatus(BaseModel):
     environment_drift
         What differs between the environment that runs and the one the serving version was trained
         in, in words.
+    under_way
+        The release between staging and the end of its watch.
     waits_for
-        What keeps the release under way from its next step; without one, what keeps the newest
-        version from production. In words; empty if nothing does.
+        What keeps the newest version from production, in words; empty if nothing does.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -80,7 +74,6 @@ class LineStatus(BaseModel):
     commit: str | None
     declared_problem: str | None
     remote: str | None
-    release_under_way: str | None
     kill_switch: str | None
     withdrawn: tuple[int, ...]
     candidate: str | None
@@ -91,6 +84,7 @@ class LineStatus(BaseModel):
     window_rows: int | None
     labels: int | None
     environment_drift: tuple[str, ...] | None
+    under_way: ReleaseUnderWay | None
     waits_for: str
 
 
@@ -99,10 +93,12 @@ def line_status(
     *,
     environment: str,
     evidence: EvidenceStore,
+    models: ModelStore,
     registry: ModelRegistry,
     deployments: Deployments,
     switches: Switches,
     workplace: Workplace,
+    now: datetime,
     remote: RemoteState | None = None,
 ) -> LineStatus:
     """Gather the status of a line."""
@@ -125,6 +121,9 @@ def line_status(
         )
     )
     registered = {version.model_digest for version in versions}
+    under_way = release_under_way(
+        line, declaration, evidence=evidence, models=models, registry=registry, now=now
+    )
     return LineStatus(
         line=line.name,
         environment=environment,
@@ -137,7 +136,6 @@ def line_status(
         commit=None if declaration is None else declaration.commit,
         declared_problem=_declared_problem(standing, deployments=deployments),
         remote=None if remote is None else remote.sentence(),
-        release_under_way=None if declaration is None else _under_way(declaration),
         kill_switch=_kill_switch(line, declaration, environment=environment, switches=switches),
         withdrawn=() if state is None else state.withdrawn,
         candidate=digest,
@@ -148,49 +146,17 @@ def line_status(
         window_rows=None if window is None else window.rows,
         labels=None if labels is None else labels.labels,
         environment_drift=None if other is None else tuple(one.sentence() for one in other),
+        under_way=under_way,
         waits_for=_waits_for(
             declaration,
+            under_way,
             candidate=digest,
             outcome=None if verdict is None else verdict.outcome,
             is_registered=digest in registered,
             is_edited=standing is not None and bool(standing.seal_problem),
             newest=versions[-1].number if versions else None,
-            under_way=None
-            if declaration is None
-            else _release_waits_for(line, declaration, evidence=evidence),
         ),
     )
-
-
-def _under_way(declaration: Declaration) -> str | None:
-    rollout = declaration.state.rollout
-    if rollout is None:
-        return None
-    shares = {v.version: v.weight_percent for v in declaration.state.variants}
-    share = shares.get(rollout.version)
-    said = "asked in secret" if share is None else f"answers {share:g} %"
-    step = f" step {rollout.step + 1}" if rollout.leg == "canary" else ""
-    since = f"{rollout.since:%Y-%m-%d %H:%M} UTC"
-    return f"version {rollout.version}, {rollout.leg}{step}, {said}, since {since}"
-
-
-def _release_waits_for(
-    line: ReleaseLine, declaration: Declaration, *, evidence: EvidenceStore
-) -> str | None:
-    """What the release under way waits for by its newest verdict; None if none is under way."""
-    rollout = declaration.state.rollout
-    if rollout is None:
-        return None
-    kind = _JUDGED_BY[rollout.leg]
-    verdict = recorded_verdict(line, kind, rollout.model_digest, evidence=evidence)
-    # A verdict on an earlier step says nothing of this one.
-    if verdict is None or verdict.evidence.get("declared_commit") != declaration.commit:
-        return f"version {rollout.version}: a first look at its {rollout.leg}"
-    if verdict.objections:
-        said = "; ".join(finding.sentence() for finding in verdict.objections)
-        return f"version {rollout.version}: {said}"
-    who = "the next tick" if line.policies.rollout.automatic else "somebody to promote it"
-    return f"version {rollout.version}: {who}; every rule that votes passes"
 
 
 def _declared_problem(standing: Declaration | None, *, deployments: Deployments) -> str | None:
@@ -218,18 +184,19 @@ def _kill_switch(
 
 def _waits_for(  # noqa: PLR0911 (one answer per step of the way)
     declaration: Declaration | None,
+    under_way: ReleaseUnderWay | None,
     *,
     candidate: str | None,
     outcome: Outcome | None,
     is_registered: bool,
     is_edited: bool,
     newest: int | None,
-    under_way: str | None,
 ) -> str:
     if is_edited:
         return "a sealed declaration: what is declared was edited by hand"
     if under_way is not None:
-        return under_way
+        reason = under_way.waits_for or "nothing, it goes on by itself"
+        return f"version {under_way.version} in {under_way.leg}: {reason}"
     if candidate is None:
         return "a candidate: nothing was trained yet"
     if outcome is None:
