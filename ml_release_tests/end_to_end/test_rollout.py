@@ -394,7 +394,7 @@ def test_status_says_what_a_release_waits_for(good: Story) -> None:
     assert "shadow_saw_enough [pairs]" in waited["shadow"]
     assert "canary_is_shown_no_worse [error_rate]" in waited["canary"]
     assert waited["watch"].startswith("version 2: ")
-    assert good.here.status().release_under_way is None
+    assert good.here.status().under_way is None
 
 
 def test_a_worse_candidate_is_withdrawn_and_the_champion_never_left(stopped: Story) -> None:

@@ -324,7 +324,7 @@ def switched_off(house: House) -> None:
                 lambda document: document.pop("run_id"),
             ),
             "nothing was judged yet",
-            "candidate",
+            "CandidateRecord: expected a recorded one",
             id="a record was edited",
         ),
     ],
