@@ -290,7 +290,7 @@ def switched_off(house: House) -> None:
         ),
         pytest.param(
             lambda house: (
-                setattr(house, "line", with_rollout(house.line, automatic=False)),
+                setattr(house, "line", with_rollout(house.line, automatic=False)),  # type: ignore[func-returns-value]
                 judged(house, 2),
                 let_through(house, 2),
             ),
@@ -306,7 +306,7 @@ def switched_off(house: House) -> None:
         ),
         pytest.param(
             lambda house: (
-                setattr(house, "line", with_rollout(house.line, stages=("staging",))),
+                setattr(house, "line", with_rollout(house.line, stages=("staging",))),  # type: ignore[func-returns-value]
                 judged(house, 2),
             ),
             "pass: ",
