@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -267,6 +267,11 @@ def test_a_release_under_way_is_told(
     assert found.waits_for == f"version 2 in {where[0]}: {waits}"
 
 
+def under_policy(house: House, **changes: Any) -> House:
+    house.line = with_rollout(house.line, **changes)
+    return house
+
+
 def switched_off(house: House) -> None:
     house.switches.pull(steps.LINE, "production", PULLED)
     adopt(house, house.switches)
@@ -290,7 +295,7 @@ def switched_off(house: House) -> None:
         ),
         pytest.param(
             lambda house: (
-                setattr(house, "line", with_rollout(house.line, automatic=False)),  # type: ignore[func-returns-value]
+                under_policy(house, automatic=False),
                 judged(house, 2),
                 let_through(house, 2),
             ),
@@ -306,7 +311,7 @@ def switched_off(house: House) -> None:
         ),
         pytest.param(
             lambda house: (
-                setattr(house, "line", with_rollout(house.line, stages=("staging",))),  # type: ignore[func-returns-value]
+                under_policy(house, stages=("staging",)),
                 judged(house, 2),
             ),
             "pass: ",
