@@ -160,10 +160,12 @@ class Installation:
             self.line,
             environment=wiring.environment,
             evidence=wiring.evidence,
+            models=wiring.models,
             registry=wiring.registry,
             deployments=wiring.deployments,
             switches=wiring.switches,
             workplace=wiring.workplace,
+            now=wiring.clock.now(),
         )
 
     @property
