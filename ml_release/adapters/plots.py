@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from ml_release.domain.gates_attribution import IMPORTANCE
 from ml_release.domain.search import TrialState, best_trial
 from ml_release.domain.search_objectives import grows_with_quality
+from ml_release.domain.traffic import ends_of_stretches
 from ml_release.domain.verdict import Outcome
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ _OUTCOME_COLOURS = {
     Outcome.FAIL: "#D55E00",
 }
 _DPI = 110
+_CHANGES_SHOWN = 8
 
 
 class Plots:
@@ -187,12 +188,11 @@ class Plots:
         return _png(figure)
 
     def traffic(self, points: Sequence[TrafficPoint], *, until: datetime) -> bytes:
-        """PNG of the share of every version over time, stacked, up to a moment."""
+        """PNG of the share of every version over time, stacked; the newest changes only."""
         figure, axes = _figure(6.4, 2.6)
+        points = points[-_CHANGES_SHOWN:]
         versions = list(dict.fromkeys(version for point in points for version in point.percent))
-        moments = [point.at for point in points]
-        if moments:
-            moments.append(max(until, moments[-1] + timedelta(seconds=1)))
+        moments = ends_of_stretches(points, until=until)
         shares = [
             [point.percent.get(version, 0.0) for point in points] + [0.0] * bool(points)
             for version in versions

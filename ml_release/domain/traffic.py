@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,3 +40,20 @@ def traffic_over_time(history: Sequence[Declaration]) -> tuple[TrafficPoint, ...
             at = datetime.fromisoformat(declaration.committed_at)
             points.append(TrafficPoint(at=at, percent=percent))
     return tuple(points)
+
+
+def ends_of_stretches(points: Sequence[TrafficPoint], *, until: datetime) -> tuple[datetime, ...]:
+    """Where a picture lets every stretch begin, and the last one end.
+
+    Shares that were declared just now are seen as well: the last stretch lasts at least a quarter
+    of the changes before it. So are changes after a long time without one: the first stretch takes
+    at most a third of the width.
+    """
+    if not points:
+        return ()
+    begun = [point.at for point in points]
+    changes = begun[-1] - begun[min(1, len(begun) - 1)]
+    end = max(until, begun[-1] + max(changes / 4, timedelta(seconds=1)))
+    if len(begun) > 1:
+        begun[0] = max(begun[0], begun[1] - (end - begun[1]) / 2)
+    return (*begun, end)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import pytest
+
 from ml_release.domain.deployment import Declaration
-from ml_release.domain.traffic import TrafficPoint, traffic_over_time
+from ml_release.domain.traffic import TrafficPoint, ends_of_stretches, traffic_over_time
 from ml_release_tests.domain.test_deployment import state, variant
 from ml_release_tests.domain.test_rollout import SHADOWED, SHARED, WATCHED
 
@@ -47,3 +49,34 @@ def test_a_version_in_two_roles_has_one_share() -> None:
 def test_of_no_history_there_is_no_traffic() -> None:
     """Nothing was ever declared."""
     assert traffic_over_time([]) == ()
+
+
+@pytest.mark.parametrize(
+    ("begun", "until", "drawn"),
+    [
+        pytest.param([], 5, [], id="nothing was declared"),
+        pytest.param([0], 5, [0, 5], id="one share that lasts"),
+        pytest.param([4], 5, [4, 5], id="one share"),
+        pytest.param([0, 8], 12, [6, 8, 12], id="a long time before the change"),
+        pytest.param([7, 8], 12, [7, 8, 12], id="a short time before it"),
+        pytest.param([0, 12, 16], 16, [9.5, 12, 16, 17], id="declared just now"),
+        pytest.param([0, 12, 16], 10, [9.5, 12, 16, 17], id="a clock that is late"),
+    ],
+)
+def test_every_stretch_of_shares_can_be_seen(
+    begun: list[float], until: float, drawn: list[float]
+) -> None:
+    """Hours at which each begins in the picture, and the last one ends."""
+    midnight = datetime(2026, 11, 21, tzinfo=UTC)
+    points = [
+        TrafficPoint(at=midnight + timedelta(hours=hour), percent={1: 100.0}) for hour in begun
+    ]
+    found = ends_of_stretches(points, until=midnight + timedelta(hours=until))
+    assert [(moment - midnight) / timedelta(hours=1) for moment in found] == drawn
+
+
+def test_a_change_that_was_just_made_is_seen_beside_what_was_before() -> None:
+    """A second each, if nothing else is known."""
+    points = [point(0, v1=100.0), point(8, v2=100.0)]
+    start, change, end = ends_of_stretches(points, until=points[1].at)
+    assert start < change < end

@@ -364,7 +364,7 @@ def test_the_shadow_answered_in_secret_what_the_champion_was_asked(good: Story) 
     ("leg", "asset", "endpoint", "pictures"),
     [
         ("shadow", "shadow_verdict", "canary_endpoint", {"scores.png", "agreement.png"}),
-        ("canary", "canary_verdict", "production_endpoint", set()),
+        ("canary", "canary_verdict", "production_endpoint", {"harm.png"}),
         ("watch", "watch_verdict", "production_endpoint", set()),
     ],
 )
@@ -391,9 +391,9 @@ def test_status_says_what_a_release_waits_for(good: Story) -> None:
     waited = {
         one.leg: waits for one, waits in zip(good.looks, good.waited_for, strict=True) if waits
     }
-    assert "shadow_saw_enough [pairs]" in waited["shadow"]
-    assert "canary_is_shown_no_worse [error_rate]" in waited["canary"]
-    assert waited["watch"].startswith("version 2: ")
+    assert "shadow_saw_enough [pairs] inconclusive" in waited["shadow"]
+    assert "canary_is_shown_no_worse [error_rate] inconclusive" in waited["canary"]
+    assert waited["watch"].startswith("version 2 in watch: ")
     assert good.here.status().under_way is None
 
 
