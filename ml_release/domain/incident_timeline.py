@@ -68,30 +68,33 @@ _LOG, _GIT = "inference log", "Git"
 
 
 def timeline(times: Times, *, judge: str) -> tuple[Moment, ...]:
-    """All moments, those known in the order of time, the others behind them."""
+    """All moments, those known in the order of time, the others behind them.
+
+    Git keeps whole seconds: within a second the moments stand in the order in which they follow
+    from one another.
+    """
     found = [
         Moment(what="declared for the first time", at=times.declared, source=_GIT),
         Moment(what="first request of the bad version", at=times.first_request, source=_LOG),
-        Moment(
-            what="first failed, missing or replaced answer", at=times.first_sign, source=_LOG
-        ),
+        Moment(what="first failed, missing or replaced answer", at=times.first_sign, source=_LOG),
         Moment(what="decided to take it back", at=times.decided, source=judge or "no verdict"),
         Moment(what="taken back by commit", at=times.committed, source=_GIT),
-        Moment(
-            what="first request on the restored state", at=times.first_restored, source=_LOG
-        ),
+        Moment(what="first request on the restored state", at=times.first_restored, source=_LOG),
         Moment(what="last request served by the bad version", at=times.last_request, source=_LOG),
         Moment(what="verified", at=times.verified, source="verification"),
     ]
     known = [one for one in found if one.at is not None]
     return (
-        *sorted(known, key=lambda one: _moment(one.at or "")),
+        *sorted(known, key=lambda one: _moment(one.at or "").replace(microsecond=0)),
         *(one for one in found if one.at is None),
     )
 
 
 def spans(times: Times) -> tuple[Span, ...]:
-    """What is counted of an incident, in seconds; below 0 where clocks disagree."""
+    """What is counted of an incident, in seconds; below 0 where clocks disagree.
+
+    Less than a second below 0 is 0: Git keeps whole seconds.
+    """
     sign, end = times.first_sign, times.last_request
     return (
         Span(what="exposure: first to last request", seconds=_gap(times.first_request, end)),
@@ -127,7 +130,8 @@ def in_words(seconds: float) -> str:
 def _gap(first: str | None, second: str | None) -> float | None:
     if first is None or second is None:
         return None
-    return (_moment(second) - _moment(first)).total_seconds()
+    seconds = (_moment(second) - _moment(first)).total_seconds()
+    return 0.0 if -1 < seconds < 0 else seconds
 
 
 def _moment(iso: str) -> datetime:
