@@ -8,6 +8,7 @@ from ml_release.domain.canary_rules import HARM
 from ml_release.domain.rollout_decision import Act
 from ml_release.domain.verdict import BEST_TO_WORST
 from ml_release.orchestration.endpoint_assets import release_group
+from ml_release.orchestration.incident_assets import tell_incident
 from ml_release.orchestration.jobs import LINE_TAG, REASON_TAG
 from ml_release.orchestration.release_jobs import materialize_endpoint, point_champion
 from ml_release.orchestration.rendering import findings_table, picture, reported
@@ -15,7 +16,7 @@ from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
 from ml_release.workflows.promotion import Request
 from ml_release.workflows.rollout_judging import LegJudgement
-from ml_release.workflows.rollout_tick import act_on_rollout, look_at_rollout
+from ml_release.workflows.rollout_tick import AUTOMATION, act_on_rollout, look_at_rollout
 
 _SECONDS_BETWEEN_TICKS = 30
 _LEGS = {
@@ -23,7 +24,6 @@ _LEGS = {
     "canary": ("canary_endpoint", "What canary and control, served at the same time, have shown."),
     "watch": ("production_endpoint", "What was seen since a version answers everybody."),
 }
-_AUTOMATION = "rollout"
 _ACTS: Mapping[Act, str] = {
     "nothing": "stays where it is",
     "advance": "goes on",
@@ -63,7 +63,7 @@ def rollout_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
             tick = act_on_rollout(
                 line,
                 environment=wiring.environment,
-                run_request=Request(by=_AUTOMATION, reason="tick", run_id=context.run.run_id),
+                run_request=Request(by=AUTOMATION, reason="tick", run_id=context.run.run_id),
                 inference_log=wiring.inference_log,
                 tables=wiring.tables,
                 evidence=wiring.evidence,
@@ -89,6 +89,7 @@ def rollout_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
         if tick.moved is not None:
             point_champion(context, line, wiring, tick.moved)
             materialize_endpoint(context, line, wiring, tick.moved)
+            tell_incident(context, line, wiring, tick.moved)
 
     @dg.job(
         name=f"{line.name}_rollout",
