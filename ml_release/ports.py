@@ -274,7 +274,8 @@ class Deployments(Protocol):
     def read(self, line: str, environment: str) -> Declaration | None:
         """What is declared now, None if nothing ever was.
 
-        A declaration that was edited by hand is returned with its ``seal_problem``.
+        A declaration that was edited by hand is returned with its ``seal_problem``, and so is an
+        earlier one that was put back and serves a version that was withdrawn since.
         """
 
     def sealed(self, line: str, environment: str) -> Declaration | None:
@@ -292,6 +293,10 @@ class Deployments(Protocol):
 
         ``expected_commit`` is the commit of the declaration the writer had read (None: there was
         none). Raises `StaleWriteError` if another one stands there now.
+
+        What sealed declarations before it have withdrawn, or lifted, is written too, whether or not
+        the writer knew it, see `ml_release.domain.withdrawals`. Raises `RefusedError` if the state
+        serves a version that is withdrawn.
         """
 
     def history(self, line: str, environment: str) -> tuple[Declaration, ...]:

@@ -326,7 +326,8 @@ def declare_again(
     clock: Clock,
 ) -> Moved:
     """Declare a state again in the place of ``standing``; nothing if it stands there, sealed."""
-    if sealed.state == standing.state and not standing.seal_problem:
+    stands = not standing.seal_problem and not standing.forgotten
+    if sealed.state == standing.state and stands:
         return Moved(declaration=standing, before=standing, changed=False)
     declaration = deployments.declare(
         sealed.state,
