@@ -95,9 +95,7 @@ def choose_rollback(
     ]
     if fit:
         target = next((state for state in fit if state.champion.version in good), fit[0])
-        return _choice(
-            target, good, wanted=wanted, newest=fit[0].champion.version, unfit=unfit
-        )
+        return _choice(target, good, wanted=wanted, newest=fit[0].champion.version, unfit=unfit)
     found = sorted({state.champion.version for state in history} - {serving})
     message = (
         f"rollback of {present.line} refused: expected"

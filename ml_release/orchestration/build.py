@@ -52,6 +52,7 @@ from ml_release.orchestration.scoring_asset import batch_predictions_asset
 from ml_release.orchestration.sensors import drift_sensor, label_volume_sensor, new_records_sensor
 from ml_release.orchestration.staging_asset import staging_endpoint_asset
 from ml_release.orchestration.waiver_job import waiver_job
+from ml_release.orchestration.withdrawal_jobs import lift_job, withdraw_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -120,6 +121,8 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
             rollback_job(line, wiring),
             rollout_job(line, wiring),
             settle_job(line, wiring),
+            withdraw_job(line, wiring),
+            lift_job(line, wiring),
             restore_job(line, wiring),
             waiver_job(line, wiring),
             monitor_job(line),

@@ -189,6 +189,7 @@ def reject_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
                 evidence=wiring.evidence,
                 models=wiring.models,
                 loader=wiring.loader,
+                online=wiring.online,
                 deployments=wiring.urgent_deployments,
                 clock=wiring.clock,
             )
@@ -235,6 +236,7 @@ def rollback_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
                 request=Request(by=config.by, reason=config.reason, run_id=context.run.run_id),
                 models=wiring.models,
                 loader=wiring.loader,
+                online=wiring.online,
                 deployments=wiring.urgent_deployments,
                 clock=wiring.clock,
             )
