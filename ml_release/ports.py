@@ -387,6 +387,12 @@ class EndpointClient(Protocol):
         Raises `UnavailableError` if nothing answers.
         """
 
+    def is_ready(self, line: str) -> bool:
+        """Whether something answers for the line, as its server says.
+
+        Raises `UnavailableError` if nothing answers, or it does not tell whoever asks.
+        """
+
     def tell_labels(self, line: str, labels: Sequence[Mapping[str, object]]) -> tuple[int, str]:
         """Tell late labels by request id: HTTP status and body.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ml_release.domain.deployment import DeclaredState
 from ml_release.domain.good_watches import good_watches
-from ml_release.domain.withdrawals import known_to
+from ml_release.domain.withdrawals import known_to, served_by
 from ml_release.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def methods(before: DeclaredState, after: DeclaredState) -> tuple[str, ...]:
     """
     gone = {v.version for v in before.variants if v.role == "canary"}
     gone |= {shadow.version for shadow in before.shadows}
-    stay = {one.version for one in (*after.variants, *after.shadows)}
+    stay = served_by(after)
     found = {
         "version pin": before.champion.version != after.champion.version,
         "traffic shift": bool(gone - stay),

@@ -79,7 +79,8 @@ def known_to_all(states: Iterable[DeclaredState]) -> Withdrawals:
 
 def served_by(state: DeclaredState) -> frozenset[int]:
     """Versions that a state lets answer or be asked in secret."""
-    return frozenset(one.version for one in (*state.variants, *state.shadows))
+    secretly = {shadow.version for shadow in state.shadows}
+    return frozenset(secretly | {variant.version for variant in state.variants})
 
 
 def outdated(state: DeclaredState, known: Withdrawals) -> tuple[int, ...]:

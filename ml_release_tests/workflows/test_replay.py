@@ -47,6 +47,9 @@ class FakeEndpoint:
             self.asked.append((request_id, event_time, record))
         return self.refused.get(request_id, (200, "{}"))
 
+    def is_ready(self, line: str) -> bool:
+        raise NotImplementedError
+
     def tell_labels(self, line: str, labels: Sequence[Mapping[str, object]]) -> tuple[int, str]:
         assert line == steps.LINE
         self.batches.append(list(labels))

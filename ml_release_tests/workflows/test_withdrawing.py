@@ -13,6 +13,7 @@ from ml_release.errors import NotFoundError, RefusedError, UnavailableError
 from ml_release.workflows import rollback_target
 from ml_release.workflows.approving import on_the_table
 from ml_release.workflows.promotion import Moved, Request
+from ml_release.workflows.request_contracts import recorded_contract
 from ml_release.workflows.withdrawing import lift, withdraw
 from ml_release_tests.workflows import steps
 from ml_release_tests.workflows.test_promotion import candidate_version, history
@@ -175,7 +176,7 @@ def test_a_version_whose_history_is_not_published_is_passed_over(
     without = plan.model_copy(update={"features": plan.features[:1]})
     assert plan.history_features
     assert not without.history_features
-    real = rollback_target.plan_from_json
+    real = plan_from_json
     monkeypatch.setattr(
         rollback_target,
         "plan_from_json",
@@ -205,7 +206,7 @@ def test_a_version_that_would_break_its_clients_is_passed_over(
 ) -> None:
     """The newest one is not what its clients rely on now."""
     releases(serving, 2)
-    real = rollback_target.recorded_contract
+    real = recorded_contract
     second = history(serving)[1].state.champion.model_digest
 
     def renamed(digest: str, **more: object) -> object:
