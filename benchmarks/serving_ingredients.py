@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml_release.domain.assignment import assign
 from ml_release.lines.flight_delay.line import LINE
-from ml_release.serving.predictions import Answer, Asked, records_of
+from ml_release.serving.predictions import Answer, Asked, history_age_days, records_of
 from ml_release.serving.protocols import decode_infer, encode_infer
 from ml_release.serving.request_headers import new_request_id, read_context
 from ml_release.serving.row_plan import RowModel
@@ -90,6 +90,7 @@ def _stages(endpoint: Any, body: bytes, found: dict[str, list[float]]) -> None: 
         is_pinned=False,
         is_v2=True,
         begun=begun,
+        age_days=history_age_days(route, context),
     )
     records = records_of(answer, asked, chosen=chosen, failure=None, latency_ms=0.1)
     passed("records")

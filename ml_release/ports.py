@@ -380,11 +380,12 @@ class EndpointClient(Protocol):
     """An endpoint, spoken to as a client."""
 
     def invoke(
-        self, line: str, body: bytes, *, request_id: str, event_time: str
+        self, line: str, body: bytes, *, request_id: str, event_time: str, unit: str | None = None
     ) -> tuple[int, str]:
         """Ask for a prediction in MLflow's scoring protocol: HTTP status and body.
 
-        Raises `UnavailableError` if nothing answers.
+        ``unit`` is who asks, always answered by the same variant; None lets each request be its
+        own. Raises `UnavailableError` if nothing answers.
         """
 
     def is_ready(self, line: str) -> bool:

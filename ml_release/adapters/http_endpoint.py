@@ -52,13 +52,14 @@ class HttpEndpoint:
         )
 
     def invoke(
-        self, line: str, body: bytes, *, request_id: str, event_time: str
+        self, line: str, body: bytes, *, request_id: str, event_time: str, unit: str | None = None
     ) -> tuple[int, str]:
         """Ask for a prediction in MLflow's scoring protocol."""
         headers = {
             "content-type": "application/json",
             "x-request-id": request_id,
             "x-event-time": event_time,
+            **({} if unit is None else {"x-unit-id": unit}),
         }
         return self._post(f"/models/{line}/invocations", content=body, headers=headers)
 

@@ -186,11 +186,13 @@ def status(
             one,
             environment=wiring.environment,
             evidence=wiring.evidence,
+            models=wiring.models,
             registry=wiring.registry,
             deployments=wiring.deployments,
             switches=wiring.switches,
             workplace=wiring.workplace,
             remote=remote,
+            now=wiring.clock.now(),
         )
         for one in (LINES if line is None else (find_line(line),))
     ]
@@ -204,6 +206,7 @@ def status(
             ("since", f"{one.since or 'never'}, by {one.by or 'nobody'}: {one.reason or ''}"),
             *((("declared", one.declared_problem),) if one.declared_problem else ()),
             *((("remote", one.remote),) if one.remote else ()),
+            *releasing.under_way_facts(one.under_way),
             ("registered", ", ".join(map(str, one.versions)) or "none"),
             ("withdrawn", ", ".join(map(str, one.withdrawn)) or "none"),
             (

@@ -14,9 +14,10 @@ from ml_release.errors import RefusedError
 if TYPE_CHECKING:
     from ml_release.cli.running import JobRun
     from ml_release.domain.rollout_plan import PlannedPlace, RolloutPlan
+    from ml_release.workflows.release_under_way import ReleaseUnderWay
 
 app = typer.Typer()
-_ENDPOINTS = ("production_endpoint", "canary_endpoint", "shadow_endpoint", "staging_endpoint")
+_ENDPOINTS = ("production_endpoint", "canary_endpoint", "shadow_endpoint")
 
 
 class Environment(StrEnum):
@@ -67,8 +68,9 @@ def promote(
         to is To.NEXT and acts.next_stage(found, version, wiring=wiring) is Stage.STAGING
     ):
         run = acts.stage(found, move, settings=settings, wiring=wiring)
-    else:
-        run = acts.promote(found, move, to=to.value, settings=settings, wiring=wiring)
+        _tell_staged(line, run, as_json=as_json)
+        return
+    run = acts.promote(found, move, to=to.value, settings=settings, wiring=wiring)
     tell_move(line, run, as_json=as_json)
 
 
@@ -119,7 +121,7 @@ def reject(
     word = run.metadata[acts.WORD]
     tell(
         f"{line} version {word['version']}: rejected"
-        + ("; it was rolled back and withdrawn" if word["rolled back"] else "; it did not serve"),
+        + ("; it was taken out of service" if word["rolled back"] else ""),
         {
             "line": line,
             "version": word["version"],
@@ -199,6 +201,38 @@ def settle(
     move = acts.Move(version=None, by=by or getpass.getuser(), reason=reason)
     run = acts.settle(found, move, settings=settings, wiring=wiring)
     tell_move(line, run, as_json=as_json)
+
+
+def under_way_facts(found: ReleaseUnderWay | None) -> list[tuple[str, str]]:
+    """The release under way, for the status of its line."""
+    if found is None:
+        return []
+    step = "" if found.step is None else f" step {found.step} of {found.steps}"
+    return [
+        ("releasing", f"version {found.version}, {found.leg}{step}, since {found.since}"),
+        *(("", share) for share in found.shares),
+        ("judged", found.verdict),
+        ("approvals", found.approvals),
+    ]
+
+
+def _tell_staged(line: str, run: JobRun, *, as_json: bool) -> None:
+    moved = run.metadata["staging_endpoint"]
+    done = "declared" if moved["changed"] else "stands already; nothing was changed"
+    tell(
+        f"{line} staging: version {moved['version']} {done} (commit {str(moved['commit'])[:12]},"
+        f" verdict {moved['outcome']}). Next: ml-release promote {line} {moved['version']} --plan",
+        {
+            "line": line,
+            "endpoint": "staging_endpoint",
+            "version": moved["version"],
+            "changed": moved["changed"],
+            "commit": moved["commit"],
+            "outcome": moved["outcome"],
+            "run_id": run.run_id,
+        },
+        as_json=as_json,
+    )
 
 
 def tell_move(line: str, run: JobRun, *, as_json: bool) -> None:

@@ -45,6 +45,14 @@ class RowByRow(LoadedModel, Protocol):
         """The same bits as `predict`, of one row as `ml_release.domain.features.encode` has it."""
 
 
+@runtime_checkable
+class RowsTogether(RowByRow, Protocol):
+    """A model that may be asked several rows at a time in the place of each alone."""
+
+    def predict_rows(self, encoded: Sequence[Sequence[float]]) -> list[float]:
+        """The same bits as `predict_row` of each row."""
+
+
 class ModelLoader(Protocol):
     """Builds a model from the files of an artefact, the way the endpoint server does."""
 

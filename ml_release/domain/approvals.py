@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 RULE = "approvals_suffice"
-_Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+LONGEST_TEXT = 500
+_Text = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_TEXT)
+]
 _NOBODY_KNOWN = (None, "", "unknown")
 
 
@@ -127,22 +130,21 @@ def judge_approvals(
 ) -> Approvals:
     """Whether enough people let a version through, on the evidence as it is ``now``.
 
-    Of each person the last word counts. A standing rejection fails, whatever the others say and
-    however old it is; too few words are inconclusive: they may still come.
+    Of each person the word that was recorded last counts, whatever the clock said. A standing
+    rejection fails, whatever the others say and however old it is; too few words are inconclusive:
+    they may still come.
 
     Parameters
     ----------
+    recorded
+        In the order in which they were given.
     evidence
         Name to digest of what the version rests on at present.
     author
         Who trained it; None if nobody knows, and then nobody's word can be told from the author's
         where that matters.
     """
-    last = {
-        _person(one.by): one
-        for one in sorted(recorded, key=lambda one: one.at)
-        if one.model_digest == model_digest
-    }
+    last = {_person(one.by): one for one in recorded if one.model_digest == model_digest}
     rejected = [one for one in last.values() if one.decision == "rejected"]
     counted, others = [], []
     for one in last.values():

@@ -14,8 +14,9 @@ Whether the observed split is the declared one is judged elsewhere, from the inf
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,8 +31,7 @@ _BUCKETS_PER_PERCENT = BUCKETS // 100
 _PART = ":part"
 
 
-@dataclass(frozen=True, slots=True)
-class Assigned:
+class Assigned(msgspec.Struct, frozen=True, gc=False):
     """Who answers, and by which rule.
 
     Attributes
@@ -40,6 +40,7 @@ class Assigned:
         Of the variant.
     bucket
         0 to 9999: under the experiment's salt for its units, under the release for all others.
+        None where chance had nothing to decide: no unit to be met again, and one variant only.
     experiment
         Its name; None for a unit that takes no part.
     propensity
@@ -48,7 +49,7 @@ class Assigned:
     """
 
     version: int
-    bucket: int
+    bucket: int | None
     experiment: str | None
     propensity: float
 
@@ -107,6 +108,8 @@ def assign(
         declared = {arm.version: arm.weight_percent for arm in experiment.arms}
         version, share = pick(declared if arm_percent is None else arm_percent, bucket)
         return Assigned(version, bucket, experiment.name, share)
+    if unit is None and len(state.variants) == 1:
+        return Assigned(state.variants[0].version, None, None, 1.0)
     bucket = bucket_of(request_id if unit is None else unit, state.release)
     if len(state.variants) == 1:
         return Assigned(state.variants[0].version, bucket, None, 1.0)

@@ -62,7 +62,7 @@ def _clock(evidence: CanaryEvidence) -> Finding:
 
 def _counts(evidence: CanaryEvidence) -> Finding:
     bad = [
-        f"step {stretch.step}, route {stretch.route_commit[:12]}"
+        f"step {stretch.step + 1}, route {stretch.route_commit[:12]}"
         for stretch in evidence.stretches
         if not _is_possible(stretch)
     ]
@@ -77,7 +77,7 @@ def _counts(evidence: CanaryEvidence) -> Finding:
 def _age(evidence: CanaryEvidence, policy: CanaryPolicy) -> Finding:
     return compare(
         rule=AGE,
-        subject=f"step {evidence.step}",
+        subject=_step_of(evidence),
         observed=max(0.0, evidence.minutes) / 60,
         limit=policy.maximum_age_hours,
         bound="at most",
@@ -153,7 +153,7 @@ def minimum_findings(evidence: CanaryEvidence, step: CanaryStep) -> tuple[Findin
     return tuple(
         Finding(
             rule=rule,
-            subject=f"step {evidence.step}",
+            subject=_step_of(evidence),
             outcome=Outcome.PASS if found >= least else Outcome.INCONCLUSIVE,
             observed=found,
             limit=least,
@@ -163,6 +163,11 @@ def minimum_findings(evidence: CanaryEvidence, step: CanaryStep) -> tuple[Findin
         )
         for rule, found, least, unit in pairs
     )
+
+
+def _step_of(evidence: CanaryEvidence) -> str:
+    """For people, who count from 1."""
+    return f"step {evidence.step + 1}"
 
 
 def _is_possible(stretch: Stretch) -> bool:

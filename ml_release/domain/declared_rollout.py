@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -59,3 +60,9 @@ class Rollout(_Declared):
     step: Annotated[int, Field(ge=0)] = 0
     begun: AwareDatetime
     since: AwareDatetime
+
+    def __str__(self) -> str:
+        """In words, with steps counted from 1."""
+        step = f" step {self.step + 1}" if self.leg == "canary" else ""
+        since = self.since.astimezone(UTC)
+        return f"version {self.version}, {self.leg}{step}, since {since:%Y-%m-%d %H:%M} UTC"

@@ -4,15 +4,18 @@ A segment is a file of JSON lines that one process appends to. Its name says of 
 sorts by the time it was begun. A finished segment may be replaced by an archive, one Parquet file
 that holds the same lines and says in its name how many bytes of the segment it stands for. Writer,
 reader and archivist share nothing but these facts.
+
+Records are structs rather than dataclasses because each request makes one: of 24 fields, frozen,
+that costs less than a microsecond instead of eight.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping  # noqa: TC003 (msgspec reads the annotation)
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
 import numpy as np
 
 if TYPE_CHECKING:
@@ -25,8 +28,7 @@ SegmentKind = Literal["records", "labels", "rewards"]
 _ARCHIVE = re.compile(r"(?P<stem>(?:records|labels)-[^.]+)\.(?P<size>[0-9]+)\.parquet")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InferenceRecord:
+class InferenceRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One row of one request, with its answer.
 
     Attributes
@@ -108,8 +110,7 @@ class InferenceRecord:
     probabilities: tuple[float, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Label:
+class Label(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The true outcome of a request, told later.
 
     Attributes
@@ -127,8 +128,7 @@ class Label:
     received_time: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reward:
+class Reward(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What an answer was worth to whoever posted this.
 
     Attributes

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+import msgspec
 
 from ml_release.domain.features import request_fields
 
@@ -50,7 +52,7 @@ class Masking:
         """The record as it may be kept."""
         if not self.masks:
             return record
-        return replace(
+        return msgspec.structs.replace(
             record,
             features={
                 name: self._hashed(name, value) if name in self.masks else value

@@ -44,6 +44,8 @@ class RetrainingEvidence:
         Digest of the model that serves, None if none does.
     trained_to
         Newest partition the champion was trained on.
+    tried_to
+        Newest partition the newest candidate was trained on, whatever became of it.
     newest_partition
         Newest partition that is complete and whose labels have matured, as of ``as_of``.
     as_of
@@ -54,6 +56,7 @@ class RetrainingEvidence:
 
     champion: str | None
     trained_to: str | None
+    tried_to: str | None
     newest_partition: str | None
     as_of: date | None
     last_request: date | None
@@ -112,6 +115,14 @@ def _decide(
             trigger,
             f"{reason}; but the champion has learned from {evidence.trained_to} already and no"
             " newer partition is complete with matured labels",
+        )
+    if evidence.tried_to is not None and evidence.newest_partition <= evidence.tried_to:
+        # The same model again: its evidence would be recorded anew, and what people and servers
+        # said of the present one would lapse while it is being released.
+        return _no(
+            trigger,
+            f"{reason}; but the newest candidate has learned from {evidence.tried_to} already, and"
+            " no newer partition is complete with matured labels",
         )
     if evidence.last_request is not None:
         waited = evidence.as_of - evidence.last_request

@@ -94,6 +94,8 @@ class Standing:
         everybody already and is under watch.
     experiment
         Name of the experiment that runs, None where none does.
+    predecessor
+        The version kept warm behind the champion; None where there is none.
     gates
         Of every gate that was asked, the finding. One that is not there was not asked, which lets
         nothing through.
@@ -106,6 +108,7 @@ class Standing:
     under_way: int | None = None
     is_watched: bool = False
     experiment: str | None = None
+    predecessor: int | None = None
     gates: Mapping[Gate, Finding] = field(default_factory=dict)
 
 
@@ -206,6 +209,9 @@ def refusals(standing: Standing, to: Stage | None, path: Path) -> tuple[str, ...
             f"{subject} stands at {standing.place}, and the next place is {following}; expected"
             f" no stage skipped, found a move to {to.value}"
         )
+        # Also of a version that was staged once, and whose verdict counts no more.
+        if following.stage is Stage.STAGING and "staging" in standing.gates:
+            reasons += [said for said in (_held_by("staging", standing),) if said is not None]
     if following.stage is not Stage.STAGING:
         if standing.under_way is not None:
             reasons.append(_other(standing))

@@ -33,6 +33,7 @@ def decide_rollout(  # noqa: PLR0911 (one answer per branch of the tree)
     approval: Finding | None,
     refusals: tuple[str, ...],
     automatic: bool,
+    is_switched_off: bool = False,
 ) -> RolloutDecision:
     """What automation does next.
 
@@ -49,6 +50,9 @@ def decide_rollout(  # noqa: PLR0911 (one answer per branch of the tree)
         Why the next move would be refused.
     automatic
         Whether the policy lets a release go on by itself.
+    is_switched_off
+        Whether the kill switch is engaged: nobody is answered by a model, so that nothing is seen
+        of the release, and who pulled it has seen something else.
 
     Examples
     --------
@@ -69,6 +73,9 @@ def decide_rollout(  # noqa: PLR0911 (one answer per branch of the tree)
     if answer != "advance":
         said = said or "nothing was judged yet"
         return RolloutDecision(act="nothing", reason=f"{where}: {answer or 'hold'}: {said}")
+    if is_switched_off:
+        reason = f"{where}: held: the kill switch is engaged; release it first"
+        return RolloutDecision(act="nothing", reason=reason)
     if rollout.leg == "watch":
         return RolloutDecision(act="settle", reason=f"{where}: {said}")
     if not automatic:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ml_release.domain.rollout_policy import RolloutPolicy
     from ml_release.domain.verdict import Finding
 
-_MINUTES_PER_DAY = 1440.0
+_MINUTES_PER_HOUR, _MINUTES_PER_DAY = 60.0, 1440.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,17 +80,9 @@ def plan_rollout(
     standing: Standing,
     policy: RolloutPolicy,
     *,
-    shadow_minutes: float = 0.0,
-    shadow_requests: int = 1,
     requests_per_minute: float | None = None,
 ) -> RolloutPlan:
-    """The way from where a version stands to production.
-
-    Parameters
-    ----------
-    shadow_minutes, shadow_requests
-        What the shadow's policy asks for at least.
-    """
+    """The way from where a version stands to production."""
     path = policy.path
     is_first = standing.champion is None
     following = next_place(standing, path)
@@ -102,8 +94,6 @@ def plan_rollout(
             place,
             policy,
             gates=gates_of(place, path, is_first=is_first),
-            shadow_minutes=shadow_minutes,
-            shadow_requests=shadow_requests,
             requests_per_minute=requests_per_minute,
         )
         for place in left
@@ -115,7 +105,9 @@ def plan_rollout(
         reasons=refusals(standing, None, path),
         findings=tuple(standing.gates[gate] for gate in gates if gate in standing.gates),
         places=places,
-        rollback_target=standing.champion,
+        rollback_target=standing.predecessor
+        if standing.champion == standing.version
+        else standing.champion,
         requests_per_minute=requests_per_minute,
     )
 
@@ -125,14 +117,13 @@ def _planned(
     policy: RolloutPolicy,
     *,
     gates: tuple[str, ...],
-    shadow_minutes: float,
-    shadow_requests: int,
     requests_per_minute: float | None,
 ) -> PlannedPlace:
     weight = sample = minutes = 0.0
     requests = 0
     if place.stage is Stage.SHADOW:
-        sample, minutes, requests = policy.shadow_sample_percent, shadow_minutes, shadow_requests
+        sample, requests = policy.shadow_sample_percent, policy.shadow.minimum_pairs
+        minutes = policy.shadow.minimum_hours * _MINUTES_PER_HOUR
     elif place.stage is Stage.CANARY and place.step is not None:
         step = policy.canary_steps[place.step]
         weight, minutes, requests = (

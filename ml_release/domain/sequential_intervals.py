@@ -62,8 +62,8 @@ def paired_rates_sequence(
     """Interval of how much more often something happens to one half of a pair than to the other.
 
     From `NORMAL_FROM` pairs of different halves on it is the `mean_sequence` of the differences,
-    before that two exact rates, one minus the other. Each is given half of the error, so that
-    passing from one to the other costs nothing more.
+    before that, and where every pair differs alike, two exact rates, one minus the other. Each is
+    given half of the error, so that passing from one to the other costs nothing more.
 
     Parameters
     ----------
@@ -85,7 +85,8 @@ def paired_rates_sequence(
         message = f"pairs: expected counts within n = {n}, found {more} and {less}"
         raise InputError(message)
     half = 1 - (1 - confidence) / 2
-    if more + less >= NORMAL_FROM:
+    # Where it happened to the same half of every pair nothing varies, and only the rates tell.
+    if more + less >= NORMAL_FROM and max(more, less) < n:
         mean = (more - less) / n
         variance = (more + less) / n - mean * mean
         return replace(

@@ -94,8 +94,8 @@ def endpoint_metadata(
     rollout = state.rollout
     withdrawn = ", ".join(str(number) for number in state.withdrawn)
     history = wiring.deployments.history(line.name, wiring.environment)
-    under_way = "none" if rollout is None else f"version {rollout.version}, {rollout.leg}"
     return {
+        # What answers by default, also on the pages of shadow and canary.
         "version": dg.MetadataValue.int(state.champion.version),
         "weight percent": dg.MetadataValue.float(state.champion.weight_percent),
         "shares": dg.MetadataValue.text(
@@ -103,7 +103,12 @@ def endpoint_metadata(
                 f"{v.role} version {v.version}: {v.weight_percent:g} %" for v in state.variants
             )
         ),
-        "release under way": dg.MetadataValue.text(under_way),
+        "release under way": dg.MetadataValue.text("none" if rollout is None else str(rollout)),
+        "traffic over time": picture(
+            wiring.plotter.traffic(traffic_over_time(history), until=wiring.clock.now())
+        ),
+        "by": dg.MetadataValue.text(declaration.actor),
+        "reason": dg.MetadataValue.text(declaration.reason),
         "changed": dg.MetadataValue.bool(moved.changed),
         "before": dg.MetadataValue.text(
             "nothing" if before is None else f"version {before.state.champion.version}"
@@ -115,12 +120,7 @@ def endpoint_metadata(
         "taken back by": dg.MetadataValue.text(", ".join(moved.methods) or "nothing"),
         "why this version": dg.MetadataValue.text(moved.why or "it was the one to move"),
         "commit": dg.MetadataValue.text(declaration.commit),
-        "by": dg.MetadataValue.text(declaration.actor),
-        "reason": dg.MetadataValue.text(declaration.reason),
         "model digest": dg.MetadataValue.text(state.champion.model_digest),
-        "traffic over time": picture(
-            wiring.plotter.traffic(traffic_over_time(history), until=wiring.clock.now())
-        ),
         **_environment_drift(line, wiring, state.champion.model_digest),
     }
 

@@ -1,7 +1,12 @@
 """The rollout: verdicts on what was served, the job that acts on them, the sensor that asks."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 
+from ml_release.domain.canary_rules import HARM
+from ml_release.domain.rollout_decision import Act
+from ml_release.domain.verdict import BEST_TO_WORST
 from ml_release.orchestration.endpoint_assets import release_group
 from ml_release.orchestration.jobs import LINE_TAG, REASON_TAG
 from ml_release.orchestration.release_jobs import materialize_endpoint, point_champion
@@ -19,6 +24,12 @@ _LEGS = {
     "watch": ("production_endpoint", "What was seen since a version answers everybody."),
 }
 _AUTOMATION = "rollout"
+_ACTS: Mapping[Act, str] = {
+    "nothing": "stays where it is",
+    "advance": "goes on",
+    "settle": "its watch has ended",
+    "roll_back": "taken back and withdrawn",
+}
 _IN_FLIGHT = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -71,8 +82,8 @@ def rollout_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
                 dg.AssetMaterialization(
                     asset_key=dg.AssetKey([line.name, f"{tick.judged.leg}_verdict"]),
                     metadata={
-                        "decision": f"{tick.decision.act}: {tick.decision.reason}",
-                        **_shown(tick.judged),
+                        "decision": f"{_ACTS[tick.decision.act]}: {tick.decision.reason}",
+                        **_shown(tick.judged, wiring),
                     },
                 )
             )
@@ -124,17 +135,19 @@ def rollout_sensor(line: ReleaseLine, wiring: Wiring) -> dg.SensorDefinition:
         decision, judged = tick.decision, tick.judged
         if judged is None:
             return dg.SkipReason(decision.reason)
-        times, _, shown = (context.cursor or "0:").partition(":")
+        times, _, shown = (context.cursor or "").partition(":")
         seen = f"{judged.leg} {judged.version} {judged.answer}"
         if decision.act == "nothing" and seen == shown:
             return dg.SkipReason(decision.reason)
         # A run that failed, because somebody else declared meanwhile, is asked for again: the
         # cursor counts how often.
-        count = int(times) + 1
+        count = (int(times) if times.isdecimal() else 0) + 1
         return dg.SensorResult(
             run_requests=[
                 dg.RunRequest(
-                    run_key=f"rollout:{judged.version}:{count}",
+                    # With the declaration: a cursor that was reset counts from the beginning, and a
+                    # key of an earlier release would keep this one from running.
+                    run_key=f"rollout:{judged.verdict.evidence.get('declared_commit')}:{count}",
                     tags={LINE_TAG: line.name, REASON_TAG: decision.reason[:500]},
                 )
             ],
@@ -144,7 +157,12 @@ def rollout_sensor(line: ReleaseLine, wiring: Wiring) -> dg.SensorDefinition:
     return rollout
 
 
-def _shown(judged: LegJudgement) -> dict[str, dg.MetadataValue]:
+def _shown(judged: LegJudgement, wiring: Wiring) -> dict[str, dg.MetadataValue]:
+    """What is read first comes first: numbers and pictures, then findings, the worst on top."""
+    verdict = judged.verdict
+    plots = dict(judged.plots)
+    if judged.leg == "canary":
+        plots["harm.png"] = wiring.plotter.findings(verdict, HARM)
     numbers = {
         name: dg.MetadataValue.text("not known")
         if value is None
@@ -153,13 +171,13 @@ def _shown(judged: LegJudgement) -> dict[str, dg.MetadataValue]:
         else dg.MetadataValue.float(float(value))
         for name, value in judged.numbers.items()
     }
+    findings = sorted(verdict.findings, key=lambda f: -BEST_TO_WORST.index(f.outcome))
     return {
         "version": dg.MetadataValue.int(judged.version),
         "answer": dg.MetadataValue.text(judged.answer),
-        "why": dg.MetadataValue.text(judged.said),
-        "outcome": dg.MetadataValue.text(judged.verdict.outcome.value),
-        "findings": findings_table(judged.verdict.findings),
-        "verdict digest": dg.MetadataValue.text(judged.verdict.digest),
+        "outcome": dg.MetadataValue.text(verdict.outcome.value),
         **numbers,
-        **{name: picture(png) for name, png in judged.plots.items()},
+        **{name: picture(png) for name, png in plots.items()},
+        "findings": findings_table(findings),
+        "verdict digest": dg.MetadataValue.text(verdict.digest),
     }

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from ml_release.serving.replies import Headers
 
 
-def answer_reply(content: bytes, headers: Headers, wish: BinaryWish | None) -> Reply:
+def answer_reply(
+    content: bytes, headers: Headers, wish: BinaryWish | None, *, written: int | None
+) -> Reply:
     """An answer in JSON as the reply to a request.
 
     Parameters
@@ -24,10 +26,12 @@ def answer_reply(content: bytes, headers: Headers, wish: BinaryWish | None) -> R
         Besides those that describe the body.
     wish
         Which outputs the client wants as binary data; None for none.
+    written
+        Position of its records in the log, as `Reply` has it.
     """
     if wish is not None:
         body, json_bytes = with_binary_outputs(content, wish)
         if json_bytes is not None:
             described = (("content-type", OCTETS_TYPE), (LENGTH_HEADER, str(json_bytes)))
-            return Reply(200, body, (*described, *headers))
-    return Reply(200, content, (JSON_HEADER, *headers))
+            return Reply(200, body, (*described, *headers), written)
+    return Reply(200, content, (JSON_HEADER, *headers), written)

@@ -13,6 +13,7 @@ from ml_release.serving.replies import HttpError, Reply, error_reply
 from ml_release.serving.routes import find_address
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from collections.abc import AsyncIterator, Awaitable
 
     from ml_release.serving.attendance import Attendance, Visit
@@ -72,6 +73,10 @@ class EndpointApp:
         self._endpoint = endpoint
         self._acknowledging = Acknowledging(endpoint.log)
         self._attendance = attendance
+
+    def __rsgi_init__(self, loop: AbstractEventLoop) -> None:
+        """Answer in turns of the loop that calls this, once and before any request."""
+        self._endpoint.answer_in_turns(loop)
 
     async def __rsgi__(self, scope: Scope, connection: Connection) -> None:
         """Answer one request."""

@@ -33,7 +33,7 @@ from ml_release.serving.told_labels import ToldLabels
 from ml_release.serving.vitals import Vitals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
     from datetime import datetime
     from pathlib import Path
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from ml_release.serving.routes import Action, Address
     from ml_release.serving.shadows import Shadows
 
-    Replied = Reply | Coroutine[Any, Any, Reply]
+    Replied = Reply | Awaitable[Reply]
 
 _LOG = logging.getLogger(__name__)
 _HTML_HEADERS = (
@@ -132,6 +132,10 @@ class Endpoint:
                 line, version
             ),
         }
+
+    def answer_in_turns(self, loop: asyncio.AbstractEventLoop) -> None:
+        """From now on, requests that come in one turn of the caller's loop share their work."""
+        self._route.answer_in_turns(loop)
 
     def handle(self, method: str, path: str, headers: HeaderValues, body: bytes) -> Reply:
         """Answer one request, for callers without an event loop: as `answer`, waited for."""
@@ -302,7 +306,7 @@ def _refusal(error: Exception, method: str, path: str) -> Reply:
     return error_reply(500, "the server failed on this request; its log says why")
 
 
-async def _guarded(reply: Coroutine[Any, Any, Reply], method: str, path: str) -> Reply:
+async def _guarded(reply: Awaitable[Reply], method: str, path: str) -> Reply:
     try:
         return await reply
     # As in `answer`.

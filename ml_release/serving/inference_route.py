@@ -1,8 +1,7 @@
 """A request for predictions: read, assigned, answered by a version or by none, logged, counted.
 
-The order is fixed: read the table once, decode, assign, predict, write the log, answer. A request
-whose records could not be written gets no prediction, unless the log is full and the operator has
-declared that requests are answered unlogged then.
+The order is fixed: read the table once, decode, assign, predict, write the log, answer. The last
+two are done by `finishing`, for one request or for all that `turns` brought together.
 """
 
 from __future__ import annotations
@@ -10,20 +9,20 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from ml_release.domain.assignment import Assigned, assign
-from ml_release.errors import InputError, UnavailableError
-from ml_release.serving.answers import answer_reply
-from ml_release.serving.bandits import Met
+from ml_release.errors import InputError
 from ml_release.serving.binary_tensors import LENGTH_HEADER, json_length
 from ml_release.serving.csv_rows import CSV_TYPE
+from ml_release.serving.finishing import Finishing
 from ml_release.serving.predictions import (
+    Answered,
     Asked,
     history_age_days,
     predict,
     predict_isolated,
-    records_of,
+    predict_together,
     static_records,
 )
 from ml_release.serving.protocols import (
@@ -34,7 +33,6 @@ from ml_release.serving.protocols import (
     decode_csv,
     decode_infer,
     decode_invocations,
-    encode_infer,
     encode_invocations,
     encode_static,
 )
@@ -43,14 +41,16 @@ from ml_release.serving.replies import (
     NOT_LOGGED,
     HttpError,
     Reply,
-    error_reply,
 )
 from ml_release.serving.request_headers import new_request_id, read_context, usable_id
+from ml_release.serving.single_row import SingleRow
 from ml_release.serving.stated_version import champion_by_name, is_beside_a_split
+from ml_release.serving.turns import Turn
 from ml_release.serving.workers import IsolatedModel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, MutableMapping
+    from asyncio import AbstractEventLoop
+    from collections.abc import Awaitable, Callable, MutableMapping, Sequence
     from datetime import datetime
 
     from ml_release.domain.artefact import Signature
@@ -58,12 +58,12 @@ if TYPE_CHECKING:
     from ml_release.serving.kill_switches import KillSwitches
     from ml_release.serving.line_counts import LineCounts
     from ml_release.serving.model_table import Answering, LineState, Route
-    from ml_release.serving.predictions import Answer
     from ml_release.serving.recording import Recorder
     from ml_release.serving.request_headers import HeaderValues, RequestContext
     from ml_release.serving.shadows import Shadows
+    from ml_release.serving.turns import Waiting
 
-    Replied = Reply | Coroutine[Any, Any, Reply]
+    Replied = Reply | Awaitable[Reply]
 
 MAX_ROWS = 10_000
 _STATIC_OUTPUT = "static"
@@ -87,6 +87,17 @@ class InferenceRoute:
     shadows: Shadows
     counts: MutableMapping[str, LineCounts]
     _last_failure: dict[str, str] = field(default_factory=dict)
+    _turn: Turn | None = None
+    _finishing: Finishing = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._finishing = Finishing(
+            recorder=self.recorder, bandits=self.bandits, shadows=self.shadows, counts=self.counts
+        )
+
+    def answer_in_turns(self, loop: AbstractEventLoop) -> None:
+        """From now on, answer together what is read in one turn of a loop, the caller's own."""
+        self._turn = Turn(loop, self._answer_together)
 
     def reply(
         self,
@@ -116,7 +127,7 @@ class InferenceRoute:
         is_pinned = named is not None and is_beside_a_split(route)
         assigned = (
             # Asked for by name, it was met by no chance and counts for no arm.
-            Assigned(route.champion.variant.version, 0, None, 1.0)
+            Assigned(route.champion.variant.version, None, None, 1.0)
             if is_pinned
             else assign(
                 route.declaration.state,
@@ -135,6 +146,7 @@ class InferenceRoute:
             is_pinned=is_pinned,
             is_v2=is_v2,
             begun=begun,
+            age_days=history_age_days(route, context),
         )
         chosen = route.answering_for(assigned.version)
         if isinstance(chosen.loaded.model, IsolatedModel):
@@ -142,7 +154,18 @@ class InferenceRoute:
         failure = None
         if assigned.version != chosen.variant.version:
             failure = f"version {assigned.version} is not loaded"
-        return self._finish(asked, chosen, predict(chosen, route, request), failure)
+        turn = self._turn
+        if (
+            turn is not None
+            and turn.is_on
+            and isinstance(request.columns, SingleRow)
+            # Of a model that takes each alone, the first would only wait for the last.
+            and chosen.loaded.takes_rows_together
+        ):
+            return turn.join(asked, chosen, failure)
+        return self._finishing.reply(
+            Answered(asked, chosen, predict(chosen, route, request), failure)
+        )
 
     async def _ask_isolated(self, asked: Asked, chosen: Answering, model: IsolatedModel) -> Reply:
         """Ask a variant that has not proven itself; the champion answers in its place."""
@@ -156,67 +179,24 @@ class InferenceRoute:
                 _LOG.warning("%s, request %s: %s", asked.line, asked.request_id, failure)
             chosen = asked.route.champion
             answer = predict(chosen, asked.route, asked.request)
-        return self._finish(asked, chosen, answer, failure)
+        return self._finishing.reply(Answered(asked, chosen, answer, failure))
 
-    def _finish(
-        self, asked: Asked, chosen: Answering, answer: Answer, failure: str | None
-    ) -> Reply:
-        """Write the log, count, and answer; ``failure`` says why another than the assigned did."""
-        line, route, request, assigned = asked.line, asked.route, asked.request, asked.assigned
-        counts = self.counts[line]
-        of_variant = counts.variant(chosen.variant.role, chosen.variant.version)
-        of_variant.fallbacks += failure is not None
-        records = records_of(
-            answer,
-            asked,
-            chosen=chosen,
-            failure=failure,
-            latency_ms=_milliseconds_since(asked.begun),
-        )
-        try:
-            written = self.recorder.record(line, records, chosen.loaded.masks)
-        except UnavailableError:
-            of_variant.add_error("unlogged", at=asked.begun)
-            raise
-        counts.fallbacks[assigned.version] += failure is not None
-        # Also where the answer failed: of pairs that are kept only if the champion answered, every
-        # failure would be the shadow's.
-        if route.shadows:
-            self.shadows.offer(asked)
-        headers_out: tuple[tuple[str, str], ...] = (
-            ("x-request-id", asked.request_id),
-            *chosen.headers,
-            *(() if written is not None else (NOT_LOGGED,)),
-        )
-        if answer.error is not None:
-            counts.failed += 1
-            of_variant.add_error("failed", at=asked.begun)
-            failed = _failed_reply(asked, chosen, answer.error, headers_out)
-            return failed._replace(written=written)
-        if assigned.experiment is not None:
-            headers_out = (*headers_out, ("x-experiment", assigned.experiment))
-            # What the champion earns in the place of an arm says nothing about either.
-            if failure is None:
-                met = Met(assigned.experiment, assigned.version, assigned.propensity)
-                self.bandits.remember(line, asked.request_id, met)
-        content = _encoded(asked, chosen, answer)
-        latency_ms = _milliseconds_since(asked.begun)
-        is_probability = chosen.loaded.signature.output_kind == "probability"
-        of_variant.add_answered(
-            at=asked.begun,
-            features=answer.features,
-            probabilities=cast("list[float]", answer.predictions) if is_probability else (),
-            latency_ms=latency_ms,
-        )
-        counts.add_answered(
-            version=chosen.variant.version,
-            rows=request.rows,
-            look_ups=request.rows * len(chosen.loaded.model.plan.history_features),
-            misses=sum(answer.misses),
-            age_days=history_age_days(route, asked.context),
-            latency_ms=latency_ms,
-        )
-        return answer_reply(content, headers_out, request.binary)._replace(written=written)
+    def _answer_together(self, waiting: Sequence[Waiting]) -> None:
+        """Answer requests of one route to one version: each as alone, with one write to the log."""
+        chosen, route = waiting[0].chosen, waiting[0].asked.route
+        answers = predict_together(chosen, route, [one.asked.request for one in waiting])
+        answered = [
+            Answered(one.asked, one.chosen, answer, one.failure)
+            for one, answer in zip(waiting, answers, strict=True)
+        ]
+        for one, reply in zip(waiting, self._finishing.replies(answered), strict=True):
+            # Nobody waits any more for one whose client went away.
+            if one.reply.done():
+                continue
+            if isinstance(reply, Reply):
+                one.reply.set_result(reply)
+            else:
+                one.reply.set_exception(reply)
 
     def _answer_without_model(
         self,
@@ -340,45 +320,3 @@ def _counted(
 
 def _is_csv(headers: HeaderValues) -> bool:
     return (headers.get("content-type") or "").lower().startswith(CSV_TYPE)
-
-
-def _encoded(asked: Asked, chosen: Answering, answer: Answer) -> bytes:
-    threshold = asked.route.threshold
-    wanted = asked.request.outputs
-    signature = chosen.loaded.signature
-    decisions = None
-    if threshold is not None and (not wanted or DECISION in wanted):
-        numbers = cast("list[float]", answer.predictions)
-        decisions = [int(prediction >= threshold) for prediction in numbers]
-    if not asked.is_v2:
-        return encode_invocations(
-            answer.predictions, decisions=decisions, classes=signature.classes
-        )
-    return encode_infer(
-        answer.predictions,
-        signature=signature,
-        version=chosen.variant.version,
-        request_id=asked.request_id,
-        decisions=decisions,
-    )
-
-
-def _failed_reply(
-    asked: Asked, chosen: Answering, error: str, headers: tuple[tuple[str, str], ...]
-) -> Reply:
-    # Without its words, which may quote the request: they are in the inference log.
-    _LOG.error(
-        "the model failed; its record in the inference log says how",
-        extra={
-            "line": asked.line,
-            "version": chosen.variant.version,
-            "variant": chosen.variant.role,
-            "request_id": asked.request_id,
-        },
-    )
-    message = f"{asked.line} version {chosen.variant.version}, request {asked.request_id}: {error}"
-    return error_reply(500, message, headers)
-
-
-def _milliseconds_since(begun: float) -> float:
-    return (time.perf_counter() - begun) * 1e3

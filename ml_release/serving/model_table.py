@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +23,7 @@ from ml_release.serving.protocols import decode_any
 from ml_release.serving.row_plan import row_model_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -94,10 +95,28 @@ class LoadedVersion:
         if self.row_model is None:
             return None
         prepared, prediction = self.row_model.predict(row, history)
+        self._check_one(prediction)
+        return prepared, prediction
+
+    @property
+    def takes_rows_together(self) -> bool:
+        """Whether several rows cost less together than one by one, and get the same bits."""
+        return self.row_model is not None and self.row_model.together is not None
+
+    def predict_rows(
+        self, rows: Sequence[SingleRow], history: HistoryTable | None
+    ) -> list[tuple[PreparedRow, float]]:
+        """As `predict_row` of each, of a version that has a ``row_model``."""
+        assert self.row_model is not None  # noqa: S101 (for the type checker)
+        answered = self.row_model.predict_rows(rows, history)
+        for _, prediction in answered:
+            self._check_one(prediction)
+        return answered
+
+    def _check_one(self, prediction: float) -> None:
         is_value = self.signature.output_kind == "value"
         if not (math.isfinite(prediction) if is_value else 0 <= prediction <= 1):
             self.check(np.array([prediction]))
-        return prepared, prediction
 
     def prepare(
         self, columns: Columns, history: HistoryTable | None
@@ -189,7 +208,8 @@ class ShadowVersion:
     loaded: LoadedVersion
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Without slots, so that what every request asks for is found out once.
+@dataclass(frozen=True, kw_only=True)
 class Route:
     """What one line serves.
 
@@ -212,12 +232,12 @@ class Route:
     since: str
     shadows: tuple[ShadowVersion, ...] = ()
 
-    @property
+    @cached_property
     def champion(self) -> Answering:
         """Who answers by default."""
         return self.answering[self.declaration.state.champion.version]
 
-    @property
+    @cached_property
     def threshold(self) -> float | None:
         """From this probability on the decision is yes; None where none is given.
 

@@ -8,23 +8,26 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
+from ml_release.domain.assignment import Assigned
 from ml_release.domain.history_table import HistoryTable
 from ml_release.domain.inference import InferenceRecord
 from ml_release.errors import MlReleaseError, UnavailableError
+from ml_release.serving.model_table import Route
+from ml_release.serving.protocols import PredictionRequest
+from ml_release.serving.request_headers import RequestContext
 from ml_release.serving.single_row import SingleRow
 from ml_release.serving.stated_version import PINNED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
 
-    from ml_release.domain.assignment import Assigned
     from ml_release.domain.features import Columns
-    from ml_release.serving.model_table import Answering, LoadedVersion, Route
-    from ml_release.serving.protocols import PredictionRequest
-    from ml_release.serving.request_headers import RequestContext
+    from ml_release.serving.model_table import Answering, LoadedVersion
     from ml_release.serving.workers import IsolatedModel
 
 _LOG = logging.getLogger(__name__)
@@ -32,7 +35,7 @@ _LOG = logging.getLogger(__name__)
 FeatureRow = dict[str, float | str | None]
 
 
-class Answer(NamedTuple):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What a model made of a request.
 
     Attributes
@@ -54,15 +57,15 @@ class Answer(NamedTuple):
     misses: list[int]
     error: str | None = None
 
-    def prediction(self, row: int) -> float | None:
-        """The one number of a row; None if the model failed or answers several classes."""
-        found = self.predictions[row] if self.error is None else None
-        return None if isinstance(found, list) else found
+    def of_row(self, row: int) -> tuple[float | None, tuple[float, ...] | None]:
+        """The one number of a row and the probabilities of all its classes: at most one is there.
 
-    def probabilities(self, row: int) -> tuple[float, ...] | None:
-        """The probabilities of all classes of a row; None where the answer is one number."""
-        found = self.predictions[row] if self.error is None else None
-        return tuple(found) if isinstance(found, list) else None
+        Neither is if the model failed.
+        """
+        if self.error is not None:
+            return None, None
+        found = self.predictions[row]
+        return (None, tuple(found)) if isinstance(found, list) else (found, None)
 
     def rows(self, start: int, end: int) -> Answer:
         """The answer to a part of the rows."""
@@ -73,7 +76,7 @@ class Answer(NamedTuple):
         )
 
 
-class Asked(NamedTuple):
+class Asked(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One request that was read and assigned.
 
     Attributes
@@ -82,6 +85,8 @@ class Asked(NamedTuple):
         Whether the client named the champion while others answer besides.
     begun
         When it came in, by `time.perf_counter`.
+    age_days
+        Of the history table at the event, as `InferenceRecord` has it.
     """
 
     line: str
@@ -93,6 +98,24 @@ class Asked(NamedTuple):
     is_pinned: bool
     is_v2: bool
     begun: float
+    age_days: int | None
+
+
+class Answered(NamedTuple):
+    """One request with what became of it, on its way to the log and to its client.
+
+    Attributes
+    ----------
+    chosen
+        Who gave the answer.
+    failure
+        Why it is not the assigned version; None if it is.
+    """
+
+    asked: Asked
+    chosen: Answering
+    answer: Answer
+    failure: str | None
 
 
 def predict(chosen: Answering, route: Route, request: PredictionRequest) -> Answer:
@@ -105,6 +128,24 @@ def predict(chosen: Answering, route: Route, request: PredictionRequest) -> Answ
         if not isinstance(error, MlReleaseError):
             _LOG.warning("version %s", chosen.variant.version, exc_info=True)
         return failed(request, error)
+
+
+def predict_together(
+    chosen: Answering, route: Route, requests: Sequence[PredictionRequest]
+) -> list[Answer]:
+    """As `predict` of each, of requests of one row, which a version answers at once if it can."""
+    rows = [request.columns for request in requests if isinstance(request.columns, SingleRow)]
+    if len(rows) > 1 and len(rows) == len(requests) and chosen.loaded.row_model is not None:
+        try:
+            answered = chosen.loaded.predict_rows(rows, route.history)
+            return [
+                Answer([prepared.readable], [prediction], [prepared.misses])
+                for prepared, prediction in answered
+            ]
+        # As in `predict`. Alone, each gets the answer or the error that is its own.
+        except Exception:  # noqa: BLE001
+            _LOG.debug("version %s: asked one by one", chosen.variant.version, exc_info=True)
+    return [predict(chosen, route, request) for request in requests]
 
 
 async def predict_isolated(
@@ -171,9 +212,8 @@ def records_of(
         Why the assigned version did not answer; None if it did.
     """
     route, context, assigned = asked.route, asked.context, asked.assigned
+    history, threshold, variant = route.history, route.threshold, chosen.variant
     has_failed = answer.error is not None
-    age_days = history_age_days(route, context)
-    threshold = route.threshold
     outcome = "error" if has_failed else "ok" if failure is None else "fallback"
     return [
         InferenceRecord(
@@ -182,17 +222,17 @@ def records_of(
             event_time=context.event_time,
             received_time=context.received_time,
             line=asked.line,
-            variant=PINNED if asked.is_pinned else chosen.variant.role,
-            version=chosen.variant.version,
-            model_digest=chosen.variant.model_digest,
+            variant=PINNED if asked.is_pinned else variant.role,
+            version=variant.version,
+            model_digest=variant.model_digest,
             route_commit=route.declaration.commit,
             # The bucket of a request without a unit is chance: nobody can look it up again.
             bucket=None if context.unit is None or asked.is_pinned else assigned.bucket,
             features=features,
-            history_digest=None if route.history is None else route.history.digest,
-            history_age_days=age_days,
+            history_digest=None if history is None else history.digest,
+            history_age_days=asked.age_days,
             history_misses=None if has_failed else answer.misses[row],
-            prediction=answer.prediction(row),
+            prediction=prediction,
             latency_ms=latency_ms,
             outcome=outcome,
             error=answer.error or failure,
@@ -200,10 +240,11 @@ def records_of(
             assigned_version=None if failure is None else assigned.version,
             experiment=assigned.experiment,
             propensity=None if asked.is_pinned else assigned.propensity,
-            decision=decision_on(answer.prediction(row), threshold),
-            probabilities=answer.probabilities(row),
+            decision=decision_on(prediction, threshold),
+            probabilities=probabilities,
         )
         for row, features in enumerate(answer.features)
+        for prediction, probabilities in (answer.of_row(row),)
     ]
 
 
@@ -227,16 +268,17 @@ def shadow_records(
             bucket=None,
             features=features,
             history_digest=None if route.history is None else route.history.digest,
-            history_age_days=history_age_days(route, context),
+            history_age_days=asked.age_days,
             history_misses=None if has_failed else answer.misses[row],
-            prediction=answer.prediction(row),
+            prediction=prediction,
             latency_ms=latency_ms,
             outcome="error" if has_failed else "ok",
             error=answer.error,
             shadow=True,
-            probabilities=answer.probabilities(row),
+            probabilities=probabilities,
         )
         for row, features in enumerate(answer.features)
+        for prediction, probabilities in (answer.of_row(row),)
     ]
 
 

@@ -13,15 +13,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import msgspec
 
 from ml_release.domain.artefact import CLASSES
+from ml_release.domain.features import Columns
 from ml_release.errors import InputError
-from ml_release.serving.binary_tensors import BinaryData
+from ml_release.serving.binary_tensors import BinaryData, BinaryWish
 from ml_release.serving.csv_rows import values_of_csv
 from ml_release.serving.plain_json import decode_plain
 from ml_release.serving.request_columns import Values, columns_of
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ml_release.domain.artefact import Signature
-    from ml_release.domain.features import Columns
-    from ml_release.serving.binary_tensors import BinaryWish
 
 DECISION = "decision"
 """Output that stands beside the prediction where a threshold is declared."""
@@ -47,8 +45,7 @@ Predictions = Sequence[float] | Sequence[Sequence[float]]
 _Scalar = int | float | str | bool | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PredictionRequest:
+class PredictionRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a client asks, checked against the signature.
 
     Attributes
@@ -90,6 +87,22 @@ class _InferRequest(msgspec.Struct):
     parameters: Parameters | None = None
 
 
+class _Output(msgspec.Struct, gc=False):
+    name: str
+    datatype: str
+    shape: list[int]
+    data: Predictions | Sequence[int]
+    parameters: Parameters | msgspec.UnsetType = msgspec.UNSET
+
+
+class _InferAnswer(msgspec.Struct, gc=False):
+    model_name: str
+    model_version: str
+    id: str
+    outputs: list[_Output]
+
+
+_ENCODER = msgspec.json.Encoder()
 _INFER = msgspec.json.Decoder(_InferRequest)
 _NO_DATA = BinaryData(b"")
 """Nothing can be taken from it, so requests share it."""
@@ -110,11 +123,14 @@ def decode_infer(body: bytes, signature: Signature, *, binary: bytes = b"") -> P
     InputError
         If it is malformed or does not fit the signature, naming row and field.
     """
+    reader = reader_of(signature)
+    if not binary and (usual := reader.of_body(body)) is not None:
+        return PredictionRequest(columns=usual[0], rows=1, request_id=usual[1])
     request = _decode_v2(body)
     wish = _wish(request, signature)
     outputs = tuple(output.name for output in request.outputs or ())
     is_plain = all(tensor.parameters is None for tensor in request.inputs)
-    if is_plain and (row := reader_of(signature).of_tensors(request.inputs)) is not None:
+    if is_plain and (row := reader.of_tensors(request.inputs)) is not None:
         # What stands behind the object belongs to no tensor then.
         (BinaryData(binary) if binary else _NO_DATA).require_all_taken()
         return PredictionRequest(
@@ -292,26 +308,15 @@ def encode_infer(
     classes.
     """
     n = len(predictions)
-    output: dict[str, object] = {"name": signature.output, "datatype": "FP64"}
+    output = _Output(signature.output, "FP64", [n], predictions)
     if signature.classes:
-        output |= {
-            "shape": [n, len(signature.classes)],
-            "parameters": _class_parameters(signature),
-            "data": list(chain.from_iterable(cast("Sequence[Sequence[float]]", predictions))),
-        }
-    else:
-        output |= {"shape": [n], "data": predictions}
+        output.shape = [n, len(signature.classes)]
+        output.parameters = _class_parameters(signature)
+        output.data = list(chain.from_iterable(cast("Sequence[Sequence[float]]", predictions)))
     outputs = [output]
     if decisions is not None:
-        outputs.append({"name": DECISION, "datatype": "INT64", "shape": [n], "data": decisions})
-    return msgspec.json.encode(
-        {
-            "model_name": signature.line,
-            "model_version": str(version),
-            "id": request_id,
-            "outputs": outputs,
-        }
-    )
+        outputs.append(_Output(DECISION, "INT64", [n], decisions))
+    return _ENCODER.encode(_InferAnswer(signature.line, str(version), request_id, outputs))
 
 
 def _class_parameters(signature: Signature) -> dict[str, str]:
@@ -324,14 +329,8 @@ def encode_static(
 ) -> bytes:
     """An answer that no model gave, in the Open Inference Protocol v2."""
     n = len(predictions)
-    return msgspec.json.encode(
-        {
-            "model_name": line,
-            "model_version": "0",
-            "id": request_id,
-            "outputs": [{"name": output, "datatype": "FP64", "shape": [n], "data": predictions}],
-        }
-    )
+    answer = _Output(output, "FP64", [n], predictions)
+    return _ENCODER.encode(_InferAnswer(line, "0", request_id, [answer]))
 
 
 def encode_invocations(

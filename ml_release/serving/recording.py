@@ -32,7 +32,12 @@ class Recorder:
     mask_key: Callable[[], bytes]
 
     def record(
-        self, line: str, records: Sequence[InferenceRecord], masks: Mapping[str, Mask]
+        self,
+        line: str,
+        records: Sequence[InferenceRecord],
+        masks: Mapping[str, Mask],
+        *,
+        requests: int = 1,
     ) -> int | None:
         """Position of the records in the log; None if they may be answered without.
 
@@ -40,6 +45,8 @@ class Recorder:
         ----------
         masks
             What of them holds personal values, by column or feature name.
+        requests
+            How many they are of; counted where they cannot go.
 
         Raises
         ------
@@ -52,7 +59,7 @@ class Recorder:
                 records = [masking.of_record(record) for record in records]
             return self.log.append_records(line, records)
         except UnavailableError as error:
-            self.counts[line].unlogged += 1
+            self.counts[line].unlogged += requests
             if isinstance(error, LogFullError) and self.log.bounds.when_full == "answer_unlogged":
                 return None
             raise

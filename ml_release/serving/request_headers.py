@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from ml_release.errors import InputError
 
@@ -23,7 +25,7 @@ class HeaderValues(Protocol):
         """The value, None if the header is absent."""
 
 
-class RequestContext(NamedTuple):
+class RequestContext(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What headers say about a request.
 
     Attributes

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from ml_release.serving.request_columns import MAX_STRING_CHARACTERS
+from ml_release.serving.row_decoder import EXACT, RowDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,8 +34,6 @@ _NUMBER_TYPES = frozenset({"FP16", "FP32", "FP64"})
 _WHOLE_TYPES = frozenset(f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64))
 _WORD_TYPES = frozenset({"BYTES"})
 _SHAPES = ([1], [1, 1])
-_EXACT = 2**53
-"""Whole numbers up to here are floats of the same value; larger ones are left to numpy."""
 _KEPT = 64
 
 
@@ -97,6 +96,12 @@ class RowReader:
     def __init__(self, signature: Signature) -> None:
         self._types = {field.name: field.type for field in signature.inputs}
         self._fields = {field.name: (field.type, field.nullable) for field in signature.inputs}
+        self._decoder = RowDecoder(signature)
+
+    def of_body(self, body: bytes) -> tuple[SingleRow, str | None] | None:
+        """A row and the id of its request, None if it does not have the usual form of v2."""
+        decoded = self._decoder.decode(body)
+        return None if decoded is None else (SingleRow(decoded[0], self._types), decoded[1])
 
     def of_values(self, given: Mapping[str, Sequence[object]]) -> SingleRow | None:
         """A row of one value per field, None if it is not one without any doubt."""
@@ -153,7 +158,7 @@ def _cell(type_: FieldType, value: object, *, is_nullable: bool) -> object:  # n
             # Neither infinity nor NaN.
             return value if value - value == 0 else _UNSURE  # type: ignore[operator]
         if kind is int:
-            return float(value) if -_EXACT <= value <= _EXACT else _UNSURE  # type: ignore[arg-type,operator]
+            return float(value) if -EXACT <= value <= EXACT else _UNSURE  # type: ignore[arg-type,operator]
         return None if value is None and is_nullable else _UNSURE
     if value is None:
         return None if is_nullable else _UNSURE

@@ -126,6 +126,14 @@ def _route(route: Route, counts: LineCounts, seconds: float) -> dict[str, object
             "allocation": state.experiment.allocation,
             "arms": {str(arm.version): arm.weight_percent for arm in state.experiment.arms},
         },
+        "rollout": None
+        if state.rollout is None
+        else {
+            "version": state.rollout.version,
+            "leg": state.rollout.leg,
+            "step": state.rollout.step,
+            "since": state.rollout.since.isoformat(),
+        },
         "threshold": state.threshold,
         "fallbacks": {str(version): n for version, n in counts.fallbacks.items() if n},
         "rollback_target": None

@@ -155,12 +155,21 @@ def _serving(serving: dict[str, Any]) -> str:
         ("why", escape(serving["reason"])),
         ("declared by", f"{escape(serving['actor'])}, {_moment(serving['committed_at'])}"),
         ("release", escape(serving["release"])),
+        ("under way", _under_way(serving["rollout"])),
         ("commit", _short(serving["commit"])),
         ("rollback target", warm),
         ("withdrawn", escape(", ".join(map(str, serving["withdrawn"])) or "none")),
         *_beside(serving),
         ("history features", _history(history)),
     )
+
+
+def _under_way(rollout: dict[str, Any] | None) -> str:
+    if rollout is None:
+        return "none"
+    step = f" step {rollout['step'] + 1}" if rollout["leg"] == "canary" else ""
+    where = escape(f"version {rollout['version']}, {rollout['leg']}{step}")
+    return f"{where}, since {_moment(rollout['since'])}"
 
 
 def _beside(serving: dict[str, Any]) -> list[tuple[str, str]]:

@@ -91,8 +91,8 @@ class VariantCounts:
             self.prediction_buckets[bisect_left(PREDICTION_BOUNDS, probability)] += 1
             self.prediction_sum += probability
         for row in features:
-            for name, value in row.items():
-                if value is None:
+            if None in row.values():
+                for name in [name for name, value in row.items() if value is None]:
                     self.missing[name] += 1
         self.rates.add(at, is_error=False)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from ml_release.domain.approvals import (
+    LONGEST_TEXT,
     Approval,
     Approvals,
     approvals_from_json,
@@ -16,8 +17,9 @@ from ml_release.domain.approvals import (
     judge_approvals,
 )
 from ml_release.domain.identity import digest_of_bytes
+from ml_release.domain.verdict import Outcome
 from ml_release.domain.waivers import holding, waivers_digest
-from ml_release.errors import RefusedError
+from ml_release.errors import InputError, RefusedError
 from ml_release.workflows.release_gate import require_releasable
 from ml_release.workflows.stage_verdicts import STAGING_VERDICT, recorded_verdict
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ml_release.domain.identity import ModelVersion
+    from ml_release.domain.verdict import Finding
     from ml_release.ports import Clock, EvidenceStore, ModelRegistry, ModelStore
     from ml_release.spec.release_line import ReleaseLine
     from ml_release.workflows.promotion import Request
@@ -100,6 +103,26 @@ def approvals_of(
     )
 
 
+def standing_rejection(
+    line: ReleaseLine,
+    version: ModelVersion,
+    *,
+    evidence: EvidenceStore,
+    now: datetime,
+) -> Finding | None:
+    """Who does not let a version through, whatever its evidence is; None if nobody."""
+    judged = judge_approvals(
+        recorded_approvals(line, version.model_digest, evidence=evidence),
+        line.policies.rollout.approval,
+        subject=f"version {version.number}",
+        model_digest=version.model_digest,
+        evidence={},
+        author=None,
+        now=now,
+    )
+    return judged.finding if judged.finding.outcome is Outcome.FAIL else None
+
+
 def approve(
     line: ReleaseLine,
     version: ModelVersion,
@@ -114,6 +137,8 @@ def approve(
 
     Raises
     ------
+    InputError
+        If name or reason are longer than a record takes.
     RefusedError
         If its evidence does not let it go on anyway, it was not staged, or this word would not
         count: by its author, by nobody who may. Nothing is recorded then.
@@ -167,6 +192,8 @@ def record_rejection(
 
     Raises
     ------
+    InputError
+        If name or reason are longer than a record takes.
     IntegrityError
         If the record was edited.
     """
@@ -184,6 +211,13 @@ def _word(
     *,
     now: datetime,
 ) -> Approval:
+    for name in ("by", "reason"):
+        if (found := len(getattr(request, name).strip())) > LONGEST_TEXT:
+            message = (
+                f"word on version {version.number} refused: expected {name!r} of at most"
+                f" {LONGEST_TEXT} characters, found {found}. Say it in fewer."
+            )
+            raise InputError(message)
     return Approval(
         decision=decision,
         model_digest=version.model_digest,

@@ -88,7 +88,7 @@ def yardstick_of(
         n=n,
         frozen_at=answered["received_time"].iloc[-1].to_pydatetime() if is_within else None,
         latency_limits_ms={
-            metric.name: float(np.quantile(latency, metric.quantile))
+            metric.name: float(np.quantile(latency, metric.quantile)) + metric.allowance_ms
             for metric in policy.metrics
             if metric.kind == "latency_exceedance"
         },

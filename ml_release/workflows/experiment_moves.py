@@ -158,7 +158,7 @@ def begin_experiment(
         )
     require_room(before.state, experiment)
     _require_new_name(line, experiment, environment=environment, deployments=deployments)
-    treatments = []
+    treatments, approved_by = [], list[str]()
     now = clock.now()
     gates = gates_to_answer(line.policies.rollout.path)
     for number in draft.versions:
@@ -177,6 +177,8 @@ def begin_experiment(
         if reasons := held_by(gates, gathered.standing):
             message = f"{act} refused: {'; '.join(reasons)}"
             raise RefusedError(message)
+        if gathered.approvals is not None:
+            approved_by += [word.by for word in gathered.approvals.counted]
         treatments.append(
             Variant(
                 role="treatment",
@@ -191,7 +193,10 @@ def begin_experiment(
     declaration = deployments.declare(
         with_experiment(before.state, experiment, treatments),
         expected_commit=before.commit,
-        trailers=_trailers(before, request, f"begin experiment {experiment.name}", plan.digest),
+        trailers={
+            **_trailers(before, request, f"begin experiment {experiment.name}", plan.digest),
+            "Approved-By": ", ".join(dict.fromkeys(approved_by)) or NOBODY,
+        },
         at=now,
     )
     return Begun(experiment=experiment, plan=plan, declaration=declaration, changed=True)
@@ -221,9 +226,14 @@ def end_experiment(
     NotFoundError
         If nothing is declared for the line at all.
     RefusedError
-        If another experiment than the named one is declared, or somebody else declared meanwhile.
+        If another experiment than the named one is declared, what is declared was edited by hand,
+        or somebody else declared meanwhile.
     """
     before = deployments.read(line.name, environment)
+    if before is not None and before.seal_problem:
+        reason = seal_refusal(before, deployments=deployments)
+        message = f"end of an experiment of {line.name} refused: {reason}."
+        raise RefusedError(message)
     if before is None:
         message = (
             f"end of an experiment of {line.name} refused: expected a declared line, found nothing"

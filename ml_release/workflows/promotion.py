@@ -139,7 +139,9 @@ def promote(
             " staging` first",
         )
     if reasons or following is None or found is None or approvals is None:
-        message = f"{act} refused: " + "; ".join(reasons)
+        # Findings have semicolons of their own: several reasons are a list.
+        between = " " if len(reasons) == 1 else "\n  - "
+        message = between.join((f"{act} refused:", *reasons))
         raise RefusedError(message)
     changes = waivers_since_registration(line, version, found, evidence=evidence)
     staged = recorded_verdict(line, STAGING_VERDICT, version.model_digest, evidence=evidence)

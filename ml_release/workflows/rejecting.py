@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ml_release.errors import RefusedError
 from ml_release.workflows.approving import record_rejection
+from ml_release.workflows.experiment_moves import end_experiment
 from ml_release.workflows.promotion import roll_back
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Rejected:
     Attributes
     ----------
     moved
-        The rollback it led to; None if the version got no traffic.
+        The rollback, or the end of the experiment, it led to; None if the version got no traffic.
     problem
         Why it could not be taken out of service although it should have been; empty otherwise.
     """
@@ -57,20 +58,24 @@ def reject(
 ) -> Rejected:
     """Record a rejection; a version that is shadow, canary or champion is rolled back as well.
 
-    The word stands even where there is nothing to go back to: it keeps the version from every
-    later move.
+    An experiment in which it is tried is ended.
+
+    The word stands even where there is nothing to go back to, or somebody else declared meanwhile:
+    it keeps the version from every later move, and rejecting again tries again.
 
     Raises
     ------
     IntegrityError
         If the approvals on record were edited.
-    StaleWriteError
-        If somebody else declared meanwhile; the rejection is recorded and can be repeated.
     """
     word = record_rejection(line, version, request, evidence=evidence, now=clock.now())
     history = deployments.history(line.name, environment)
     # As for the server, what was edited by hand does not count.
     states = [declaration.state for declaration in history if not declaration.seal_problem]
+    if states and _is_tried(states[-1], version.number):
+        return _out_of_the_experiment(
+            line, word, request, environment=environment, deployments=deployments, clock=clock
+        )
     if not states or not _serves(states[-1], version.number):
         return Rejected(word=word, moved=None)
     try:
@@ -89,6 +94,30 @@ def reject(
     except RefusedError as error:
         return Rejected(word=word, moved=None, problem=str(error))
     return Rejected(word=word, moved=moved)
+
+
+def _out_of_the_experiment(
+    line: ReleaseLine,
+    word: Approval,
+    request: Request,
+    *,
+    environment: str,
+    deployments: Deployments,
+    clock: Clock,
+) -> Rejected:
+    try:
+        moved = end_experiment(
+            line, environment=environment, request=request, deployments=deployments, clock=clock
+        )
+    except RefusedError as error:
+        return Rejected(word=word, moved=None, problem=str(error))
+    return Rejected(word=word, moved=moved)
+
+
+def _is_tried(state: DeclaredState, version: int) -> bool:
+    experiment = state.experiment
+    is_arm = experiment is not None and version in experiment.versions
+    return is_arm and state.champion.version != version
 
 
 def _serves(state: DeclaredState, version: int) -> bool:

@@ -61,6 +61,7 @@ def replay(
     landing: Landing,
     endpoint: EndpointClient,
     concurrency: int = 4,
+    unit: Sequence[str] = (),
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Replayed:
     """Send every landed row of some local days as one request each, then the matured labels.
@@ -73,6 +74,9 @@ def replay(
     ----------
     first, last
         Local days of the event, both included.
+    unit
+        Columns of the snapshot that say together who asks, so that the same unit meets the same
+        variant on every day; without them each request is a unit of its own.
     on_progress
         Called with requests done and in all.
 
@@ -85,14 +89,15 @@ def replay(
     """
     rows = _rows_of(line, first=first, last=last, landing=landing)
     requests = _requests(line, rows)
+    units = _joined(rows, unit) if unit else [None] * len(requests)
     latencies: list[float] = []
     failures: list[str] = []
 
-    def send(request: tuple[str, str, bytes]) -> None:
+    def send(request: tuple[str, str, bytes], who: str | None) -> None:
         request_id, event_time, body = request
         start = perf_counter()
         status, answer = endpoint.invoke(
-            line.name, body, request_id=request_id, event_time=event_time
+            line.name, body, request_id=request_id, event_time=event_time, unit=who
         )
         latencies.append((perf_counter() - start) * 1000)
         if status != 200:  # noqa: PLR2004 (HTTP)
@@ -101,7 +106,7 @@ def replay(
             on_progress(len(latencies), len(requests))
 
     with ThreadPoolExecutor(max_workers=concurrency) as pool:
-        for _ in pool.map(send, requests):
+        for _ in pool.map(send, requests, units):
             pass
     labels = _send_labels(line, rows, [request[0] for request in requests], endpoint=endpoint)
     return Replayed(
@@ -144,7 +149,11 @@ def request_ids(line: ReleaseLine, rows: pd.DataFrame) -> list[str]:
 
     Clients whose labels come by keys name their requests alike; see `spec.label_source`.
     """
-    words = [_words(rows[key]) for key in line.keys]
+    return _joined(rows, line.keys)
+
+
+def _joined(rows: pd.DataFrame, columns: Sequence[str]) -> list[str]:
+    words = [_words(rows[column]) for column in columns]
     return ["/".join(parts) for parts in zip(*words, strict=True)]
 
 

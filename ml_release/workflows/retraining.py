@@ -9,7 +9,7 @@ from ml_release.domain.retraining import RetrainingEvidence
 from ml_release.errors import NotFoundError
 from ml_release.workflows.feature_building import FEATURES_TABLE
 from ml_release.workflows.monitoring import newest_window
-from ml_release.workflows.training import find_candidate
+from ml_release.workflows.training import CANDIDATE, find_candidate
 
 if TYPE_CHECKING:
     from datetime import date
@@ -30,11 +30,13 @@ def retraining_evidence(
     """What a trigger looks at, as of the newest event in the inference log."""
     declaration = deployments.sealed(line.name, environment)
     champion = None if declaration is None else declaration.state.champion.model_digest
+    newest = evidence.newest_subject(line.name, CANDIDATE)
     window = newest_window(line, environment=environment, evidence=evidence)
     as_of = None if window is None else window.as_of
     return RetrainingEvidence(
         champion=champion,
         trained_to=None if champion is None else _trained_to(line, champion, evidence=evidence),
+        tried_to=None if newest is None else _trained_to(line, newest, evidence=evidence),
         newest_partition=None if as_of is None else _newest_matured(line, as_of, landing=landing),
         as_of=as_of,
         last_request=last_request,
@@ -49,9 +51,9 @@ def retraining_window(line: ReleaseLine, newest: str, *, tables: Tables) -> tupl
     return first, min(missing, default=newest)
 
 
-def _trained_to(line: ReleaseLine, champion: str, *, evidence: EvidenceStore) -> str | None:
+def _trained_to(line: ReleaseLine, model_digest: str, *, evidence: EvidenceStore) -> str | None:
     try:
-        return find_candidate(line, champion, evidence=evidence).last_partition
+        return find_candidate(line, model_digest, evidence=evidence).last_partition
     except NotFoundError:
         return None
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ml_release.domain.canary import judge_canary
+from ml_release.domain.canary_policy import CanaryStep
 from ml_release.domain.canary_tally import CanaryUnderWay
 from ml_release.workflows.canary_evidence import observe_canary
 from ml_release.workflows.shadow_report import report_shadow
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ml_release.domain.declared_rollout import Leg, Rollout
     from ml_release.domain.deployment import Declaration
     from ml_release.domain.rollout_decision import Answer
+    from ml_release.domain.rollout_policy import RolloutPolicy
     from ml_release.domain.verdict import Verdict
     from ml_release.ports import Deployments, EvidenceStore, InferenceLog, Plotter, Tables
     from ml_release.spec.release_line import ReleaseLine
@@ -196,7 +198,7 @@ def _canary(
         evidence=evidence,
         now=now,
     )
-    judged = judge_canary(found, policy.canary, step=policy.canary_steps[rollout.step])
+    judged = judge_canary(found, policy.canary, step=_minima(policy, standing, rollout))
     verdict = bound(judged.verdict, standing, now=now)
     evidence.record(line.name, CANARY_VERDICT, rollout.model_digest, verdict.to_json())
     arms = found.in_step
@@ -212,6 +214,18 @@ def _canary(
             "control requests": float(arms.control.requests),
         },
     )
+
+
+def _minima(policy: RolloutPolicy, standing: Declaration, rollout: Rollout) -> CanaryStep:
+    """What the policy asks of the present step.
+
+    A step that it lost is judged for harm all the same. It goes nowhere from there: the way on is
+    asked in `ml_release.domain.rollout`.
+    """
+    if rollout.step < len(policy.canary_steps):
+        return policy.canary_steps[rollout.step]
+    (share,) = (v.weight_percent for v in standing.state.variants if v.role == "canary")
+    return CanaryStep(weight_percent=share)
 
 
 def _needs(judged: CanaryVerdict) -> str:

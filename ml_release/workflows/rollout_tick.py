@@ -15,7 +15,7 @@ from ml_release.workflows.rollout_judging import judge_rollout
 from ml_release.workflows.standing import gather_standing
 
 if TYPE_CHECKING:
-    from ml_release.domain.approvals import Approvals
+    from ml_release.domain.verdict import Finding
     from ml_release.ports import (
         Clock,
         Deployments,
@@ -83,7 +83,7 @@ def look_at_rollout(
         if problem:
             decision = RolloutDecision(act="nothing", reason=f"held: {problem}")
         return Tick(decision=decision, judged=None)
-    approvals: Approvals | None = None
+    approval: Finding | None = None
     reasons: tuple[str, ...] = ()
     if judged.answer != "roll_back":
         # Taking back asks nobody: registry and experiments may be down when it matters.
@@ -98,16 +98,18 @@ def look_at_rollout(
             registry=registry,
             now=now,
         )
-        approvals = gathered.approvals
+        approval = gathered.standing.gates.get("approval")
         if rollout.leg != "watch":
             reasons = refusals(gathered.standing, None, line.policies.rollout.path)
+    switch = standing.state.kill_switch
     decision = decide_rollout(
         rollout,
         answer=judged.answer,
         said=judged.said,
-        approval=None if approvals is None else approvals.finding,
+        approval=approval,
         refusals=reasons,
         automatic=line.policies.rollout.automatic,
+        is_switched_off=switch is not None and switch.engaged,
     )
     return Tick(decision=decision, judged=judged)
 
@@ -207,9 +209,15 @@ def settle(
     Raises
     ------
     RefusedError
-        If no release is under watch.
+        If no release is under watch, what is declared was edited by hand, or somebody else declared
+        meanwhile.
     """
     before = deployments.read(line.name, environment)
+    if before is not None and before.seal_problem:
+        # What is declared next is sealed: it would make good what somebody has edited.
+        reason = seal_refusal(before, deployments=deployments)
+        message = f"end of the watch of {line.name} refused: {reason}."
+        raise RefusedError(message)
     rollout = None if before is None else before.state.rollout
     if before is None or rollout is None or rollout.leg != "watch":
         message = f"{line.name}: expected a release under watch to settle, found none"

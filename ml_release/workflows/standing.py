@@ -10,7 +10,7 @@ from ml_release.domain.identity import digest_of_json
 from ml_release.domain.rollout import Gate, Standing, place_of
 from ml_release.domain.verdict import Finding, Outcome, require_evidence
 from ml_release.errors import RefusedError
-from ml_release.workflows.approving import approvals_of
+from ml_release.workflows.approving import approvals_of, standing_rejection
 from ml_release.workflows.release_gate import require_releasable
 from ml_release.workflows.stage_verdicts import (
     CANARY_VERDICT,
@@ -112,6 +112,8 @@ def gather_standing(
             line, version, found, evidence=evidence, now=now, was_lifted=was_lifted
         )
         gates["approval"] = approvals.finding
+    elif (rejected := standing_rejection(line, version, evidence=evidence, now=now)) is not None:
+        gates["approval"] = rejected
     kinds: tuple[tuple[Gate, str, BaseModel], ...] = (
         ("shadow", SHADOW_VERDICT, policy.shadow),
         ("canary", CANARY_VERDICT, policy.canary),
@@ -154,6 +156,7 @@ def _standing(
     rollout = None if state is None else state.rollout
     is_other = rollout is not None and rollout.version != number
     experiment = None if state is None else state.experiment
+    warm = None if state is None else state.rollback_target
     return Standing(
         line=line.name,
         version=number,
@@ -162,5 +165,6 @@ def _standing(
         under_way=rollout.version if rollout is not None and is_other else None,
         is_watched=rollout is not None and rollout.leg == "watch",
         experiment=None if experiment is None else experiment.name,
+        predecessor=None if warm is None else warm.version,
         gates=gates,
     )

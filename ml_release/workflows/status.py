@@ -14,12 +14,22 @@ from ml_release.workflows.environment_drift import environment_drift
 from ml_release.workflows.evaluation import EVALUATION_VERDICT
 from ml_release.workflows.labels import newest_labels
 from ml_release.workflows.monitoring import newest_drift_verdict, newest_window
+from ml_release.workflows.release_under_way import ReleaseUnderWay, release_under_way
 from ml_release.workflows.training import CANDIDATE
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from ml_release.domain.deployment import Declaration
     from ml_release.domain.remote_state import RemoteState
-    from ml_release.ports import Deployments, EvidenceStore, ModelRegistry, Switches, Workplace
+    from ml_release.ports import (
+        Deployments,
+        EvidenceStore,
+        ModelRegistry,
+        ModelStore,
+        Switches,
+        Workplace,
+    )
     from ml_release.spec.release_line import ReleaseLine
 
 
@@ -45,6 +55,8 @@ class LineStatus(BaseModel):
     environment_drift
         What differs between the environment that runs and the one the serving version was trained
         in, in words.
+    under_way
+        The release between staging and the end of its watch.
     waits_for
         What keeps the newest version from production, in words; empty if nothing does.
     """
@@ -72,6 +84,7 @@ class LineStatus(BaseModel):
     window_rows: int | None
     labels: int | None
     environment_drift: tuple[str, ...] | None
+    under_way: ReleaseUnderWay | None
     waits_for: str
 
 
@@ -80,10 +93,12 @@ def line_status(
     *,
     environment: str,
     evidence: EvidenceStore,
+    models: ModelStore,
     registry: ModelRegistry,
     deployments: Deployments,
     switches: Switches,
     workplace: Workplace,
+    now: datetime,
     remote: RemoteState | None = None,
 ) -> LineStatus:
     """Gather the status of a line."""
@@ -106,6 +121,9 @@ def line_status(
         )
     )
     registered = {version.model_digest for version in versions}
+    under_way = release_under_way(
+        line, declaration, evidence=evidence, models=models, registry=registry, now=now
+    )
     return LineStatus(
         line=line.name,
         environment=environment,
@@ -128,8 +146,10 @@ def line_status(
         window_rows=None if window is None else window.rows,
         labels=None if labels is None else labels.labels,
         environment_drift=None if other is None else tuple(one.sentence() for one in other),
+        under_way=under_way,
         waits_for=_waits_for(
             declaration,
+            under_way,
             candidate=digest,
             outcome=None if verdict is None else verdict.outcome,
             is_registered=digest in registered,
@@ -171,6 +191,7 @@ def _kill_switch(
 
 def _waits_for(  # noqa: PLR0911 (one answer per step of the way)
     declaration: Declaration | None,
+    under_way: ReleaseUnderWay | None,
     *,
     candidate: str | None,
     outcome: Outcome | None,
@@ -180,6 +201,9 @@ def _waits_for(  # noqa: PLR0911 (one answer per step of the way)
 ) -> str:
     if is_edited:
         return "a sealed declaration: what is declared was edited by hand"
+    if under_way is not None:
+        reason = under_way.waits_for or "nothing, it goes on by itself"
+        return f"version {under_way.version} in {under_way.leg}: {reason}"
     if candidate is None:
         return "a candidate: nothing was trained yet"
     if outcome is None:

@@ -78,7 +78,7 @@ def test_a_record_comes_back_as_it_went_in(log: InferenceLogFiles, tables: Infer
     """One column per field; times are moments, a missing bucket stays missing."""
     log.append_records(LINE, [a_record(bucket=17), a_record("b", bucket=None)])
     frame, _ = tables.records(LINE, after={})
-    assert list(frame) == list(InferenceRecord.__dataclass_fields__)
+    assert list(frame) == list(InferenceRecord.__struct_fields__)
     assert frame["request_id"].tolist() == ["a", "b"]
     assert frame["event_time"][0] == pd.Timestamp("2013-10-01T10:30Z")
     assert frame["bucket"].tolist() == [17, pd.NA]
@@ -114,7 +114,7 @@ def test_a_line_without_records_is_an_empty_frame(tables: InferenceTables) -> No
     assert str(frame["event_time"].dtype) == "datetime64[us, UTC]"
     assert frame["prediction"].dtype == "float64"
     assert frame["history_age_days"].dtype == frame["history_misses"].dtype == "Int64"
-    assert list(tables.labels(LINE)) == list(Label.__dataclass_fields__)
+    assert list(tables.labels(LINE)) == list(Label.__struct_fields__)
 
 
 def test_a_failed_request_has_no_prediction(
@@ -277,7 +277,7 @@ def test_every_label_comes_back_in_the_order_in_which_it_came_in(
     other.append_labels(LINE, [a_label("c", 0, "2013-10-03T00:00:00+00:00")])
     log.append_labels(LINE, [a_label("a", 0, "2013-10-04T00:00:00+00:00")])
     frame = tables.labels(LINE)
-    assert list(frame) == list(Label.__dataclass_fields__)
+    assert list(frame) == list(Label.__struct_fields__)
     assert frame["request_id"].tolist() == ["a", "b", "c", "a"]
     assert frame["label"].tolist() == [1, 0, 0, 0]
     assert frame["event_time"][0] == pd.Timestamp("2013-10-02T00:00Z")

@@ -332,3 +332,19 @@ def test_a_row_is_answered_alike_alone_and_among_others(family: str, rows: int) 
     together = predict(model, matrix)
     apart = [predict(model, matrix[start : start + rows]) for start in range(0, 1001, rows)]
     assert np.concatenate(apart).tobytes() == together.tobytes()
+
+
+@pytest.mark.parametrize("width", [3, 18, 40, 129])
+def test_rows_of_any_width_are_answered_alike_alone_and_together(width: int) -> None:
+    """A sum of weights too: the endpoint asks what comes in at the same moment together."""
+    from sklearn.linear_model import LogisticRegression
+
+    generator = np.random.default_rng(width)
+    matrix = generator.normal(size=(70, width))
+    estimator = LogisticRegression().fit(matrix, matrix[:, 0] > 0)
+    model = OnnxLoader().load(files_of(OnnxCompiler().compile(estimator), plan_of(width)))
+    alone = [model.predict_row(row) for row in matrix.tolist()]
+    for rows in (2, 3, 5, 16, 70):
+        for start in range(0, 70, rows):
+            found = model.predict_rows(matrix[start : start + rows].tolist())
+            assert found == alone[start : start + rows]

@@ -201,6 +201,29 @@ def test_findings_show_value_limit_interval_rows_and_subject() -> None:
         assert text in shown
 
 
+@pytest.mark.parametrize("case", ["pass", "waived"])
+def test_an_approver_reads_how_to_approve_and_what(case: str) -> None:
+    """The commands as they are typed, and the digests that the word is given on."""
+    _, found, rest = CASES[case].partition('<section id="approval">')
+    text = rest.partition("</section>")[0]
+    assert found
+    for part in (
+        "ml-release approve small_line VERSION --by YOU --reason WHY",
+        "ml-release reject small_line VERSION --by YOU --reason WHY",
+        CANDIDATE.model_digest,
+        CANDIDATE.digest,
+        CANDIDATE.data_digest,
+        "it lapses",
+    ):
+        assert part in text
+
+
+@pytest.mark.parametrize("case", ["fail", "error", "no finding"])
+def test_what_is_not_registered_cannot_be_approved(case: str) -> None:
+    """So nobody is told how."""
+    assert "ml-release approve" not in CASES[case]
+
+
 def test_provenance_is_told_in_full() -> None:
     """Digests, data, what was left out, the use of the holdout."""
     text = CASES["pass"]

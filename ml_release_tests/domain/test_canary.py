@@ -405,8 +405,8 @@ def test_the_verdict_names_what_it_rests_on() -> None:
     found = judge(of(GOOD))
     assert dict(found.verdict.evidence) == {
         "answer": "advance",
-        "champion": "champion",
-        "policy": POLICY.digest,
+        "champion_digest": "champion",
+        "policy_digest": POLICY.digest,
         "step": "0",
         "route_commits": "c0",
         "window": "2026-11-21T11:00:00+00:00/2026-11-21T12:00:00+00:00",

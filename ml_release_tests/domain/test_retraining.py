@@ -23,6 +23,7 @@ POLICY = RetrainingPolicy(labels_needed=100, cooldown_days=7)
 EVIDENCE = RetrainingEvidence(
     champion="sha256:" + "ab" * 32,
     trained_to="2013-04",
+    tried_to="2013-04",
     newest_partition="2013-05",
     as_of=AS_OF,
     last_request=None,
@@ -92,6 +93,10 @@ def test_labels_ask_for_a_retraining_from_the_limit_on(new_labels: int, *, retra
             {"newest_partition": "2013-04"}, False, "learned from 2013-04 already", id="same data"
         ),
         pytest.param({"newest_partition": "2013-03"}, False, "already", id="older data"),
+        pytest.param(
+            {"tried_to": "2013-05"}, False, "candidate has learned from 2013-05", id="tried already"
+        ),
+        pytest.param({"tried_to": None}, True, "", id="newest candidate unknown"),
         pytest.param({"trained_to": None}, True, "", id="training window unknown"),
         pytest.param({"trained_to": "2012-12"}, True, "", id="data of another year"),
         pytest.param(

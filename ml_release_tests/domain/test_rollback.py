@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ml_release.domain.deployment import KillSwitch
 from ml_release.domain.rollback import choose_target, is_rollback, rolled_back
-from ml_release.domain.rollout_moves import promoted
+from ml_release.domain.rollout_moves import aborted, promoted, settled
 from ml_release.errors import RefusedError
-from ml_release_tests.domain.test_deployment import EVIDENCE, state, variant
+from ml_release_tests.domain.test_deployment import EVIDENCE, shadow, state, variant
+from ml_release_tests.domain.test_rollout import SHADOWED, SHARED, WATCHED
 
 if TYPE_CHECKING:
     from ml_release.domain.deployment import DeclaredState, Variant
+
+SWITCH = {"kill_switch": KillSwitch(answer=0.2, engaged=True)}
 
 
 def promote(current: DeclaredState | None, version: Variant) -> DeclaredState:
@@ -152,6 +156,24 @@ def test_after_a_rollback_the_bad_version_is_neither_promoted_nor_restored() -> 
             ],
             False,
             id="promoted after a rollback",
+        ),
+        pytest.param([SHADOWED, aborted(SHADOWED, release="b")], True, id="shadow taken back"),
+        pytest.param([SHARED, aborted(SHARED, release="b")], True, id="canary taken back"),
+        pytest.param([SHARED, WATCHED], False, id="under watch"),
+        pytest.param([WATCHED, settled(WATCHED)], False, id="settled"),
+        pytest.param(
+            [SHARED, aborted(SHARED, release="b"), state(variant(1), withdrawn=(2,), **SWITCH)],
+            True,
+            id="a kill switch after it",
+        ),
+        pytest.param(
+            [
+                SHARED,
+                aborted(SHARED, release="b"),
+                state(variant(1), withdrawn=(2,), shadows=(shadow(3),)),
+            ],
+            False,
+            id="a shadow after it",
         ),
     ],
 )

@@ -100,3 +100,13 @@ def test_bad_arguments_are_refused() -> None:
         paired_rates_sequence(2, 2, 3, confidence=0.9, tau=0.1)
     with pytest.raises(InputError, match="tau"):
         mean_sequence(0.1, 0.1, 30, confidence=0.9, tau=0.0)
+
+
+@pytest.mark.parametrize("n", [100, 300, 3000])
+def test_pairs_that_all_differ_alike_are_told(n: int) -> None:
+    """The worst there can be is no missing value."""
+    worse = paired_rates_sequence(n, 0, n, confidence=0.99, tau=0.005)
+    better = paired_rates_sequence(0, n, n, confidence=0.99, tau=0.005)
+    assert (worse.estimate, better.estimate) == (1.0, -1.0)
+    assert worse.high == -better.low == 1.0
+    assert 0.3 < worse.low == -better.high < 1

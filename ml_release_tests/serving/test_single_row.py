@@ -84,6 +84,9 @@ datatypes = st.sampled_from(["FP64", "FP32", "INT64", "UINT8", "BYTES", "BOOL"])
 class Unsure(RowReader):
     """Leaves every row to the vectorised path."""
 
+    def of_body(self, body: bytes) -> None:
+        return None
+
     def of_values(self, given: Any) -> None:
         return None
 
@@ -141,6 +144,80 @@ def test_a_request_of_protocol_v2_is_read_alike(
     with vectorised():
         expected = read(protocols.decode_infer, body, signature)
     assert read(protocols.decode_infer, body, signature) == expected
+
+
+def in_order(row: dict[str, Any], signature: Signature = SIGNATURE, **more: object) -> bytes:
+    """What most clients send: FP64 and BYTES, in the order of the signature."""
+    names = [field.name for field in signature.inputs]
+    document = v2_body([{name: row[name] for name in names}], **more)
+    for tensor in document["inputs"]:
+        tensor["datatype"] = "FP64" if tensor["name"] == "distance" else "BYTES"
+    return json.dumps(document).encode()
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    row=loose,
+    signature=st.sampled_from([SIGNATURE, STRICT]),
+    request_id=st.one_of(st.none(), st.text(max_size=3)),
+)
+def test_a_request_of_the_usual_form_is_read_alike(
+    row: dict[str, Any], signature: Signature, request_id: str | None
+) -> None:
+    """Decoded into its fields at once, it has the same columns, or gets the same refusal."""
+    body = in_order(row, signature, id=request_id)
+    with vectorised():
+        expected = read(protocols.decode_infer, body, signature)
+    assert read(protocols.decode_infer, body, signature) == expected
+
+
+def changed(field: str, **changes: object) -> bytes:
+    document = json.loads(in_order(ROW))
+    for tensor in document["inputs"]:
+        if tensor["name"] == field:
+            tensor.update(changes)
+    return json.dumps(document).encode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(in_order({**ROW, "carrier": "é"}), id="an escape"),
+        pytest.param(changed("carrier", data=["x" * 257]), id="a long word"),
+        pytest.param(changed("carrier", datatype="FP64"), id="a word as a number"),
+        pytest.param(changed("distance", datatype="INT64"), id="a whole number"),
+        pytest.param(changed("distance", data=[2**53 + 1]), id="a number that is rounded"),
+        pytest.param(changed("distance", data=[True]), id="a truth value"),
+        pytest.param(changed("distance", data=[1.0, 2.0]), id="two values"),
+        pytest.param(changed("distance", data=None), id="no values"),
+        pytest.param(changed("distance", shape=[1, 1]), id="two dimensions"),
+        pytest.param(changed("distance", shape=[2]), id="a wrong shape"),
+        pytest.param(changed("distance", parameters={}), id="parameters of a tensor"),
+        pytest.param(changed("distance", name="far"), id="an unknown field"),
+        pytest.param(changed("departure", data=["yesterday"]), id="no time"),
+        pytest.param(changed("departure", data=["2013-10-01T06:30:00Z"]), id="a time in a zone"),
+        pytest.param(in_order(ROW, outputs=[]), id="outputs"),
+        pytest.param(in_order(ROW, parameters={}), id="parameters"),
+        pytest.param(json.dumps(v2_body([ROW, ROW])).encode(), id="two rows"),
+        pytest.param(b'{"inputs": []}', id="no tensors"),
+        pytest.param(b'{"inputs": ' + b"[" * 100_000, id="a deep one"),
+        pytest.param(in_order(ROW)[:-1], id="half of one"),
+    ],
+)
+def test_every_other_form_is_left_to_the_general_way(body: bytes) -> None:
+    """It decides, and finds the words."""
+    assert RowReader(SIGNATURE).of_body(body) is None
+
+
+def test_the_usual_form_is_decoded_at_once() -> None:
+    """With whole numbers in the place of floats, missing values and an id, too."""
+    reader = RowReader(SIGNATURE)
+    for body in (in_order(ROW), changed("distance", data=[733]), changed("carrier", data=[None])):
+        assert reader.of_body(body) is not None
+    decoded = reader.of_body(in_order(ROW, id="r-1"))
+    assert decoded is not None
+    row, request_id = decoded
+    assert (row.cells["distance"], row.cells["carrier"], request_id) == (733.0, "UA", "r-1")
 
 
 @settings(max_examples=400, deadline=None)

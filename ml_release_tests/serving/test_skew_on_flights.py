@@ -58,8 +58,9 @@ class WithoutNetwork:
     endpoint: Endpoint
 
     def invoke(
-        self, line: str, body: bytes, *, request_id: str, event_time: str
+        self, line: str, body: bytes, *, request_id: str, event_time: str, unit: str | None = None
     ) -> tuple[int, str]:
+        assert unit is None
         headers = {"x-request-id": request_id, "x-event-time": event_time}
         reply = self.endpoint.handle("POST", f"/models/{line}/invocations", headers, body)
         return reply.status, reply.body.decode()

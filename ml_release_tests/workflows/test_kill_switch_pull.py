@@ -42,9 +42,9 @@ class FakeEndpoint:
         return self.reply
 
     def invoke(
-        self, line: str, body: bytes, *, request_id: str, event_time: str
+        self, line: str, body: bytes, *, request_id: str, event_time: str, unit: str | None = None
     ) -> tuple[int, str]:
-        raise AssertionError(line, body, request_id, event_time)
+        raise AssertionError(line, body, request_id, event_time, unit)
 
     def is_ready(self, line: str) -> bool:
         raise NotImplementedError

@@ -32,11 +32,12 @@ class FakeEndpoint:
     label_status: int = 200
     is_down: bool = False
     asked: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    units: dict[str, str | None] = field(default_factory=dict)
     batches: list[list[Mapping[str, Any]]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def invoke(
-        self, line: str, body: bytes, *, request_id: str, event_time: str
+        self, line: str, body: bytes, *, request_id: str, event_time: str, unit: str | None = None
     ) -> tuple[int, str]:
         assert line == steps.LINE
         if self.is_down:
@@ -45,6 +46,7 @@ class FakeEndpoint:
         (record,) = json.loads(body)["dataframe_records"]
         with self._lock:
             self.asked.append((request_id, event_time, record))
+            self.units[request_id] = unit
         return self.refused.get(request_id, (200, "{}"))
 
     def is_ready(self, line: str) -> bool:
@@ -70,6 +72,7 @@ def play(
     first: date = FIRST,
     last: date = LAST,
     concurrency: int = 4,
+    unit: Sequence[str] = (),
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Replayed:
     return replay(
@@ -79,6 +82,7 @@ def play(
         landing=house.landing,
         endpoint=endpoint,
         concurrency=concurrency,
+        unit=unit,
         on_progress=on_progress,
     )
 
@@ -117,6 +121,20 @@ def test_rows_are_asked_in_their_order_by_one_client(house: House) -> None:
     play(house, endpoint, concurrency=1)
     times = [pd.Timestamp(event_time) for _, event_time, _ in endpoint.asked]
     assert times == sorted(times)
+
+
+def test_a_unit_is_named_by_the_columns_asked_for(house: House) -> None:
+    """The same value asks as the same unit on every day; without columns nobody is named."""
+    endpoint = FakeEndpoint()
+    play(house, endpoint, unit=("carrier", "distance"))
+    rows = landed()
+    names = rows["departure_utc"].map(lambda at: at.isoformat()) + "/" + rows["trip"].astype(str)
+    units = rows["carrier"] + "/" + rows["distance"].map(str)
+    assert endpoint.units == dict(zip(names, units, strict=True))
+    assert len(set(units)) < len(units)
+    unnamed = FakeEndpoint()
+    play(house, unnamed)
+    assert set(unnamed.units.values()) == {None}
 
 
 def test_a_replay_repeated_is_the_same_requests(house: House) -> None:

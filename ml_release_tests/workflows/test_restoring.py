@@ -68,10 +68,12 @@ def status(house: House) -> LineStatus:
         house.line,
         environment="production",
         evidence=house.evidence,
+        models=house.models,
         registry=house.registry,
         deployments=house.deployments,
         switches=house.switches,
         workplace=house.workplace,
+        now=house.clock.now(),
     )
 
 

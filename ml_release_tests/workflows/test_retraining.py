@@ -60,6 +60,16 @@ def test_a_champion_without_record_was_trained_to_nobody_knows_when(serving: Hou
     assert (found.champion, found.trained_to) == (digest, None)
 
 
+def test_what_the_newest_candidate_has_learned_from_is_known_beside_the_champion(
+    serving: House,
+) -> None:
+    """Also while it is being released, or was not let through."""
+    steps.prepare(serving, "2013-04")
+    steps.train(serving, last="2013-04")
+    found = gather(serving)
+    assert (found.trained_to, found.tried_to) == ("2013-03", "2013-04")
+
+
 @pytest.mark.parametrize(
     ("day", "delay", "newest"),
     [

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from ml_release.domain.artefact import PLAN_FILE
 from ml_release.domain.features import feature_values, plan_from_json

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from ml_release.errors import IntegrityError
 from ml_release.workflows.evaluation import EVALUATION_VERDICT
 from ml_release.workflows.status import LineStatus, line_status
 from ml_release.workflows.training import CANDIDATE
+from ml_release_tests.full_rollout import judged, let_through, with_rollout
 from ml_release_tests.workflows import steps
 from ml_release_tests.workflows.test_kill_switch import PULLED, RELEASED, adopt
 from ml_release_tests.workflows.test_monitoring import drift, observe
@@ -19,6 +21,8 @@ from ml_release_tests.workflows.test_promotion import candidate_version
 from ml_release_tests.workflows.traffic import a_label, serve_month, write
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ml_release.domain.remote_state import RemoteState
     from ml_release_tests.small_line import House
 
@@ -28,11 +32,13 @@ def status(house: House, remote: RemoteState | None = None) -> LineStatus:
         house.line,
         environment="production",
         evidence=house.evidence,
+        models=house.models,
         registry=house.registry,
         deployments=house.deployments,
         switches=house.switches,
         workplace=house.workplace,
         remote=remote,
+        now=house.clock.now(),
     )
 
 
@@ -213,3 +219,130 @@ def test_a_switch_that_cannot_be_read_is_told(
 
     monkeypatch.setattr(serving.switches, "read", read)
     assert status(serving).kill_switch == "nobody can tell: expected a recorded pull"
+
+
+@pytest.mark.parametrize(
+    ("place", "where", "shares", "waits"),
+    [
+        pytest.param(
+            "shadow",
+            ("shadow", None, None),
+            ("champion version 1: 100 %", "shadow version 2: asked 100 %"),
+            "the first verdict of its shadow",
+            id="shadow",
+        ),
+        pytest.param(
+            "canary 2",
+            ("canary", 2, 3),
+            ("champion version 1: 75 %", "canary version 2: 25 %"),
+            "the first verdict of its canary",
+            id="canary",
+        ),
+        pytest.param(
+            "watch",
+            ("watch", None, None),
+            ("champion version 2: 100 %",),
+            "the first verdict of its watch",
+            id="watch",
+        ),
+    ],
+)
+def test_a_release_under_way_is_told(
+    at: Callable[[str], House],
+    place: str,
+    where: tuple[str, int | None, int | None],
+    shares: tuple[str, ...],
+    waits: str,
+) -> None:
+    """Version, leg, step, since when, who answers what, who let it through."""
+    found = status(at(place))
+    told = found.under_way
+    assert told is not None
+    assert (told.version, (told.leg, told.step, told.steps)) == (2, where)
+    assert told.shares == shares
+    assert told.since == told.begun == "2026-11-21T09:00:00+00:00"
+    assert told.verdict == "nothing was judged yet"
+    assert "approvals_suffice [version 2] pass" in told.approvals
+    assert "Bea at 2026-11-21 09:00: read the report" in told.approvals
+    assert found.waits_for == f"version 2 in {where[0]}: {waits}"
+
+
+def switched_off(house: House) -> None:
+    house.switches.pull(steps.LINE, "production", PULLED)
+    adopt(house, house.switches)
+
+
+@pytest.mark.parametrize(
+    ("arrange", "verdict", "waits"),
+    [
+        pytest.param(lambda house: judged(house, 2), "pass: every rule", "", id="goes on"),
+        pytest.param(
+            lambda house: judged(house, 2, Outcome.INCONCLUSIVE, answer="undecided"),
+            "undecided, inconclusive: planted [the test] inconclusive",
+            "its canary: planted [the test] inconclusive",
+            id="undecided",
+        ),
+        pytest.param(
+            lambda house: judged(house, 2, declared_commit="before"),
+            "nothing was judged yet",
+            "the first verdict of its canary",
+            id="of another step",
+        ),
+        pytest.param(
+            lambda house: (
+                setattr(house, "line", with_rollout(house.line, automatic=False)),  # type: ignore[func-returns-value]
+                judged(house, 2),
+                let_through(house, 2),
+            ),
+            "pass: ",
+            "a person to promote it",
+            id="driven by a person",
+        ),
+        pytest.param(
+            lambda house: (judged(house, 2), house.clock.move(timedelta(days=15))),
+            "pass: ",
+            "more than 14 days ago",
+            id="the word expired",
+        ),
+        pytest.param(
+            lambda house: (
+                setattr(house, "line", with_rollout(house.line, stages=("staging",))),  # type: ignore[func-returns-value]
+                judged(house, 2),
+            ),
+            "pass: ",
+            "a person to roll it back: the policy no longer declares",
+            id="lost its stage",
+        ),
+        pytest.param(
+            switched_off, "nothing was", "a person to release the kill switch", id="switched off"
+        ),
+        pytest.param(
+            lambda house: steps.edit(
+                house,
+                "candidate",
+                house.registry.versions(steps.LINE)[-1].model_digest,
+                lambda document: document.pop("run_id"),
+            ),
+            "nothing was judged yet",
+            "CandidateRecord: expected a recorded one",
+            id="a record was edited",
+        ),
+    ],
+)
+def test_what_a_release_waits_for_is_told(
+    at: Callable[[str], House], arrange: Callable[[House], object], verdict: str, waits: str
+) -> None:
+    """In words, from what is recorded; whatever is broken."""
+    house = at("canary 1")
+    arrange(house)
+    told = status(house).under_way
+    assert told is not None
+    assert told.verdict.startswith(verdict)
+    assert waits in told.waits_for
+    assert bool(told.waits_for) is bool(waits)
+
+
+@pytest.mark.parametrize("place", ["staged", "settled"])
+def test_with_no_release_under_way_none_is_told(at: Callable[[str], House], place: str) -> None:
+    """Staging is not beside production yet, and what is settled is through."""
+    assert status(at(place)).under_way is None

@@ -7,6 +7,7 @@ what the others add in those seconds.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from dataclasses import dataclass
@@ -32,6 +33,13 @@ class Room:
     segments: int
     archives: int
 
+    def addable(self, bounds: LogBounds) -> float:
+        """Bytes that may be added until a bound is met; infinite without one."""
+        within = math.inf if bounds.max_bytes is None else bounds.max_bytes - self.size_bytes
+        if self.free_bytes is None:
+            return within
+        return min(within, self.free_bytes - bounds.min_free_bytes)
+
 
 class DiskRoom:
     """The folder of the log and its bounds."""
@@ -40,7 +48,8 @@ class DiskRoom:
         self._root = root
         self._bounds = bounds
         self._room: Room | None = None
-        self._measured_at = 0.0
+        self._measured_at = -math.inf
+        self._addable: float = 0
         self._added = 0
         self._asked = 1
 
@@ -54,8 +63,10 @@ class DiskRoom:
         """
         self._asked = size_bytes
         age = time.monotonic() - self._measured_at
-        is_full = self._problem(size_bytes) is not None
-        if self._room is None or age > (_SECONDS_WHILE_FULL if is_full else _SECONDS):
+        is_full = self._added + size_bytes > self._addable
+        if not is_full and age <= _SECONDS:
+            return
+        if not is_full or age > _SECONDS_WHILE_FULL:
             self.measure()
         problem = self._problem(size_bytes)
         if problem is not None:
@@ -87,6 +98,7 @@ class DiskRoom:
             archives=archives,
         )
         self._measured_at = time.monotonic()
+        self._addable = self._room.addable(self._bounds)
         self._added = 0
         return self._room
 

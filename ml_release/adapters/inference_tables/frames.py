@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -42,20 +41,20 @@ def dtype_of(field: str) -> Any:
 
 
 def frame_of(found: Sequence[Any], type_: type[Any]) -> pd.DataFrame:
-    """One row per object of a dataclass, one column per field."""
+    """One row per struct, one column per field."""
     import pandas as pd
 
     columns: dict[str, Any] = {}
-    for field in fields(type_):
-        values = [getattr(item, field.name) for item in found]
-        if field.name in TIMES:
+    for name in type_.__struct_fields__:
+        values = [getattr(item, name) for item in found]
+        if name in TIMES:
             times = pd.to_datetime(pd.Series(values, dtype=object), utc=True, format="ISO8601")
-            columns[field.name] = times.astype(TIME_DTYPE)
+            columns[name] = times.astype(TIME_DTYPE)
         else:
-            dtype = dtype_of(field.name)
+            dtype = dtype_of(name)
             if type_ is Reward:
-                dtype = _DTYPES_OF_REWARDS.get(field.name, dtype)
-            columns[field.name] = pd.Series(values, dtype=dtype)
+                dtype = _DTYPES_OF_REWARDS.get(name, dtype)
+            columns[name] = pd.Series(values, dtype=dtype)
     return pd.DataFrame(columns)
 
 

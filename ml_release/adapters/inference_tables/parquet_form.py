@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -100,8 +99,8 @@ def frame_of_table(
     if start:
         table = table.filter(pc.greater(table[_END], start))
     columns: dict[str, pd.Series] = {}
-    for field in fields(type_):
-        name, dtype = field.name, dtype_of(field.name)
+    for name in type_.__struct_fields__:
+        dtype = dtype_of(name)
         values: list[Any]
         if name == _FEATURES:
             values = _feature_rows(table, about)
