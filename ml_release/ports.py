@@ -275,7 +275,8 @@ class Deployments(Protocol):
     def read(self, line: str, environment: str) -> Declaration | None:
         """What is declared now, None if nothing ever was.
 
-        A declaration that was edited by hand is returned with its ``seal_problem``.
+        A declaration that was edited by hand is returned with its ``seal_problem``, and so is an
+        earlier one that was put back and serves a version that was withdrawn since.
         """
 
     def sealed(self, line: str, environment: str) -> Declaration | None:
@@ -293,6 +294,10 @@ class Deployments(Protocol):
 
         ``expected_commit`` is the commit of the declaration the writer had read (None: there was
         none). Raises `StaleWriteError` if another one stands there now.
+
+        What sealed declarations before it have withdrawn, or lifted, is written too, whether or not
+        the writer knew it, see `ml_release.domain.withdrawals`. Raises `RefusedError` if the state
+        serves a version that is withdrawn.
         """
 
     def history(self, line: str, environment: str) -> tuple[Declaration, ...]:
@@ -390,6 +395,12 @@ class EndpointClient(Protocol):
 
         ``unit`` is who asks, always answered by the same variant; None lets each request be its
         own. Raises `UnavailableError` if nothing answers.
+        """
+
+    def is_ready(self, line: str) -> bool:
+        """Whether something answers for the line, as its server says.
+
+        Raises `UnavailableError` if nothing answers, or it does not tell whoever asks.
         """
 
     def tell_labels(self, line: str, labels: Sequence[Mapping[str, object]]) -> tuple[int, str]:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+_NOT_TOLD = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN, httpx.codes.NOT_FOUND)
+
 
 def trusting(certificate: Path) -> ssl.SSLContext:
     """Trust a server that shows this very certificate, whatever address it is reached at."""
@@ -60,6 +62,18 @@ class HttpEndpoint:
             **({} if unit is None else {"x-unit-id": unit}),
         }
         return self._post(f"/models/{line}/invocations", content=body, headers=headers)
+
+    def is_ready(self, line: str) -> bool:
+        """Ask the route of the Open Inference Protocol."""
+        try:
+            status = self._client.get(f"/v2/models/{line}/ready").status_code
+        except httpx.HTTPError as error:
+            message = f"endpoint {self._client.base_url}: nothing answers ({error})"
+            raise UnavailableError(message) from error
+        if status in _NOT_TOLD:
+            message = f"endpoint {self._client.base_url}: expected to be told, found {status}"
+            raise UnavailableError(message)
+        return status == httpx.codes.OK
 
     def tell_labels(self, line: str, labels: Sequence[Mapping[str, object]]) -> tuple[int, str]:
         """Tell late labels by request id."""

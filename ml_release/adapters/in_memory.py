@@ -28,6 +28,7 @@ from ml_release.domain.identity import (
     digest_of_bytes,
     digest_of_json,
 )
+from ml_release.domain.withdrawals import keeping, known_to_all
 from ml_release.errors import InputError, IntegrityError, NotFoundError, StaleWriteError
 
 if TYPE_CHECKING:
@@ -459,6 +460,7 @@ class InMemoryDeployments:
             if found != expected_commit:
                 message = f"{path}: expected to replace commit {expected_commit}, found {found}"
                 raise StaleWriteError(message)
+            state = keeping(state, known_to_all(one.state for one in history))
             if standing is not None and standing.state == state:
                 return standing
             # Through text and back, as every reader of a file gets it.

@@ -193,6 +193,16 @@ def roll_back(line: ReleaseLine, move: Move, *, settings: Settings, wiring: Wiri
     return _release_job(line, "rollback", "roll_back", move.config(), settings, wiring)
 
 
+def withdraw(line: ReleaseLine, move: Move, *, settings: Settings, wiring: Wiring) -> JobRun:
+    """Let a version never serve again until somebody lifts it."""
+    return _release_job(line, "withdraw", "withdraw_version", move.config(), settings, wiring)
+
+
+def lift(line: ReleaseLine, move: Move, *, settings: Settings, wiring: Wiring) -> JobRun:
+    """Let a withdrawn version be released again."""
+    return _release_job(line, "lift", "lift_version", move.config(), settings, wiring)
+
+
 def restore(
     line: ReleaseLine,
     move: Move,

@@ -71,7 +71,7 @@ def promote(
         _tell_staged(line, run, as_json=as_json)
         return
     run = acts.promote(found, move, to=to.value, settings=settings, wiring=wiring)
-    _tell_move(line, run, as_json=as_json)
+    tell_move(line, run, as_json=as_json)
 
 
 @app.command()
@@ -153,7 +153,7 @@ def rollback(
     found, settings, wiring = opened(line)
     move = acts.Move(version=version, by=by or getpass.getuser(), reason=reason)
     run = acts.roll_back(found, move, settings=settings, wiring=wiring)
-    _tell_move(line, run, as_json=as_json)
+    tell_move(line, run, as_json=as_json)
 
 
 @app.command()
@@ -183,7 +183,7 @@ def restore(
         settings=settings,
         wiring=wiring,
     )
-    _tell_move(line, run, as_json=as_json)
+    tell_move(line, run, as_json=as_json)
 
 
 @app.command()
@@ -200,7 +200,7 @@ def settle(
     found, settings, wiring = opened(line)
     move = acts.Move(version=None, by=by or getpass.getuser(), reason=reason)
     run = acts.settle(found, move, settings=settings, wiring=wiring)
-    _tell_move(line, run, as_json=as_json)
+    tell_move(line, run, as_json=as_json)
 
 
 def under_way_facts(found: ReleaseUnderWay | None) -> list[tuple[str, str]]:
@@ -235,7 +235,8 @@ def _tell_staged(line: str, run: JobRun, *, as_json: bool) -> None:
     )
 
 
-def _tell_move(line: str, run: JobRun, *, as_json: bool) -> None:
+def tell_move(line: str, run: JobRun, *, as_json: bool) -> None:
+    """Print what is declared after a move, in words or as one object."""
     name = next(name for name in _ENDPOINTS if name in run.metadata)
     moved = run.metadata[name]
     done = "declared" if moved["changed"] else "stands already; nothing was changed"
@@ -243,7 +244,7 @@ def _tell_move(line: str, run: JobRun, *, as_json: bool) -> None:
     tell(
         f"{text} (release under way: {moved['release under way']}; commit"
         f" {str(moved['commit'])[:12]}, before: {moved['before']}, withdrawn:"
-        f" {moved['withdrawn']})",
+        f" {moved['withdrawn']}, taken back by: {moved['taken back by']})",
         {
             "line": line,
             "endpoint": name,
@@ -254,6 +255,8 @@ def _tell_move(line: str, run: JobRun, *, as_json: bool) -> None:
             "commit": moved["commit"],
             "before": moved["before"],
             "withdrawn": moved["withdrawn"],
+            "taken_back_by": moved["taken back by"],
+            "why_this_version": moved["why this version"],
             "run_id": run.run_id,
         },
         as_json=as_json,

@@ -80,6 +80,9 @@ class DeclaredState(_Declared):
         The version that is kept warm, None where there is none yet.
     withdrawn
         Versions no automation may declare again until a named person lifts them.
+    lifted
+        Versions that were withdrawn and lifted, each as often as it was lifted: so it is known of
+        any two states which one knows more, see `ml_release.domain.withdrawals`.
     shadows
         Versions that are asked in secret.
     experiment
@@ -99,6 +102,7 @@ class DeclaredState(_Declared):
     evidence: Evidence
     rollback_target: Variant | None = None
     withdrawn: tuple[int, ...] = ()
+    lifted: tuple[int, ...] = ()
     shadows: tuple[Shadow, ...] = ()
     experiment: Experiment | None = None
     kill_switch: KillSwitch | None = None
@@ -169,13 +173,17 @@ class Declaration:
     Attributes
     ----------
     state
-        What the file says; where it cannot be read or was removed, what it said before.
+        What the file says; where it cannot be read or was removed, what it said before. What
+        sealed declarations before it have withdrawn is withdrawn here too.
     seal_problem
-        Why nobody may act on it; "" if a trusted key has sealed exactly this state. Commit,
-        actor and reason are not sealed.
+        Why nobody may act on it; "" if a trusted key has sealed exactly this state, and it serves
+        no version that another sealed one has withdrawn. Commit, actor and reason are not sealed.
     revert_of
         Commit of the earlier declaration whose file this one repeats byte for byte, as
         ``git revert`` does; "" for any other.
+    forgotten
+        Versions that the file does not say were withdrawn, or lifted, although sealed ones before
+        it did. It holds all the same, as ``state`` says.
     """
 
     state: DeclaredState
@@ -185,6 +193,7 @@ class Declaration:
     reason: str
     seal_problem: str
     revert_of: str = ""
+    forgotten: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,7 +277,7 @@ def _inner(state: DeclaredState) -> str:
         if held is not None:
             known = {name: value for name, value in held["evidence"].items() if value is not None}
             held["evidence"] = known
-    for name in ("shadows", "experiment", "kill_switch", "threshold", "rollout"):
+    for name in ("lifted", "shadows", "experiment", "kill_switch", "threshold", "rollout"):
         if not declared[name]:
             del declared[name]
     return yaml.safe_dump(declared, sort_keys=False, width=100)

@@ -1,4 +1,4 @@
-"""Which version to go back to, and what the declared state then says."""
+"""Which version to go back to, by which means, and what the declared state then says."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from ml_release.domain.deployment import DeclaredState
 from ml_release.domain.good_watches import good_watches
+from ml_release.domain.withdrawals import known_to, served_by
 from ml_release.errors import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 def is_rollback(history: Sequence[DeclaredState]) -> bool:
@@ -20,13 +21,11 @@ def is_rollback(history: Sequence[DeclaredState]) -> bool:
     A rollback that is asked for again, by a retried run or a second person, has to do nothing
     twice; going further back takes the name of a version. It is the newest change of traffic that
     counts, and every rollback withdraws something. Declarations that left champion and shares as
-    they were, a kill switch for one, count for nothing.
+    they were count for nothing: a kill switch, or the withdrawal of a version that did not serve.
     """
     for before, after in reversed(list(pairwise(history))):
-        if set(after.withdrawn) > set(before.withdrawn):
-            return True
         if (before.variants, before.shadows) != (after.variants, after.shadows):
-            return False
+            return set(after.withdrawn) > set(before.withdrawn)
     return False
 
 
@@ -50,11 +49,17 @@ def choose_target(history: Sequence[DeclaredState], *, wanted: int | None) -> De
     return choose_rollback(history, wanted=wanted).target
 
 
-def choose_rollback(history: Sequence[DeclaredState], *, wanted: int | None) -> RollbackChoice:
+def choose_rollback(
+    history: Sequence[DeclaredState],
+    *,
+    wanted: int | None,
+    unfit: Mapping[int, str] | None = None,
+) -> RollbackChoice:
     """The declared state to restore: the newest whose champion came through its watch.
 
     If none that may serve again did, the newest of those that have served at all. A version that a
-    person names is taken either way.
+    person names is taken either way. One that was withdrawn and lifted counts by what it served
+    since.
 
     Parameters
     ----------
@@ -62,13 +67,16 @@ def choose_rollback(history: Sequence[DeclaredState], *, wanted: int | None) -> 
         Declared states, oldest first; the last one is the present.
     wanted
         The version to go back to, None for the newest good one before the present.
+    unfit
+        Versions that were tried and cannot take over now, with the reason; none for None.
 
     Raises
     ------
     RefusedError
-        If there is none: nothing is declared, nothing else ever served, the wanted version never
-        served, or it was withdrawn.
+        If there is none, with every reason: nothing is declared, nothing else ever served, the
+        wanted version never served, or it was withdrawn, or none of them is fit.
     """
+    unfit = unfit or {}
     if not history:
         message = "rollback refused: nothing is declared, so there is nothing to roll back"
         raise RefusedError(message)
@@ -81,13 +89,13 @@ def choose_rollback(history: Sequence[DeclaredState], *, wanted: int | None) -> 
     fit = [
         state
         for state in reversed(history)
-        if state.champion.version != serving
-        and state.champion.version not in present.withdrawn
+        if _may_serve_again(state, present)
+        and state.champion.version not in unfit
         and wanted in (None, state.champion.version)
     ]
     if fit:
         target = next((state for state in fit if state.champion.version in good), fit[0])
-        return _choice(target, good, wanted=wanted, newest=fit[0].champion.version)
+        return _choice(target, good, wanted=wanted, newest=fit[0].champion.version, unfit=unfit)
     found = sorted({state.champion.version for state in history} - {serving})
     message = (
         f"rollback of {present.line} refused: expected"
@@ -95,11 +103,25 @@ def choose_rollback(history: Sequence[DeclaredState], *, wanted: int | None) -> 
         f" was not withdrawn, found {found or 'none'} (withdrawn:"
         f" {list(present.withdrawn) or 'none'})"
     )
+    if unfit:
+        message += f" {_in_words(unfit)}. Pull the kill switch if the present version does harm."
     raise RefusedError(message)
 
 
+def _may_serve_again(state: DeclaredState, present: DeclaredState) -> bool:
+    version = state.champion.version
+    turn = known_to(present).turns.get(version, 0)
+    # A state from before the version was lifted was declared on words that count no more.
+    return version != present.champion.version and turn == known_to(state).turns.get(version, 0)
+
+
 def _choice(
-    target: DeclaredState, good: frozenset[int], *, wanted: int | None, newest: int
+    target: DeclaredState,
+    good: frozenset[int],
+    *,
+    wanted: int | None,
+    newest: int,
+    unfit: Mapping[int, str],
 ) -> RollbackChoice:
     version = target.champion.version
     is_good = version in good
@@ -115,7 +137,32 @@ def _choice(
         reason = f"version {version} is the newest that has come through its watch"
         if version != newest:
             reason += f"; version {newest}, which served after it, has not"
+    if unfit:
+        reason += f"; {_in_words(unfit)}"
     return RollbackChoice(target=target, came_through_watch=is_good, reason=reason)
+
+
+def _in_words(unfit: Mapping[int, str]) -> str:
+    return "; ".join(f"version {version} is not fit: {why}" for version, why in unfit.items())
+
+
+def methods(before: DeclaredState, after: DeclaredState) -> tuple[str, ...]:
+    """By which means a move takes back what was released, in words.
+
+    A version pin puts another version in the place of the champion; a traffic shift takes a
+    canary or a shadow back; the plan of features and the data of a version go with it.
+    """
+    gone = {v.version for v in before.variants if v.role == "canary"}
+    gone |= {shadow.version for shadow in before.shadows}
+    stay = served_by(after)
+    found = {
+        "version pin": before.champion.version != after.champion.version,
+        "traffic shift": bool(gone - stay),
+        "experiment termination": before.experiment is not None and after.experiment is None,
+        "feature version": before.evidence.feature_version != after.evidence.feature_version,
+        "data version": before.evidence.data_digest != after.evidence.data_digest,
+    }
+    return tuple(name for name, is_used in found.items() if is_used)
 
 
 def rolled_back(present: DeclaredState, target: DeclaredState, *, release: str) -> DeclaredState:
@@ -133,6 +180,7 @@ def rolled_back(present: DeclaredState, target: DeclaredState, *, release: str) 
         evidence=target.evidence,
         rollback_target=None,
         withdrawn=tuple(sorted({*present.withdrawn, bad})),
+        lifted=present.lifted,
         kill_switch=present.kill_switch,
         threshold=target.threshold,
     )

@@ -132,6 +132,7 @@ def promoted(
         evidence=evidence,
         rollback_target=predecessor,
         withdrawn=withdrawn,
+        lifted=() if current is None else current.lifted,
         # A switch that somebody pulled is released by a person, not by a promotion.
         kill_switch=None if current is None else current.kill_switch,
         threshold=threshold,

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ml_release.domain.approvals import ApprovalPolicy
 from ml_release.domain.canary_policy import CanaryPolicy, CanaryStep
 from ml_release.domain.identity import digest_of_json
+from ml_release.domain.rollback_verification import VerificationPolicy
 from ml_release.domain.rollout import Path
 from ml_release.domain.shadow_policy import ShadowPolicy
 from ml_release.domain.staging_gates import StagingPolicy
@@ -31,6 +32,11 @@ class RolloutPolicy(_Policy):
         reviewed file; nobody skips one that stands here.
     staging, approval, shadow, canary, watch
         What each is judged by.
+    verification
+        What a rollback is judged by afterwards.
+    drill_max_age_days
+        A version gets no traffic without a drill on record that went well and is not older; None
+        where none is asked for.
     shadow_sample_percent
         Of the requests, that the shadow is asked as well.
     canary_steps
@@ -48,6 +54,8 @@ class RolloutPolicy(_Policy):
     shadow: ShadowPolicy = Field(default_factory=ShadowPolicy)
     canary: CanaryPolicy = Field(default_factory=CanaryPolicy)
     watch: WatchPolicy = Field(default_factory=WatchPolicy)
+    verification: VerificationPolicy = Field(default_factory=VerificationPolicy)
+    drill_max_age_days: Annotated[float, Field(gt=0)] | None = None
     shadow_sample_percent: Annotated[float, Field(gt=0, le=100)] = 100.0
     canary_steps: tuple[CanaryStep, ...] = (
         CanaryStep(weight_percent=5.0),

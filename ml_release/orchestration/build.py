@@ -56,7 +56,9 @@ from ml_release.orchestration.scorecard_asset import gate_scorecard_asset
 from ml_release.orchestration.scoring_asset import batch_predictions_asset
 from ml_release.orchestration.sensors import drift_sensor, label_volume_sensor, new_records_sensor
 from ml_release.orchestration.staging_asset import staging_endpoint_asset
+from ml_release.orchestration.verification_asset import rollback_verification_asset
 from ml_release.orchestration.waiver_job import waiver_job
+from ml_release.orchestration.withdrawal_jobs import lift_job, withdraw_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -113,6 +115,7 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
                     labels_asset,
                     drift_report_asset,
                     performance_report_asset,
+                    rollback_verification_asset,
                     experiment_report_asset,
                 )
             ),
@@ -126,6 +129,8 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
             rollback_job(line, wiring),
             rollout_job(line, wiring),
             settle_job(line, wiring),
+            withdraw_job(line, wiring),
+            lift_job(line, wiring),
             restore_job(line, wiring),
             write_incident_job(line, wiring),
             waiver_job(line, wiring),

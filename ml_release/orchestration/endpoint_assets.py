@@ -6,6 +6,7 @@ import dagster as dg
 
 from ml_release.domain.rollout import Stage
 from ml_release.domain.traffic import traffic_over_time
+from ml_release.errors import MlReleaseError
 from ml_release.orchestration.build_page import environment_drift_metadata
 from ml_release.orchestration.rendering import picture, reported
 from ml_release.orchestration.wiring import Wiring
@@ -116,14 +117,22 @@ def endpoint_metadata(
         "waivers since registration": dg.MetadataValue.text(
             "\n".join(moved.waiver_changes) or "unchanged"
         ),
+        "taken back by": dg.MetadataValue.text(", ".join(moved.methods) or "nothing"),
+        "why this version": dg.MetadataValue.text(moved.why or "it was the one to move"),
         "commit": dg.MetadataValue.text(declaration.commit),
         "model digest": dg.MetadataValue.text(state.champion.model_digest),
-        **environment_drift_metadata(
-            environment_drift(
-                line,
-                state.champion.model_digest,
-                evidence=wiring.evidence,
-                workplace=wiring.workplace,
-            )
-        ),
+        **_environment_drift(line, wiring, state.champion.model_digest),
     }
+
+
+def _environment_drift(
+    line: ReleaseLine, wiring: Wiring, model_digest: str
+) -> Mapping[str, dg.MetadataValue]:
+    try:
+        found = environment_drift(
+            line, model_digest, evidence=wiring.evidence, workplace=wiring.workplace
+        )
+    except (MlReleaseError, OSError) as error:
+        # The move is made: a record that cannot be read must not make it look as if it were not.
+        return {"environment drift": dg.MetadataValue.text(f"not known: {error}")}
+    return environment_drift_metadata(found)

@@ -19,6 +19,7 @@ MONITORED = (
     "labels",
     "drift_report",
     "performance_report",
+    "rollback_verification",
     "experiment_report",
 )
 FIRST_PARTITION_TAG = "dagster/asset_partition_range_start"
@@ -46,7 +47,10 @@ def stage_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
 def monitor_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
     """The job ``<line>_monitor``: read the inference log and judge it."""
     return _job(
-        line, "monitor", MONITORED, "Read the log: window, labels, drift, performance, experiment."
+        line,
+        "monitor",
+        MONITORED,
+        "Read the log: window, labels, drift, performance, rollback, experiment.",
     )
 
 

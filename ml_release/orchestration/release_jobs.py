@@ -190,6 +190,7 @@ def reject_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
                 evidence=wiring.evidence,
                 models=wiring.models,
                 loader=wiring.loader,
+                online=wiring.online,
                 deployments=wiring.urgent_deployments,
                 clock=wiring.clock,
             )
@@ -237,6 +238,7 @@ def rollback_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
                 request=Request(by=config.by, reason=config.reason, run_id=context.run.run_id),
                 models=wiring.models,
                 loader=wiring.loader,
+                online=wiring.online,
                 deployments=wiring.urgent_deployments,
                 clock=wiring.clock,
             )

@@ -69,6 +69,7 @@ def rollout_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
                 evidence=wiring.evidence,
                 models=wiring.models,
                 loader=wiring.loader,
+                online=wiring.online,
                 registry=wiring.registry,
                 deployments=wiring.deployments,
                 urgent=wiring.urgent_deployments,

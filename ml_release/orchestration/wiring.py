@@ -35,11 +35,14 @@ from ml_release.adapters.workplace import LocalWorkplace
 from ml_release.domain.artefact import MODEL_FILE, SKOPS_FILE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ml_release.ports import (
         Attributor,
         Clock,
         Deployments,
         DeploymentsRemote,
+        EndpointClient,
         EvidenceStore,
         Experiments,
         InferenceArchive,
@@ -91,6 +94,8 @@ class Wiring:
     urgent: Deployments | None = None
     """As ``deployments``, for what does not wait for the remote; None if it is the same."""
     remote: DeploymentsRemote | None = None
+    endpoint: Callable[[], EndpointClient] | None = None
+    """The running endpoint as a client; made when it is asked, None where none is within reach."""
 
     @property
     def urgent_deployments(self) -> Deployments:
@@ -149,4 +154,18 @@ def local_wiring(settings: Settings) -> Wiring:
         attributor=ShapValues(),
         reports=ReportPages(settings.reports),
         workplace=LocalWorkplace(),
+        endpoint=lambda: _endpoint(settings),
+    )
+
+
+def _endpoint(settings: Settings) -> EndpointClient:
+    # Its HTTP client takes a while to import, and most runs never ask.
+    from ml_release.adapters.http_endpoint import HttpEndpoint
+
+    chosen = settings.endpoint
+    return HttpEndpoint(
+        settings.server_url,
+        timeout_seconds=2.0,
+        token=chosen.token,
+        certificate=chosen.tls_certificate,
     )

@@ -16,6 +16,7 @@ from ml_release.domain.approvals import (
     approvals_to_json,
     judge_approvals,
 )
+from ml_release.domain.identity import digest_of_bytes
 from ml_release.domain.verdict import Outcome
 from ml_release.domain.waivers import holding, waivers_digest
 from ml_release.errors import InputError, RefusedError
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from ml_release.workflows.release_gate import Releasable
 
 APPROVALS = "approvals"
+LIFT = "lift"
+"""What was recorded when a version that was withdrawn was lifted."""
 
 
 def recorded_approvals(
@@ -50,19 +53,30 @@ def recorded_approvals(
 
 
 def on_the_table(
-    line: ReleaseLine, found: Releasable, *, evidence: EvidenceStore
+    line: ReleaseLine, found: Releasable, *, evidence: EvidenceStore, was_lifted: bool = False
 ) -> dict[str, str]:
-    """Name to digest of everything an approval of a version is given on."""
+    """Name to digest of everything an approval of a version is given on.
+
+    Parameters
+    ----------
+    was_lifted
+        Whether the version is known to have been withdrawn and lifted, so that a record of it has
+        to be there.
+    """
     digest = found.candidate.model_digest
     staging = recorded_verdict(line, STAGING_VERDICT, digest, evidence=evidence)
     has_staging = line.policies.rollout.path.has_staging
     used = holding(found.waived)
+    word = evidence.find(line.name, LIFT, digest)
+    # A version that was withdrawn has to be approved again: no earlier word was on its lift.
+    lift = digest_of_bytes(word) if word is not None else "not recorded" if was_lifted else None
     return {
         "verdict": found.verdict.digest,
         "candidate": found.candidate.digest,
         "data": found.candidate.data_digest,
         "policy": found.policy_digest,
         "rollout policy": line.policies.rollout.digest,
+        **({"lift": lift} if lift is not None else {}),
         **({"waivers": waivers_digest(used)} if used else {}),
         **({"staging": staging.digest} if has_staging and staging is not None else {}),
     }
@@ -75,6 +89,7 @@ def approvals_of(
     *,
     evidence: EvidenceStore,
     now: datetime,
+    was_lifted: bool = False,
 ) -> Approvals:
     """Whether enough people let a version through, on the evidence as it is now."""
     return judge_approvals(
@@ -82,7 +97,7 @@ def approvals_of(
         line.policies.rollout.approval,
         subject=f"version {version.number}",
         model_digest=version.model_digest,
-        evidence=on_the_table(line, found, evidence=evidence),
+        evidence=on_the_table(line, found, evidence=evidence, was_lifted=was_lifted),
         author=found.candidate.trained_by,
         now=now,
     )

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ml_release.domain.deployment import Evidence, Variant
-from ml_release.domain.rollback import choose_target, is_rollback, rolled_back
+from ml_release.domain.rollback import is_rollback, methods, rolled_back
 from ml_release.domain.rollout import Stage, next_place, refusals
 from ml_release.domain.rollout_moves import aborted, promoted, shadowed, shared
 from ml_release.domain.waivers import holding, waivers_digest
 from ml_release.errors import InputError, NotFoundError, RefusedError
 from ml_release.workflows.champion import CHAMPION_ALIAS, declared_or_lost, seal_refusal
+from ml_release.workflows.rollback_target import find_target
 from ml_release.workflows.stage_verdicts import STAGING_VERDICT, recorded_verdict
 from ml_release.workflows.standing import gather_standing
 from ml_release.workflows.waiver_trail import waivers_since_registration
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         ModelLoader,
         ModelRegistry,
         ModelStore,
+        OnlineHistory,
     )
     from ml_release.spec.release_line import ReleaseLine
 
@@ -58,13 +60,16 @@ class Moved:
     """What is declared now, what was before, and whether anything changed.
 
     ``waiver_changes`` are waivers it went on that the version was not registered on, and the other
-    way round.
+    way round. ``methods`` are the means of a rollback, see `ml_release.domain.rollback.methods`,
+    and ``why`` says why it went back to this version; none and "" for other moves.
     """
 
     declaration: Declaration
     before: Declaration | None
     changed: bool
     waiver_changes: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    why: str = ""
 
 
 def promote(
@@ -249,26 +254,33 @@ def roll_back(
     request: Request,
     models: ModelStore,
     loader: ModelLoader,
+    online: OnlineHistory,
     deployments: Deployments,
     clock: Clock,
+    bad: int | None = None,
 ) -> Moved:
     """Restore the newest version that may serve again, or the one named; withdraw the present one.
 
     A shadow or a canary is taken back and withdrawn before anything else: the champion stays, and
     naming another version is how to go back further. Needs neither the registry nor the experiment
-    tracker: they may be down when it matters. The target is loaded first, so that nothing is
-    declared that cannot answer. Asking again changes nothing: neither for the version that answers
-    already, nor, without a version, when the present state is a rollback.
+    tracker: they may be down when it matters. The target is tried first, so that nothing is
+    declared that cannot answer what clients ask now; one that cannot is passed over for the next
+    older one, see `ml_release.workflows.rollback_target`. Asking again changes nothing: neither for
+    the version that answers already, nor, without a version, when the present state is a rollback.
 
     Only sealed declarations count, as for the server. One that was edited by hand is replaced in
     any case: if nothing is to be rolled back, by the last sealed state.
 
+    Parameters
+    ----------
+    bad
+        The version that is to serve no more, the champion or what is on its way; None for
+        whichever is on its way, and the champion if nothing is.
+
     Raises
     ------
     RefusedError
-        If there is no version to go back to.
-    IntegrityError, NotFoundError
-        If the target's artefact cannot be loaded.
+        If there is no version to go back to, or none is fit, with the reason for each.
     """
     whole = deployments.history(line.name, environment)
     history = [declaration for declaration in whole if not declaration.seal_problem]
@@ -287,22 +299,27 @@ def roll_back(
     release = f"{line.name}-rollback-{clock.now():%Y%m%dT%H%M%SZ}"
     rollout = states[-1].rollout if states else None
     is_on_its_way = rollout is not None and rollout.leg != "watch"
-    if is_on_its_way and number in (None, serving):
+    is_done = number is None and bad is None and is_rollback(states)
+    if is_on_its_way and number in (None, serving) and (bad is None or bad != serving):
         # The champion never left: nothing has to be loaded to give it back what it had.
         target = states[-1]
         state = aborted(target, release=release)
-    elif serving is not None and (number == serving or (number is None and is_rollback(states))):
+        why = f"version {serving} never left"
+    elif serving is not None and (number == serving or is_done or bad not in (None, serving)):
         return again()
     else:
         try:
-            target = choose_target(states, wanted=number)
+            choice = find_target(
+                line, states, wanted=number, models=models, loader=loader, online=online
+            )
         except RefusedError:
             if number is None and whole and whole[-1].seal_problem:
                 return again()
             raise
-        loader.load(models.read(target.champion.model_digest))
+        target, why = choice.target, choice.reason
         state = rolled_back(states[-1], target, release=release)
     before = history[-1]
+    used = methods(before.state, state)
     declaration = deployments.declare(
         state,
         expected_commit=whole[-1].commit,
@@ -312,11 +329,15 @@ def roll_back(
             "Run-Id": request.run_id,
             "Release": release,
             "Evidence-Digest": target.evidence.verdict_digest,
+            "Method": ", ".join(used),
+            "Chosen": " ".join(why.split()),
+            "Feature-Version": state.evidence.feature_version,
+            "Data-Digest": state.evidence.data_digest or "unknown",
             "Approved-By": NOBODY,
         },
         at=clock.now(),
     )
-    return Moved(declaration=declaration, before=before, changed=True)
+    return Moved(declaration=declaration, before=before, changed=True, methods=used, why=why)
 
 
 def declare_again(
@@ -328,7 +349,8 @@ def declare_again(
     clock: Clock,
 ) -> Moved:
     """Declare a state again in the place of ``standing``; nothing if it stands there, sealed."""
-    if sealed.state == standing.state and not standing.seal_problem:
+    stands = not standing.seal_problem and not standing.forgotten
+    if sealed.state == standing.state and stands:
         return Moved(declaration=standing, before=standing, changed=False)
     declaration = deployments.declare(
         sealed.state,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ml_release.domain.rollback import choose_target
 from ml_release.errors import RefusedError
 from ml_release.workflows.approving import record_rejection
 from ml_release.workflows.experiment_moves import end_experiment
@@ -15,7 +14,14 @@ if TYPE_CHECKING:
     from ml_release.domain.approvals import Approval
     from ml_release.domain.deployment import DeclaredState
     from ml_release.domain.identity import ModelVersion
-    from ml_release.ports import Clock, Deployments, EvidenceStore, ModelLoader, ModelStore
+    from ml_release.ports import (
+        Clock,
+        Deployments,
+        EvidenceStore,
+        ModelLoader,
+        ModelStore,
+        OnlineHistory,
+    )
     from ml_release.spec.release_line import ReleaseLine
     from ml_release.workflows.promotion import Moved, Request
 
@@ -46,6 +52,7 @@ def reject(
     evidence: EvidenceStore,
     models: ModelStore,
     loader: ModelLoader,
+    online: OnlineHistory,
     deployments: Deployments,
     clock: Clock,
 ) -> Rejected:
@@ -72,16 +79,15 @@ def reject(
     if not states or not _serves(states[-1], version.number):
         return Rejected(word=word, moved=None)
     try:
-        is_champion = states[-1].champion.version == version.number
-        # With a canary in flight, going back without a name would take the canary back instead.
-        target = choose_target(states, wanted=None).champion.version if is_champion else None
         moved = roll_back(
             line,
-            target,
+            None,
+            bad=version.number,
             environment=environment,
             request=request,
             models=models,
             loader=loader,
+            online=online,
             deployments=deployments,
             clock=clock,
         )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         ModelLoader,
         ModelRegistry,
         ModelStore,
+        OnlineHistory,
         Plotter,
         Tables,
     )
@@ -127,6 +128,7 @@ def act_on_rollout(
     evidence: EvidenceStore,
     models: ModelStore,
     loader: ModelLoader,
+    online: OnlineHistory,
     registry: ModelRegistry,
     deployments: Deployments,
     urgent: Deployments,
@@ -174,6 +176,7 @@ def act_on_rollout(
             request=request,
             models=models,
             loader=loader,
+            online=online,
             deployments=urgent,
             clock=clock,
         )

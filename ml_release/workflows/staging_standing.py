@@ -105,6 +105,7 @@ def staged(line: ReleaseLine, standing: Standing, *, release: str) -> DeclaredSt
         if production is None
         else production.state.champion.model_copy(update={"weight_percent": 100.0}),
         withdrawn=() if production is None else production.state.withdrawn,
+        lifted=() if production is None else production.state.lifted,
         # The decisions it was judged by are the decisions it gives.
         threshold=None if line.task == "regression" else line.policies.evaluation.quality.threshold,
     )

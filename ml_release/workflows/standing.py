@@ -107,7 +107,10 @@ def gather_standing(
     except RefusedError as error:
         gates["staging"] = _shut("staging_was_passed", subject, str(error))
     if found is not None:
-        approvals = approvals_of(line, version, found, evidence=evidence, now=now)
+        was_lifted = state is not None and version.number in state.lifted
+        approvals = approvals_of(
+            line, version, found, evidence=evidence, now=now, was_lifted=was_lifted
+        )
         gates["approval"] = approvals.finding
     elif (rejected := standing_rejection(line, version, evidence=evidence, now=now)) is not None:
         gates["approval"] = rejected

@@ -164,6 +164,13 @@ def _declared_problem(standing: Declaration | None, *, deployments: Deployments)
         return None
     if standing.seal_problem:
         return seal_refusal(standing, deployments=deployments)
+    if standing.forgotten:
+        versions = ", ".join(map(str, standing.forgotten))
+        return (
+            f"commit {standing.commit[:12]} says nothing of versions {versions}, which were"
+            " withdrawn, or lifted, before it; that holds all the same. Run `ml-release restore"
+            f" {standing.state.line} --by WHO --reason WHY`, which declares it again"
+        )
     if standing.revert_of:
         return (
             f"commit {standing.commit[:12]} put the declaration of commit"

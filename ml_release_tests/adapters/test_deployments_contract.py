@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 import pytest
+from dulwich.objects import ObjectID
+from dulwich.refs import Ref
 from dulwich.repo import Repo
 
 from ml_release.adapters.git_deployments import GitDeployments, trailers_of
@@ -17,10 +19,11 @@ from ml_release.errors import (
     DeclarationError,
     InputError,
     MlReleaseError,
+    RefusedError,
     StaleWriteError,
     UnavailableError,
 )
-from ml_release_tests.declared_by_hand import commit_by_hand, git_deployments
+from ml_release_tests.declared_by_hand import commit_by_hand, file_of, git_deployments
 from ml_release_tests.domain.test_deployment import state, variant
 
 if TYPE_CHECKING:
@@ -317,3 +320,128 @@ def test_git_refuses_a_folder_of_other_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="found other files"):
         declare(GitDeployments(tmp_path, Seals(SigningKeys(tmp_path.parent / "keys"))), state())
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_writer_who_forgets_a_withdrawal_declares_it_all_the_same(
+    deployments: Deployments,
+) -> None:
+    """Whoever writes, and whatever they knew."""
+    first = declare(deployments, state(variant(1), withdrawn=(2,)))
+    second = declare(deployments, state(variant(3), release="r2"), first.commit)
+    assert second.state.withdrawn == (2,)
+    assert deployments.read(LINE, "production") == second
+
+
+def test_a_withdrawn_version_is_not_declared(deployments: Deployments) -> None:
+    """Nothing is written."""
+    first = declare(deployments, state(variant(1), withdrawn=(2,)))
+    with pytest.raises(RefusedError, match="found version 2, which is withdrawn"):
+        declare(deployments, state(variant(2)), first.commit)
+    assert deployments.history(LINE, "production") == (first,)
+
+
+def test_a_lift_holds_until_the_next_withdrawal(deployments: Deployments) -> None:
+    """Each is a turn of its own."""
+    first = declare(deployments, state(variant(1), withdrawn=(2,)))
+    second = declare(deployments, state(variant(1), lifted=(2,)), first.commit)
+    assert (second.state.withdrawn, second.state.lifted) == ((), (2,))
+    third = declare(deployments, state(variant(2), lifted=(2,), release="r3"), second.commit)
+    assert third.state.champion.version == 2
+    fourth = declare(deployments, state(variant(1), withdrawn=(2,), lifted=(2,)), third.commit)
+    with pytest.raises(RefusedError, match="which is withdrawn"):
+        declare(deployments, state(variant(2), lifted=(2,), release="r5"), fourth.commit)
+
+
+@pytest.mark.parametrize("starts", [False, True], ids=["the same process", "another one"])
+def test_an_old_file_put_back_does_not_let_a_withdrawn_version_serve(
+    tmp_path: Path, starts: bool
+) -> None:
+    """It is sealed, and counts for nothing: what was declared before it does."""
+    git = git_deployments(tmp_path)
+    root = tmp_path / "deployments"
+    declare(git, state(variant(1)))
+    second = declare(git, state(variant(2)), git.head())
+    old = file_of(root, LINE)
+    third = declare(git, state(variant(1), withdrawn=(2,), release="back"), second.commit)
+    commit = commit_by_hand(root, LINE, old, message="Revert")
+    git = git_deployments(tmp_path) if starts else git
+    found = git.read(LINE, "production")
+    assert found is not None
+    assert found.commit == commit
+    assert "it serves version 2, which is withdrawn" in found.seal_problem
+    assert git.sealed(LINE, "production") == third
+    assert [bool(one.seal_problem) for one in git.history(LINE, "production")] == [
+        False,
+        False,
+        False,
+        True,
+    ]
+    with pytest.raises(RefusedError, match="which is withdrawn"):
+        declare(git, state(variant(2), release="again"), commit)
+    again = declare(git, third.state, commit)
+    assert git.read(LINE, "production") == again
+
+
+def test_an_old_file_that_lacks_a_withdrawal_serves_and_withdraws_it(tmp_path: Path) -> None:
+    """Declaring what it says makes a new commit, which names it."""
+    git = git_deployments(tmp_path)
+    root = tmp_path / "deployments"
+    declare(git, state(variant(1)))
+    old = file_of(root, LINE)
+    second = declare(git, state(variant(3), withdrawn=(2,)), git.head())
+    commit = commit_by_hand(root, LINE, old)
+    found = git.read(LINE, "production")
+    assert found is not None
+    assert (found.state.champion.version, found.state.withdrawn) == (1, (2,))
+    assert (found.seal_problem, found.forgotten, found.commit) == ("", (2,), commit)
+    sealed = git.sealed(LINE, "production")
+    assert sealed is not None
+    assert (sealed.state, sealed.commit) == (found.state, commit)
+    made = declare(git, found.state, commit)
+    assert made.commit not in (commit, second.commit)
+    assert made.forgotten == ()
+
+
+def test_a_branch_that_is_set_back_by_force_takes_nothing_back(tmp_path: Path) -> None:
+    """As long as the process runs that has read it."""
+    git = git_deployments(tmp_path)
+    declare(git, state(variant(1)))
+    second = declare(git, state(variant(2)), git.head())
+    declare(git, state(variant(1), withdrawn=(2,), release="back"), second.commit)
+    assert git.read(LINE, "production") is not None
+    with Repo(str(tmp_path / "deployments")) as repository:
+        repository.refs[Ref(b"refs/heads/main")] = ObjectID(second.commit.encode())
+    found = git.read(LINE, "production")
+    assert found is not None
+    assert "version 2, which is withdrawn" in found.seal_problem
+    sealed = git.sealed(LINE, "production")
+    assert sealed is not None
+    assert sealed.state.champion.version == 1
+
+
+def test_a_withdrawal_that_nobody_sealed_counts_for_nothing(tmp_path: Path) -> None:
+    """Otherwise anybody who may push could stop a line."""
+    git = git_deployments(tmp_path)
+    root = tmp_path / "deployments"
+    first = declare(git, state(variant(1)))
+    commit_by_hand(root, LINE, file_of(root, LINE).replace("withdrawn: []", "withdrawn: [1]"))
+    assert git.sealed(LINE, "production") == first
+    last = git.read(LINE, "production")
+    assert last is not None
+    made = declare(git, state(variant(1), release="r2"), last.commit)
+    assert made.state.withdrawn == ()
+
+
+def test_a_file_in_another_form_counts_by_what_it_says(tmp_path: Path) -> None:
+    """A person may have laid it out anew; the seal is on what it says."""
+    git = git_deployments(tmp_path)
+    root = tmp_path / "deployments"
+    first = declare(git, state(variant(1), withdrawn=(2,)))
+    text = file_of(root, LINE)
+    with_flow = text.replace("withdrawn:\n    - 2\n", "withdrawn: [2]\n")
+    assert with_flow != text
+    commit_by_hand(root, LINE, with_flow)
+    found = git_deployments(tmp_path).read(LINE, "production")
+    assert found is not None
+    assert (found.state.withdrawn, found.seal_problem) == ((2,), "")
+    assert found.commit != first.commit

@@ -65,6 +65,9 @@ class WithoutNetwork:
         reply = self.endpoint.handle("POST", f"/models/{line}/invocations", headers, body)
         return reply.status, reply.body.decode()
 
+    def is_ready(self, line: str) -> bool:
+        raise NotImplementedError
+
     def tell_labels(self, line: str, labels: Sequence[Mapping[str, object]]) -> tuple[int, str]:
         body = json.dumps({"labels": labels}).encode()
         reply = self.endpoint.handle("POST", f"/models/{line}/labels", {}, body)

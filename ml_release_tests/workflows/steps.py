@@ -196,6 +196,7 @@ def go_back(house: House, number: int | None = None, *, request: Request = REQUE
         request=request,
         models=house.models,
         loader=house.loader,
+        online=house.online,
         deployments=house.deployments,
         clock=house.clock,
     )

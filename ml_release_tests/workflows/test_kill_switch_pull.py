@@ -46,6 +46,9 @@ class FakeEndpoint:
     ) -> tuple[int, str]:
         raise AssertionError(line, body, request_id, event_time, unit)
 
+    def is_ready(self, line: str) -> bool:
+        raise NotImplementedError
+
     def tell_labels(self, line: str, labels: Sequence[Mapping[str, object]]) -> tuple[int, str]:
         raise AssertionError(line, labels)
 

@@ -49,6 +49,9 @@ class FakeEndpoint:
             self.units[request_id] = unit
         return self.refused.get(request_id, (200, "{}"))
 
+    def is_ready(self, line: str) -> bool:
+        raise NotImplementedError
+
     def tell_labels(self, line: str, labels: Sequence[Mapping[str, object]]) -> tuple[int, str]:
         assert line == steps.LINE
         self.batches.append(list(labels))

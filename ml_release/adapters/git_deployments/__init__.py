@@ -26,6 +26,7 @@ from ml_release.adapters.git_deployments.trees import (
     read_file,
     with_file,
 )
+from ml_release.adapters.git_deployments.withdrawn import SealedWithdrawals
 from ml_release.domain.deployment import (
     SEAL,
     Declaration,
@@ -36,6 +37,14 @@ from ml_release.domain.deployment import (
     to_yaml,
 )
 from ml_release.domain.identity import check_line_name
+from ml_release.domain.withdrawals import (
+    Withdrawals,
+    forgotten,
+    in_words,
+    keeping,
+    known_to,
+    outdated,
+)
 from ml_release.errors import DeclarationError, InputError, StaleWriteError, UnavailableError
 
 if TYPE_CHECKING:
@@ -71,6 +80,7 @@ class GitDeployments:
     def __init__(self, root: Path, seals: Seals) -> None:
         self._root = root
         self._seals = seals
+        self._withdrawals = SealedWithdrawals(self._sealed_state)
 
     def head(self) -> str | None:
         """The newest commit of the repository, whichever line it is about."""
@@ -93,6 +103,8 @@ class GitDeployments:
             if newest is None:
                 return None
             found = self._declaration(line, environment, newest, versions)
+            if found is not None:
+                found = _effective(found, self._known(path), path)
             if found is None or "Actor" in trailers_of(_text(newest.commit.message)):
                 return found
             # Only what another program wrote is looked up in the whole history.
@@ -100,7 +112,9 @@ class GitDeployments:
 
     def sealed(self, line: str, environment: str) -> Declaration | None:
         """The newest declaration that a trusted key has sealed."""
-        with closing(self._versions(path_of(line, environment))) as versions:
+        path = path_of(line, environment)
+        known = self._known(path)
+        with closing(self._versions(path)) as versions:
             for version in versions:
                 # Cheap to tell, and a history from before seals may be long.
                 if version.content is None or SEAL.encode() not in version.content:
@@ -109,22 +123,36 @@ class GitDeployments:
                     declaration = self._declaration(line, environment, version, ())
                 except DeclarationError:
                     continue
-                if declaration is not None and not declaration.seal_problem:
+                if declaration is None:
+                    continue
+                declaration = _effective(declaration, known, path)
+                if not declaration.seal_problem:
                     return declaration
         return None
 
     def history(self, line: str, environment: str) -> tuple[Declaration, ...]:
-        """Every declaration, oldest first; a file that was no state from the start is left out."""
-        versions = list(self._versions(path_of(line, environment)))
-        found = []
-        for place, version in enumerate(versions):
+        """Every declaration, oldest first; a file that was no state from the start is left out.
+
+        Each as it stood at its time: with what had been withdrawn by then.
+        """
+        path = path_of(line, environment)
+        versions = list(self._versions(path))
+        found: list[Declaration] = []
+        known = Withdrawals()
+        for place, version in reversed(list(enumerate(versions))):
             try:
                 one = self._declaration(line, environment, version, versions[place + 1 :])
             except DeclarationError:
                 continue
-            if one is not None:
-                found.append(_named_as_revert(one, version, versions[place + 1 :]))
-        return tuple(reversed(found))
+            if one is None:
+                continue
+            if not one.seal_problem:
+                known = known.joined(known_to(one.state))
+            # The newest one as everybody else reads it.
+            by_then = known if place else self._known(path)
+            one = _effective(one, by_then, path)
+            found.append(_named_as_revert(one, version, versions[place + 1 :]))
+        return tuple(found)
 
     def lines(self, environment: str) -> tuple[str, ...]:
         """Names of the lines that have a declared state in this environment."""
@@ -157,16 +185,19 @@ class GitDeployments:
     ) -> Declaration:
         """Write the whole file as one commit, if the declaration is still the expected one.
 
+        What sealed declarations have withdrawn stays withdrawn, whatever the writer knew of it.
         A state that is declared already is not declared twice: the declaration that stands is
         returned. One that stands unsealed is declared again, with a seal.
         """
         path = path_of(state.line, state.environment)
         text = _message(state, trailers).encode()
+        wanted = state
         for _ in range(_ATTEMPTS):
             with open_or_create(self._root) as repository:
                 head = head_of(repository)
                 standing = self._check_expected(state, expected_commit)
-                if standing is not None and standing.state == state and not standing.seal_problem:
+                state = keeping(wanted, self._withdrawals.at(repository, head, path))
+                if standing is not None and standing.state == state and _stands(standing):
                     return standing
                 seal = self._seals.seal(content_to_seal(state))
                 blob = Blob.from_string(to_yaml(state, seal=seal).encode())
@@ -190,6 +221,22 @@ class GitDeployments:
             f" writer runs, remove {self._root / BRANCH.decode()}.lock, which a killed one left."
         )
         raise UnavailableError(message)
+
+    def _known(self, path: str) -> Withdrawals:
+        repository = open_at(self._root)
+        if repository is None:
+            return Withdrawals()
+        with repository:
+            return self._withdrawals.at(repository, head_of(repository), path)
+
+    def _sealed_state(self, path: str, content: bytes) -> DeclaredState | None:
+        try:
+            found = sealed_from_yaml(_text(content), subject=path)
+        except DeclarationError:
+            return None
+        state = found.state
+        is_own = path_of(state.line, state.environment) == path
+        return state if is_own and not self._seals.problem(found.content, found.seal) else None
 
     def _check_expected(
         self, state: DeclaredState, expected_commit: str | None
@@ -259,6 +306,25 @@ class GitDeployments:
             )
         problem = self._seals.problem(found.content, found.seal)
         return state, f"{subject}: {problem}" if problem else ""
+
+
+def _effective(declaration: Declaration, known: Withdrawals, path: str) -> Declaration:
+    """The declaration with what is withdrawn by all; one that serves such a version is refused."""
+    state = declaration.state
+    if declaration.seal_problem:
+        return declaration
+    if bad := outdated(state, known):
+        problem = (
+            f"{path} at commit {declaration.commit[:12]}: an earlier declaration was put back by"
+            f" hand; it serves {in_words(bad, known)}"
+        )
+        return dataclasses.replace(declaration, seal_problem=problem)
+    lost = forgotten(state, known)
+    return dataclasses.replace(declaration, state=keeping(state, known), forgotten=lost)
+
+
+def _stands(declaration: Declaration) -> bool:
+    return not declaration.seal_problem and not declaration.forgotten
 
 
 def _named_as_revert(
