@@ -333,7 +333,7 @@ def test_rewards_come_back_in_the_order_they_came_in(
 ) -> None:
     """With what nobody knows of them missing; they are news, and a torn one is left out."""
     early, late = "2013-10-01T00:00:00+00:00", "2013-10-02T00:00:00+00:00"
-    assert list(tables.rewards(LINE)) == list(Reward.__dataclass_fields__)
+    assert list(tables.rewards(LINE)) == list(Reward.__struct_fields__)
     unknown = a_reward("b", early, experiment=None, version=None, propensity=None)
     log.append_rewards(LINE, [a_reward("a", late), unknown])
     size = tables.size(LINE)
