@@ -179,6 +179,7 @@ def take_back(house: House, number: int | None = None) -> Moved:
         request=steps.REQUEST,
         models=house.models,
         loader=house.loader,
+        online=house.online,
         deployments=house.deployments,
         clock=house.clock,
     )

@@ -60,6 +60,7 @@ def rejected(house: House, number: int = 2, name: str = "Dan") -> Rejected:
         evidence=house.evidence,
         models=house.models,
         loader=house.loader,
+        online=house.online,
         deployments=house.deployments,
         clock=house.clock,
     )
@@ -156,6 +157,7 @@ def test_a_word_that_is_too_long_is_bad_input(at: Callable[[str], House], field:
             evidence=house.evidence,
             models=house.models,
             loader=house.loader,
+            online=house.online,
             deployments=house.deployments,
             clock=house.clock,
         )

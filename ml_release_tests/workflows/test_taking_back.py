@@ -54,6 +54,7 @@ def rejected(house: House, number: int = 2) -> Rejected:
         evidence=house.evidence,
         models=house.models,
         loader=house.loader,
+        online=house.online,
         deployments=house.deployments,
         clock=house.clock,
     )
