@@ -178,7 +178,11 @@ def test_what_was_served_decides(
 def test_a_withdrawn_version_that_answers_on_fails(rolled: House) -> None:
     """Somewhere a server does not follow; within the grace it may."""
     bad = rolled.deployments.history(steps.LINE, "production")[1].state.champion
-    changes = {"version": 2, "model_digest": bad.model_digest, "route_commit": "old"}
+    changes: dict[str, Any] = {
+        "version": 2,
+        "model_digest": bad.model_digest,
+        "route_commit": "old",
+    }
     served(rolled, "since")
     assert outcomes(verified(rolled))[SILENT] is PASS
     served(rolled, "late", **changes)

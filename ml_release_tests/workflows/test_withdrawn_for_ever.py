@@ -24,17 +24,18 @@ from hypothesis.stateful import (
     rule,
 )
 
-from ml_release.adapters.in_memory import InMemoryDeployments
-from ml_release.domain.rollback import choose_rollback
+from ml_release.adapters.in_memory import InMemoryDeployments, InMemoryOnlineHistory
+from ml_release.domain.artefact import PLAN_FILE, SIGNATURE_FILE, signature_of
+from ml_release.domain.deployment import Evidence
+from ml_release.domain.features import FeaturePlan, Number
 from ml_release.domain.rollout_moves import aborted, promoted, settled, shadowed, shared
 from ml_release.domain.withdrawal_moves import lifted, without
 from ml_release.domain.withdrawals import known_to, served_by
-from ml_release.errors import MlReleaseError, RefusedError, UnavailableError
-from ml_release.workflows import promotion
+from ml_release.errors import MlReleaseError, RefusedError
 from ml_release.workflows.promotion import Request, roll_back
 from ml_release.workflows.restoring import restore
 from ml_release_tests.declared_by_hand import commit_by_hand, file_of, git_deployments
-from ml_release_tests.domain.test_deployment import EVIDENCE, variant
+from ml_release_tests.domain.test_deployment import variant
 from ml_release_tests.small_line import SMALL_LINE
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
 
 LINE = SMALL_LINE.name
 START = datetime(2026, 1, 1, tzinfo=UTC)
+PLAN = FeaturePlan(features=(Number(name="distance", column="distance"),), vocabularies={})
+SIGNATURE = signature_of(LINE, PLAN, output="probability")
+EVIDENCE = Evidence(verdict_digest="v", policy_digest="p", feature_version=PLAN.version)
 VERSIONS = st.integers(1, 4)
 
 
@@ -98,12 +102,18 @@ class Ticking:
         return self.moment
 
 
-class Anything:
-    """Stands for stores that a fake target search does not ask."""
+class Artefacts:
+    """Every version is the same fit artefact: what is tried here is what is declared."""
 
-    def __getattr__(self, name: str) -> Any:
-        message = f"{name} is down"
-        raise UnavailableError(message)
+    def read(self, model_digest: str) -> dict[str, bytes]:
+        assert model_digest
+        return {PLAN_FILE: PLAN.model_dump_json().encode(), SIGNATURE_FILE: SIGNATURE.to_json()}
+
+    def publish(self, files: Mapping[str, bytes]) -> str:
+        raise NotImplementedError
+
+    def load(self, files: Mapping[str, bytes]) -> Any:
+        return files
 
 
 class Releases(RuleBasedStateMachine):
@@ -199,25 +209,17 @@ class Releases(RuleBasedStateMachine):
             self.roll_back()
 
     def roll_back(self) -> None:
-        """The workflow itself, with a target that is always fit."""
-        real = promotion.find_target
-        promotion.find_target = lambda _, states, **more: choose_rollback(  # type: ignore[assignment]
-            states, wanted=more["wanted"]
+        roll_back(
+            SMALL_LINE,
+            None,
+            environment="production",
+            request=Request(by="bob", reason="it is bad", run_id="r"),
+            models=Artefacts(),
+            loader=Artefacts(),
+            online=InMemoryOnlineHistory(),
+            deployments=self.deployments,
+            clock=self.clock,
         )
-        try:
-            roll_back(
-                SMALL_LINE,
-                None,
-                environment="production",
-                request=Request(by="bob", reason="it is bad", run_id="r"),
-                models=Anything(),
-                loader=Anything(),
-                online=Anything(),
-                deployments=self.deployments,
-                clock=self.clock,
-            )
-        finally:
-            promotion.find_target = real
 
     @rule(version=VERSIONS, crash=CRASH)
     def withdraw(self, version: int, crash: str) -> None:
