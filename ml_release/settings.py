@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, get_args
@@ -26,6 +27,7 @@ _GIBIBYTE = 2**30
 _LOG_MAX_BYTES = 64 * _GIBIBYTE
 _LOG_MIN_FREE_BYTES = _GIBIBYTE // 4
 _LONGEST_DRAIN = 600
+_BETWEEN_ADDRESSES = re.compile(r",(?=\s*[A-Za-z][A-Za-z0-9+.-]*://)")
 _OPEN_PAGES = {"metrics", "status"}
 
 
@@ -105,6 +107,9 @@ class Settings:
     verify_keys
         ``ML_RELEASE_VERIFY_KEY``, files of the public keys whose signatures are trusted, separated
         as in ``PATH``; by default none, which trusts the key that signs.
+    notify
+        ``ML_RELEASE_NOTIFY``: apprise addresses of those who are told what happened, separated by
+        commas; by default none, which tells a file in the home folder.
     endpoint
         How the endpoint server is operated.
     """
@@ -122,6 +127,7 @@ class Settings:
     log_max_bytes: int = _LOG_MAX_BYTES
     log_min_free_bytes: int = _LOG_MIN_FREE_BYTES
     log_when_full: LogWhenFull = "refuse"
+    notify: tuple[str, ...] = field(default=(), repr=False)
     endpoint: EndpointSettings = EndpointSettings()
 
     @property
@@ -158,6 +164,11 @@ class Settings:
     def online(self) -> Path:
         """History tables the endpoint server looks up."""
         return self.home / "online"
+
+    @property
+    def notices(self) -> Path:
+        """What people were told, where nobody has said whom to tell."""
+        return self.home / "notices.log"
 
     @property
     def reports(self) -> Path:
@@ -206,6 +217,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     )
     max_bytes = _bytes(value, "ML_RELEASE_LOG_MAX_BYTES", _LOG_MAX_BYTES, problems)
     min_free_bytes = _bytes(value, "ML_RELEASE_LOG_MIN_FREE_BYTES", _LOG_MIN_FREE_BYTES, problems)
+    notify = _addresses(variables.get("ML_RELEASE_NOTIFY") or "", problems)
     endpoint = _endpoint_settings(variables, problems)
     if problems:
         message = "; ".join(problems)
@@ -230,6 +242,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
             for part in value("ML_RELEASE_VERIFY_KEY", "").split(os.pathsep)
             if part
         ),
+        notify=notify,
         endpoint=endpoint,
     )
 
@@ -305,6 +318,18 @@ def _bytes(value: Callable[[str, str], str], name: str, default: int, problems: 
     return default
 
 
+def _addresses(text: str, problems: list[str]) -> tuple[str, ...]:
+    """Apprise addresses; a comma that no scheme follows is part of one. None is ever repeated."""
+    found = tuple(part.strip() for part in _BETWEEN_ADDRESSES.split(text) if part.strip())
+    bad = [place for place, one in enumerate(found, 1) if "://" not in one]
+    if bad:
+        problems.append(
+            "ML_RELEASE_NOTIFY: expected addresses like json://host/path, separated by commas,"
+            f" found something else in place {', '.join(map(str, bad))}"
+        )
+    return found
+
+
 def _folder_or_address(text: str) -> str:
     return text if "://" in text else str(Path(text).absolute())
 
@@ -328,6 +353,7 @@ def child_environment(settings: Settings) -> dict[str, str]:
         "ML_RELEASE_LOG_MAX_BYTES": str(settings.log_max_bytes),
         "ML_RELEASE_LOG_MIN_FREE_BYTES": str(settings.log_min_free_bytes),
         "ML_RELEASE_LOG_WHEN_FULL": settings.log_when_full,
+        "ML_RELEASE_NOTIFY": ",".join(settings.notify),
         "MLFLOW_TRACKING_URI": settings.tracking_uri,
         "DAGSTER_HOME": str(settings.dagster_home),
         # Empty counts as not set.

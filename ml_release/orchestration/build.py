@@ -51,6 +51,7 @@ from ml_release.orchestration.scorecard_asset import gate_scorecard_asset
 from ml_release.orchestration.scoring_asset import batch_predictions_asset
 from ml_release.orchestration.sensors import drift_sensor, label_volume_sensor, new_records_sensor
 from ml_release.orchestration.staging_asset import staging_endpoint_asset
+from ml_release.orchestration.truth_assets import compare_job, three_truths_asset, truths_sensor
 from ml_release.orchestration.waiver_job import waiver_job
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
                     drift_report_asset,
                     performance_report_asset,
                     experiment_report_asset,
+                    three_truths_asset,
                 )
             ),
         ],
@@ -124,6 +126,7 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
             waiver_job(line, wiring),
             monitor_job(line),
             keep_log_job(line),
+            compare_job(line),
             score_job(line),
             adopt_kill_switch_job(line, wiring),
             begin_experiment_job(line, wiring),
@@ -137,5 +140,6 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
             kill_switch_sensor(line, wiring),
             rollout_sensor(line, wiring),
             experiment_sensor(line, wiring),
+            truths_sensor(line, wiring),
         ],
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ml_release.domain.rollout import refusals
@@ -15,6 +15,7 @@ from ml_release.workflows.standing import gather_standing
 
 if TYPE_CHECKING:
     from ml_release.domain.approvals import Approvals
+    from ml_release.domain.verdict import Finding
     from ml_release.ports import (
         Clock,
         Deployments,
@@ -33,11 +34,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
-    """What one look at a release has led to; ``moved`` is None where nothing was done."""
+    """What one look at a release has led to.
+
+    Attributes
+    ----------
+    moved
+        None where nothing was done.
+    approval
+        Whether enough people let the version through; None where that was not asked.
+    """
 
     decision: RolloutDecision
     judged: LegJudgement | None
     moved: Moved | None = None
+    approval: Finding | None = None
 
 
 def look_at_rollout(
@@ -107,7 +117,11 @@ def look_at_rollout(
         refusals=reasons,
         automatic=line.policies.rollout.automatic,
     )
-    return Tick(decision=decision, judged=judged)
+    return Tick(
+        decision=decision,
+        judged=judged,
+        approval=None if approvals is None else approvals.finding,
+    )
 
 
 def act_on_rollout(
@@ -184,7 +198,7 @@ def act_on_rollout(
             deployments=deployments,
             clock=clock,
         )
-    return Tick(decision=tick.decision, judged=tick.judged, moved=moved)
+    return replace(tick, moved=moved)
 
 
 def settle(
