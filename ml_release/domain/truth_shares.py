@@ -131,9 +131,7 @@ def _of_split(split: Split, state: DeclaredState, policy: TruthsPolicy) -> list[
     return found
 
 
-def _by_chance(
-    split: Split, state: DeclaredState, policy: TruthsPolicy, *, subject: str
-) -> Finding:
+def _by_chance(split: Split, state: DeclaredState, policy: TruthsPolicy, subject: str) -> Finding:
     shares = bucket_shares(state)
     n = sum(split.by_chance.values())
     strange = sorted(v for v, count in split.by_chance.items() if count and not shares.get(v))
