@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from ml_release.domain.approvals import Approval, ApprovalPolicy
     from ml_release.domain.declared_rollout import Evidence
 
-_NOBODY = ("", "none", "unknown")
+NOBODY = ("", "none", "unknown")
+"""What stands where nobody is named."""
+
 _MOST_WORDS = 10
 
 
@@ -98,7 +100,7 @@ def approval_problems(
         Of those who approved, as the commit says, separated by commas.
     """
     said = [name.strip() for name in names.split(",")]
-    approvers = {person(name) for name in said if person(name) not in _NOBODY}
+    approvers = {person(name) for name in said if person(name) not in NOBODY}
     author = None if kept is None else kept.trained_by
     if policy.needed and declared.approval_digest is None:
         return ["given traffic without an approval"]
@@ -106,6 +108,6 @@ def approval_problems(
         return []
     words = None if kept is None else counted_words(declared, kept.approvals)
     approvers |= {person(one.by) for one in words or ()}
-    if author is None or person(author) in _NOBODY:
+    if author is None or person(author) in NOBODY:
         return ["approved, and nobody knows who trained it: the author may have approved it"]
     return [f"approved by {author}, who trained it"] if person(author) in approvers else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ml_release.domain.assignment import assign, pick
-from ml_release.domain.explanation import Fact, Section, compared, fact, recorded, unknown
+from ml_release.domain.explanation import Fact, Section, fact, recorded, unknown
 from ml_release.domain.masking import HASH_PREFIX
 from ml_release.domain.truth_tally import KILL_SWITCH
 
@@ -172,15 +172,4 @@ def served_section(
             fact(f"version {version} as {variant}", f"{n} requests, digest {digest}")
             for version, variant, digest, n in counts
         ),
-    )
-
-
-def digest_fact(record: InferenceRecord, declared: str | None) -> Fact:
-    """The digest in the log held against the one that was declared for that version."""
-    return compared(
-        "model digest",
-        record.model_digest,
-        declared=declared,
-        found=record.model_digest,
-        against="Git",
     )

@@ -189,7 +189,7 @@ def training_section(version: int, declared: Evidence | None, files: VersionFile
     return Section(
         title=title,
         facts=(
-            _registration(version, record, files.registered),
+            _registration(record, files.registered),
             artefact,
             fact("trained at", record.trained_at),
             recorded("trained by", record.trained_by, "the record is of before this was kept"),
@@ -209,9 +209,7 @@ def training_section(version: int, declared: Evidence | None, files: VersionFile
     )
 
 
-def _registration(
-    version: int, record: CandidateRecord, registered: Sought[tuple[int, str]]
-) -> Fact:
+def _registration(record: CandidateRecord, registered: Sought[tuple[int, str]]) -> Fact:
     if registered.found is None:
         return unknown("registered", registered.why_not)
     number, digest = registered.found

@@ -1,4 +1,4 @@
-"""What is known of an answer or a moment: facts, each checked against its digest or not, or why not.
+"""What is known of an answer or a moment, fact by fact, and what of it checks out.
 
 Nothing is left out because it is missing: a fact that could not be found says so, and why.
 """

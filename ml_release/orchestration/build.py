@@ -18,6 +18,7 @@ from ml_release.orchestration.experiment_jobs import (
     experiment_sensor,
 )
 from ml_release.orchestration.jobs import (
+    compare_job,
     keep_log_job,
     monitor_job,
     score_job,
@@ -51,7 +52,7 @@ from ml_release.orchestration.scorecard_asset import gate_scorecard_asset
 from ml_release.orchestration.scoring_asset import batch_predictions_asset
 from ml_release.orchestration.sensors import drift_sensor, label_volume_sensor, new_records_sensor
 from ml_release.orchestration.staging_asset import staging_endpoint_asset
-from ml_release.orchestration.truth_assets import compare_job, three_truths_asset, truths_sensor
+from ml_release.orchestration.truth_assets import three_truths_asset, truths_sensor
 from ml_release.orchestration.waiver_job import waiver_job
 
 if TYPE_CHECKING:

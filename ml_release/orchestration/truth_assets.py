@@ -70,17 +70,6 @@ def three_truths_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition
     return compared_truths
 
 
-def compare_job(line: ReleaseLine) -> dg.JobDefinition:
-    """The job ``<line>_compare_truths``."""
-    return dg.define_asset_job(
-        f"{line.name}_compare_truths",
-        selection=dg.AssetSelection.assets(dg.AssetKey([line.name, _TRUTHS])),
-        description="Compare Git, the registry and the inference log.",
-        tags={LINE_TAG: line.name},
-        executor_def=dg.in_process_executor,
-    )
-
-
 def truths_sensor(line: ReleaseLine, wiring: Wiring) -> dg.SensorDefinition:
     """Asks for the comparison when the log or Git has moved, and every hour in any case."""
 
