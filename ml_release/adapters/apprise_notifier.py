@@ -31,8 +31,29 @@ class _Sending:
     """One address being told; ``problem`` is "" once it was."""
 
     name: str
+    teller: Any = field(repr=False)
     problem: str = "gave no answer in time"
     thread: threading.Thread | None = field(default=None, repr=False)
+
+    def begin(self, notice: Notice) -> None:
+        """Tell it, in a thread."""
+        if self.teller is None:
+            return
+        # Daemonic: the end of the process waits for no server that hangs.
+        self.thread = threading.Thread(
+            target=self._tell, args=(notice,), daemon=True, name="notifier"
+        )
+        self.thread.start()
+
+    def _tell(self, notice: Notice) -> None:
+        try:
+            was_told = self.teller.notify(
+                title=notice.title, body=notice.body, notify_type=notice.severity
+            )
+            self.problem = "" if was_told else "did not take it"
+        # apprise's plugins raise what their libraries raise, with the address in the text.
+        except Exception as error:  # noqa: BLE001
+            self.problem = f"broke ({type(error).__name__})"
 
 
 class AppriseNotifier:
@@ -57,7 +78,10 @@ class AppriseNotifier:
         UnavailableError
             If none took it: each is no address, has refused, or gave no answer in time.
         """
-        sendings = [self._begun(url, notice, number) for number, url in enumerate(self._urls, 1)]
+        # Here, not in the threads: to load apprise may take longer than to send.
+        sendings = [_made(url, number) for number, url in enumerate(self._urls, 1)]
+        for one in sendings:
+            one.begin(notice)
         ends = time.monotonic() + self._limit_seconds
         for one in sendings:
             if one.thread is not None:
@@ -73,35 +97,17 @@ class AppriseNotifier:
             raise UnavailableError(message)
         _LOG.warning("%s", message)
 
-    def _begun(self, url: str, notice: Notice, number: int) -> _Sending:
-        scheme, separator, _ = url.partition("://")
-        known = scheme if separator and scheme.isalnum() else "no scheme"
-        sending = _Sending(name=f"address {number} ({known})")
-        # Daemonic: the end of the process waits for no server that hangs.
-        sending.thread = threading.Thread(
-            target=_tell, args=(url, notice, sending), daemon=True, name="notifier"
-        )
-        sending.thread.start()
-        return sending
 
+def _made(url: str, number: int) -> _Sending:
+    """Nothing is sent yet."""
+    import apprise
 
-def _tell(url: str, notice: Notice, sending: _Sending) -> None:
-    """Tell one address, in its thread."""
-    try:
-        import apprise
-
-        # Its messages hold addresses as they were typed.
-        logging.getLogger("apprise").disabled = True
-        teller: Any = apprise.Apprise()
-        if not teller.add(url):
-            sending.problem = "expected an apprise address, found something else"
-            return
-        was_told = teller.notify(
-            title=notice.title,
-            body=notice.body,
-            notify_type=apprise.NotifyType(notice.severity),
-        )
-        sending.problem = "" if was_told else "did not take it"
-    # apprise's plugins raise what their libraries raise, with the address in the text.
-    except Exception as error:  # noqa: BLE001
-        sending.problem = f"broke ({type(error).__name__})"
+    # Its messages hold addresses as they were typed.
+    logging.getLogger("apprise").disabled = True
+    scheme, separator, _ = url.partition("://")
+    known = scheme if separator and scheme.isalnum() else "no scheme"
+    sending = _Sending(name=f"address {number} ({known})", teller=apprise.Apprise())
+    if not sending.teller.add(url):
+        sending.teller = None
+        sending.problem = "expected an apprise address, found something else"
+    return sending

@@ -42,6 +42,7 @@ def declared_findings(truths: ThreeTruths, policy: TruthsPolicy) -> tuple[Findin
 
 def withdrawn_findings(truths: ThreeTruths, policy: TruthsPolicy) -> tuple[Finding, ...]:
     """Per version that answered, whether it was withdrawn then, and servers had to know."""
+
     def problem(one: ServedMinute) -> str:
         spans = spans_of(truths.history, lambda state: one.version in state.withdrawn)
         for span in spans:
