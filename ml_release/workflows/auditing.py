@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from ml_release.domain.audit import AuditRules, audit_history
+from ml_release.domain.audit import audit_history
 from ml_release.domain.audited_evidence import KeptEvidence
+from ml_release.domain.audited_moves import AuditRules
 from ml_release.domain.identity import check_digest
 from ml_release.domain.verdict import verdict_from_json
 from ml_release.errors import MlReleaseError, NotFoundError
