@@ -100,10 +100,14 @@ def told(
         return notifier, lambda: [one.title for one in notifier.sent]
     if request.param == "file":
         path = tmp_path / "home" / "notices.log"
-        lines = lambda: path.read_text(encoding="utf-8").splitlines()  # noqa: E731
+
+        def titles() -> list[str]:
+            lines = path.read_text(encoding="utf-8").splitlines()
+            return [json.loads(line)["title"] for line in lines]
+
         return (
             NoticeFile(path, now=lambda: datetime(2013, 10, 1, tzinfo=UTC)),
-            lambda: [json.loads(line)["title"] for line in lines()],
+            titles,
         )
     return AppriseNotifier([hook.url]), lambda: [one["title"] for one in hook.told]
 

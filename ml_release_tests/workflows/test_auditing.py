@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from dulwich.objects import ObjectID
 from dulwich.repo import Repo
 
 from ml_release.adapters.git_deployments.trees import BRANCH
@@ -106,7 +107,7 @@ def test_a_rewritten_history_is_noticed(serving: House, repository: Path) -> Non
     history = deployments.history(steps.LINE, "production")
     assert audited(serving, deployments).is_clean
     with Repo(str(repository / "deployments")) as opened:
-        opened.refs[BRANCH] = history[0].commit.encode()
+        opened.refs[BRANCH] = ObjectID(history[0].commit.encode())
     found = audited(serving, git_deployments(repository))
     assert [(one.rule, one.commit) for one in found.violations] == [
         ("history_is_not_rewritten", history[1].commit)
