@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ml_release.domain.kill_switch import Pulled
     from ml_release.domain.label_maturity import Maturity
     from ml_release.domain.log_archive import Archived, Deleted
+    from ml_release.domain.notices import Notice
     from ml_release.domain.regret import RegretReport
     from ml_release.domain.release_report import ReleaseReport
     from ml_release.domain.remote_state import RemoteState
@@ -328,6 +329,16 @@ class Switches(Protocol):
 
     def clear(self, line: str, environment: str, pulled: Pulled) -> bool:
         """Forget exactly this; False if something else was done since."""
+
+
+class Notifier(Protocol):
+    """Tells people."""
+
+    def send(self, notice: Notice) -> None:
+        """Tell a notice, within seconds whatever the other side does.
+
+        Raises `UnavailableError` if nobody took it, naming no secret of an address.
+        """
 
 
 class OnlineHistory(Protocol):

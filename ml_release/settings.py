@@ -28,6 +28,7 @@ _GIBIBYTE = 2**30
 _LOG_MAX_BYTES = 64 * _GIBIBYTE
 _LOG_MIN_FREE_BYTES = _GIBIBYTE // 4
 _LONGEST_DRAIN = 600
+_BETWEEN_ADDRESSES = re.compile(r",(?=\s*[A-Za-z][A-Za-z0-9+.-]*://)")
 _OPEN_PAGES = {"metrics", "status"}
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 3600.0
 _BRANCH_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,99}")
@@ -132,6 +133,9 @@ class Settings:
     verify_keys
         ``ML_RELEASE_VERIFY_KEY``, files of the public keys whose signatures are trusted, separated
         as in ``PATH``; by default none, which trusts the key that signs.
+    notify
+        ``ML_RELEASE_NOTIFY``: apprise addresses of those who are told what happened, separated by
+        commas; by default none, which tells a file in the home folder.
     endpoint
         How the endpoint server is operated.
     remote
@@ -151,6 +155,7 @@ class Settings:
     log_max_bytes: int = _LOG_MAX_BYTES
     log_min_free_bytes: int = _LOG_MIN_FREE_BYTES
     log_when_full: LogWhenFull = "refuse"
+    notify: tuple[str, ...] = field(default=(), repr=False)
     endpoint: EndpointSettings = EndpointSettings()
     remote: RemoteSettings | None = None
 
@@ -188,6 +193,11 @@ class Settings:
     def online(self) -> Path:
         """History tables the endpoint server looks up."""
         return self.home / "online"
+
+    @property
+    def notices(self) -> Path:
+        """What people were told, where nobody has said whom to tell."""
+        return self.home / "notices.log"
 
     @property
     def reports(self) -> Path:
@@ -236,6 +246,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     )
     max_bytes = _bytes(value, "ML_RELEASE_LOG_MAX_BYTES", _LOG_MAX_BYTES, problems)
     min_free_bytes = _bytes(value, "ML_RELEASE_LOG_MIN_FREE_BYTES", _LOG_MIN_FREE_BYTES, problems)
+    notify = _addresses(variables.get("ML_RELEASE_NOTIFY") or "", problems)
     endpoint = _endpoint_settings(variables, problems)
     remote = _remote_settings(value, problems)
     if problems:
@@ -261,6 +272,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
             for part in value("ML_RELEASE_VERIFY_KEY", "").split(os.pathsep)
             if part
         ),
+        notify=notify,
         endpoint=endpoint,
         remote=remote,
     )
@@ -375,6 +387,18 @@ def _bytes(value: Callable[[str, str], str], name: str, default: int, problems: 
     return default
 
 
+def _addresses(text: str, problems: list[str]) -> tuple[str, ...]:
+    """Apprise addresses; a comma that no scheme follows is part of one. None is ever repeated."""
+    found = tuple(part.strip() for part in _BETWEEN_ADDRESSES.split(text) if part.strip())
+    bad = [place for place, one in enumerate(found, 1) if "://" not in one]
+    if bad:
+        problems.append(
+            "ML_RELEASE_NOTIFY: expected addresses like json://host/path, separated by commas,"
+            f" found something else in place {', '.join(map(str, bad))}"
+        )
+    return found
+
+
 def _folder_or_address(text: str) -> str:
     return text if "://" in text else str(Path(text).absolute())
 
@@ -399,6 +423,7 @@ def child_environment(settings: Settings) -> dict[str, str]:
         "ML_RELEASE_LOG_MAX_BYTES": str(settings.log_max_bytes),
         "ML_RELEASE_LOG_MIN_FREE_BYTES": str(settings.log_min_free_bytes),
         "ML_RELEASE_LOG_WHEN_FULL": settings.log_when_full,
+        "ML_RELEASE_NOTIFY": ",".join(settings.notify),
         "MLFLOW_TRACKING_URI": settings.tracking_uri,
         "DAGSTER_HOME": str(settings.dagster_home),
         # Empty counts as not set.

@@ -30,6 +30,7 @@ from ml_release.adapters.in_memory import (
     InMemoryWorkplace,
     SameProcessProbe,
 )
+from ml_release.adapters.in_memory_notifier import InMemoryNotifier
 from ml_release.adapters.in_memory_switches import InMemorySwitches
 from ml_release.adapters.in_memory_trial import InMemoryTrialServer
 from ml_release.adapters.inference_log import InferenceLogFiles
@@ -323,6 +324,7 @@ class House:
     deployments: InMemoryDeployments = field(default_factory=InMemoryDeployments)
     online: InMemoryOnlineHistory = field(default_factory=InMemoryOnlineHistory)
     switches: InMemorySwitches = field(default_factory=InMemorySwitches)
+    notifier: InMemoryNotifier = field(default_factory=InMemoryNotifier)
     reports: InMemoryReports = field(default_factory=InMemoryReports)
     plotter: NoPictures = field(default_factory=NoPictures)
     attributor: Attributor = field(default_factory=ExactShapley)

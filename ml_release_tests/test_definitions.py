@@ -14,7 +14,16 @@ from ml_release.errors import NotFoundError
 from ml_release.settings import child_environment, read_settings
 
 PROJECT = Path(__file__).parents[1]
-HEAVY = ("mlflow", "evidently", "sklearn", "pandera", "matplotlib", "scipy", "onnxruntime")
+HEAVY = (
+    "mlflow",
+    "evidently",
+    "sklearn",
+    "pandera",
+    "matplotlib",
+    "scipy",
+    "onnxruntime",
+    "apprise",
+)
 
 
 def test_loading_the_code_location_imports_nothing_heavy(tmp_path: Path) -> None:
@@ -37,7 +46,7 @@ def test_loading_the_code_location_imports_nothing_heavy(tmp_path: Path) -> None
         timeout=60,
     )
     sensors, loaded = json.loads(answer.stdout)
-    assert sensors == 5
+    assert sensors == 8
     assert set(HEAVY) & set(loaded) == set()
     assert list(tmp_path.iterdir()) == []
 

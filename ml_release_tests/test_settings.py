@@ -272,3 +272,26 @@ def test_a_branch_and_a_pause_make_sense(name: str, value: str) -> None:
     """Said with the name of the variable."""
     with pytest.raises(InputError, match=f"^{name}: expected"):
         read_settings({name: value})
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", ()),
+        ("json://host/a", ("json://host/a",)),
+        ("slack://a/b/c, mailto://u:p@h", ("slack://a/b/c", "mailto://u:p@h")),
+        ("mailto://h?to=a@b.c,d@e.f,json://h", ("mailto://h?to=a@b.c,d@e.f", "json://h")),
+    ],
+)
+def test_addresses_of_those_who_are_told(text: str, found: tuple[str, ...]) -> None:
+    """A comma within an address stays in it; no address is shown where settings are."""
+    settings = read_settings({"ML_RELEASE_NOTIFY": text})
+    assert settings.notify == found
+    assert "://" not in text or text not in repr(settings)
+
+
+def test_what_is_no_address_is_refused_without_being_repeated() -> None:
+    """It may be a token."""
+    with pytest.raises(InputError, match="in place 1") as raised:
+        read_settings({"ML_RELEASE_NOTIFY": "s3cr3t,json://x"})
+    assert "s3cr3t" not in str(raised.value)

@@ -472,6 +472,7 @@ class InMemoryDeployments:
                 committed_at=at.astimezone(UTC).replace(microsecond=0).isoformat(),
                 actor=trailers.get("Actor", "unknown"),
                 reason=trailers.get("Reason", "unknown"),
+                trailers=dict(trailers),
                 # Nobody else can write here.
                 seal_problem="",
             )

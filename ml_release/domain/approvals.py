@@ -144,7 +144,7 @@ def judge_approvals(
         Who trained it; None if nobody knows, and then nobody's word can be told from the author's
         where that matters.
     """
-    last = {_person(one.by): one for one in recorded if one.model_digest == model_digest}
+    last = {person(one.by): one for one in recorded if one.model_digest == model_digest}
     rejected = [one for one in last.values() if one.decision == "rejected"]
     counted, others = [], []
     for one in last.values():
@@ -185,7 +185,7 @@ def _why_not(
     now: datetime,
 ) -> str | None:
     """Why an approval does not count; None if it does."""
-    is_approver = _person(one.by) in {_person(name) for name in policy.approvers}
+    is_approver = person(one.by) in {person(name) for name in policy.approvers}
     changed = sorted(
         name for name in {*one.evidence, *evidence} if one.evidence.get(name) != evidence.get(name)
     )
@@ -197,7 +197,7 @@ def _why_not(
             not policy.author_may_approve and author in _NOBODY_KNOWN
         ),
         "trained the version and may not approve it": (
-            not policy.author_may_approve and _person(one.by) == _person(author or "")
+            not policy.author_may_approve and person(one.by) == person(author or "")
         ),
         f"{said}, which is still to come": one.at > now,
         f"{said}, more than {policy.valid_days:g} days ago": (
@@ -208,6 +208,6 @@ def _why_not(
     return next((reason for reason, holds in reasons.items() if holds), None)
 
 
-def _person(name: str) -> str:
+def person(name: str) -> str:
     """One person, however the name was typed."""
     return " ".join(name.split()).casefold()

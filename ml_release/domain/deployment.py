@@ -7,8 +7,8 @@ a cluster. Nothing is read or written here; text in, frozen data out, and back.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
@@ -18,6 +18,9 @@ from ml_release.domain.declared_rollout import Rollout
 from ml_release.domain.experiment import Experiment, Percent
 from ml_release.domain.identity import canonical_json, check_line_name
 from ml_release.errors import DeclarationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Environment = Literal["staging", "production"]
 SEAL = "ml-release/seal"
@@ -184,6 +187,8 @@ class Declaration:
     forgotten
         Versions that the file does not say were withdrawn, or lifted, although sealed ones before
         it did. It holds all the same, as ``state`` says.
+    trailers
+        All that its commit says of it, as ``Approved-By``; not sealed either.
     """
 
     state: DeclaredState
@@ -194,6 +199,7 @@ class Declaration:
     seal_problem: str
     revert_of: str = ""
     forgotten: tuple[int, ...] = ()
+    trailers: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from ml_release.orchestration.incident_assets import (
     write_incident_job,
 )
 from ml_release.orchestration.jobs import (
+    compare_job,
     keep_log_job,
     monitor_job,
     score_job,
@@ -56,6 +57,7 @@ from ml_release.orchestration.scorecard_asset import gate_scorecard_asset
 from ml_release.orchestration.scoring_asset import batch_predictions_asset
 from ml_release.orchestration.sensors import drift_sensor, label_volume_sensor, new_records_sensor
 from ml_release.orchestration.staging_asset import staging_endpoint_asset
+from ml_release.orchestration.truth_assets import three_truths_asset, truths_sensor
 from ml_release.orchestration.verification_asset import rollback_verification_asset
 from ml_release.orchestration.waiver_job import waiver_job
 from ml_release.orchestration.withdrawal_jobs import lift_job, withdraw_job
@@ -117,6 +119,7 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
                     performance_report_asset,
                     rollback_verification_asset,
                     experiment_report_asset,
+                    three_truths_asset,
                 )
             ),
         ],
@@ -136,6 +139,7 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
             waiver_job(line, wiring),
             monitor_job(line),
             keep_log_job(line),
+            compare_job(line),
             score_job(line),
             adopt_kill_switch_job(line, wiring),
             begin_experiment_job(line, wiring),
@@ -150,5 +154,6 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
             rollout_sensor(line, wiring),
             incident_sensor(line, wiring),
             experiment_sensor(line, wiring),
+            truths_sensor(line, wiring),
         ],
     )

@@ -1,4 +1,4 @@
-"""The jobs of a line that make assets: train, stage, monitor, score."""
+"""The jobs of a line that make assets: train, stage, monitor, compare, score."""
 
 from __future__ import annotations
 
@@ -62,6 +62,16 @@ def keep_log_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
 def score_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
     """The job ``<line>_score``: answer every row of some months."""
     return _job(line, "score", ("batch_predictions",), "Answer every row of a month.")
+
+
+def compare_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
+    """The job ``<line>_compare_truths``: hold Git, registry and log against one another."""
+    return _job(
+        line,
+        "compare_truths",
+        ("three_truths",),
+        "Compare what Git declares, what the registry knows and what was served.",
+    )
 
 
 def training_request(

@@ -16,6 +16,11 @@ from ml_release.orchestration.endpoint_assets import (
 from ml_release.orchestration.incident_assets import tell_incident
 from ml_release.orchestration.jobs import LINE_TAG
 from ml_release.orchestration.rendering import digests_table, reported
+from ml_release.orchestration.telling import (
+    notice_of_approvals,
+    notice_of_rollback,
+    tell,
+)
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
 from ml_release.workflows.approving import approve
@@ -159,6 +164,7 @@ def approve_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
                 },
             )
         )
+        tell(context, line, wiring, notice_of_approvals(line, version.number, judged))
 
     @dg.job(
         name=f"{line.name}_approve",
@@ -212,6 +218,7 @@ def reject_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
             point_champion(context, line, wiring, found.moved)
             materialize_endpoint(context, line, wiring, found.moved)
             tell_incident(context, line, wiring, found.moved)
+            tell(context, line, wiring, notice_of_rollback(line, found.moved))
 
     @dg.job(
         name=f"{line.name}_reject",
@@ -245,6 +252,7 @@ def rollback_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
         point_champion(context, line, wiring, moved)
         materialize_endpoint(context, line, wiring, moved)
         tell_incident(context, line, wiring, moved)
+        tell(context, line, wiring, notice_of_rollback(line, moved))
 
     @dg.job(
         name=f"{line.name}_rollback",

@@ -12,6 +12,7 @@ from ml_release.orchestration.incident_assets import tell_incident
 from ml_release.orchestration.jobs import LINE_TAG, REASON_TAG
 from ml_release.orchestration.release_jobs import materialize_endpoint, point_champion
 from ml_release.orchestration.rendering import findings_table, picture, reported
+from ml_release.orchestration.telling import notices_of_tick, tell
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
 from ml_release.workflows.promotion import Request
@@ -91,6 +92,7 @@ def rollout_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
             point_champion(context, line, wiring, tick.moved)
             materialize_endpoint(context, line, wiring, tick.moved)
             tell_incident(context, line, wiring, tick.moved)
+        tell(context, line, wiring, *notices_of_tick(line, tick))
 
     @dg.job(
         name=f"{line.name}_rollout",

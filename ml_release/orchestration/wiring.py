@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ml_release.adapters.apprise_notifier import AppriseNotifier
 from ml_release.adapters.delta_tables import DeltaTables
 from ml_release.adapters.evidence_files import EvidenceFiles
 from ml_release.adapters.git_deployments import GitDeployments
@@ -17,6 +18,7 @@ from ml_release.adapters.model_files import ModelFiles
 from ml_release.adapters.model_ladder import LadderCompiler, LadderLoader
 from ml_release.adapters.model_process import ModelProcess
 from ml_release.adapters.model_signatures import ModelSignatures
+from ml_release.adapters.notice_file import NoticeFile
 from ml_release.adapters.online_files import OnlineFiles
 from ml_release.adapters.onnx_compiler import OnnxCompiler
 from ml_release.adapters.onnx_models import OnnxLoader
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
         ModelLoader,
         ModelRegistry,
         ModelStore,
+        Notifier,
         OnlineHistory,
         ParameterSearch,
         Plotter,
@@ -91,6 +94,7 @@ class Wiring:
     attributor: Attributor
     reports: ReportWriter
     workplace: Workplace
+    notifier: Notifier
     urgent: Deployments | None = None
     """As ``deployments``, for what does not wait for the remote; None if it is the same."""
     remote: DeploymentsRemote | None = None
@@ -154,6 +158,9 @@ def local_wiring(settings: Settings) -> Wiring:
         attributor=ShapValues(),
         reports=ReportPages(settings.reports),
         workplace=LocalWorkplace(),
+        notifier=AppriseNotifier(settings.notify)
+        if settings.notify
+        else NoticeFile(settings.notices, now=clock.now),
         endpoint=lambda: _endpoint(settings),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ml_release.domain.rollout import refusals
@@ -39,11 +39,20 @@ AUTOMATION = "rollout"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
-    """What one look at a release has led to; ``moved`` is None where nothing was done."""
+    """What one look at a release has led to.
+
+    Attributes
+    ----------
+    moved
+        None where nothing was done.
+    approval
+        Whether enough people let the version through; None where that was not asked.
+    """
 
     decision: RolloutDecision
     judged: LegJudgement | None
     moved: Moved | None = None
+    approval: Finding | None = None
 
 
 def look_at_rollout(
@@ -115,7 +124,11 @@ def look_at_rollout(
         automatic=line.policies.rollout.automatic,
         is_switched_off=switch is not None and switch.engaged,
     )
-    return Tick(decision=decision, judged=judged)
+    return Tick(
+        decision=decision,
+        judged=judged,
+        approval=approval,
+    )
 
 
 def act_on_rollout(
@@ -197,7 +210,7 @@ def act_on_rollout(
             deployments=deployments,
             clock=clock,
         )
-    return Tick(decision=tick.decision, judged=tick.judged, moved=moved)
+    return replace(tick, moved=moved)
 
 
 def settle(

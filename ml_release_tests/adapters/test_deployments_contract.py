@@ -67,6 +67,7 @@ def test_what_was_declared_is_read_with_who_when_and_why(deployments: Deployment
     assert deployments.read(LINE, "production") == made
     assert made.state == state()
     assert (made.actor, made.reason) == ("someone", "because: it is good")
+    assert made.trailers == TRAILERS
     assert made.committed_at == "2013-04-01T12:00:00+00:00"
 
 

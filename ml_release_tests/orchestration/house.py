@@ -55,6 +55,7 @@ def wiring_of(house: House) -> Wiring:
         attributor=house.attributor,
         reports=house.reports,
         workplace=house.workplace,
+        notifier=house.notifier,
     )
 
 

@@ -281,5 +281,6 @@ def test_all_sensors_are_on_by_default(house: House) -> None:
         "small_line_label_volume",
         "small_line_new_records",
         "small_line_rollout",
+        "small_line_three_truths",
     }
     assert {sensor.default_status for sensor in sensors} == {dg.DefaultSensorStatus.RUNNING}

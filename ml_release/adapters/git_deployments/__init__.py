@@ -346,6 +346,7 @@ def _declaration(state: DeclaredState, commit: Commit, *, seal_problem: str) -> 
         committed_at=datetime.fromtimestamp(commit.commit_time, tz=UTC).isoformat(),
         actor=trailers.get("Actor", "unknown"),
         reason=trailers.get("Reason", "unknown"),
+        trailers=trailers,
         seal_problem=seal_problem,
     )
 
