@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from ml_release.domain.slice_scores import SliceTable
     from ml_release.domain.threshold_curve import ThresholdPoint
     from ml_release.domain.traffic import TrafficPoint
-    from ml_release.domain.trial import LoadMeasured, Trial, TrialLoad, TrialReply
+    from ml_release.domain.trial import LoadMeasured, Served, Trial, TrialLoad, TrialReply
     from ml_release.domain.verdict import Verdict
     from ml_release.spec.landing_source import LandingSource
     from ml_release.spec.search_space import SearchRange
@@ -447,6 +447,13 @@ class RunningTrial(Protocol):
     @property
     def start_s(self) -> float:
         """Seconds from the start of the process until it answered for the version."""
+
+    @property
+    def deployments(self) -> Deployments:
+        """Its declared state: what is declared there, it serves."""
+
+    def served(self) -> tuple[Served, ...]:
+        """Every request in its log so far, in the order in which they came."""
 
     def ask(
         self, method: str, path: str, *, body: bytes = b"", request_id: str | None = None

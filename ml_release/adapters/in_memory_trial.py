@@ -8,16 +8,17 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ml_release.adapters.in_memory import InMemoryDeployments
 from ml_release.domain.artefact import SIGNATURE_FILE, signature_from_json
 from ml_release.domain.features import feature_values
 from ml_release.domain.history_table import look_up
-from ml_release.domain.trial import LoadMeasured, TrialReply
+from ml_release.domain.trial import LoadMeasured, Served, TrialReply
 from ml_release.errors import InputError, IntegrityError, NotFoundError, UnavailableError
 
 if TYPE_CHECKING:
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
 
     from ml_release.domain.answering import LoadedModel, ModelLoader
     from ml_release.domain.artefact import InputField, Signature
+    from ml_release.domain.deployment import Declaration
     from ml_release.domain.trial import Trial, TrialLoad
     from ml_release.ports import ModelStore
 
+_BEGINNING = datetime(2013, 1, 1, tzinfo=UTC)
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "number": (int, float),
     "string": (str,),
@@ -40,18 +43,41 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 class InMemoryTrialServer:
     """`TrialServer` in the process that asks; its memory is the size of the files."""
 
-    def __init__(self, models: ModelStore, loader: ModelLoader) -> None:
+    def __init__(
+        self,
+        models: ModelStore,
+        loader: ModelLoader,
+        *,
+        now: Callable[[], datetime] = lambda: _BEGINNING,
+    ) -> None:
         self._models = models
         self._loader = loader
+        self._now = now
 
     @contextmanager
     def start(self, trial: Trial) -> Iterator[RunningInMemory]:
         """Load what is declared; a version to go back to that cannot be loaded is left out."""
         champion = trial.state.champion
         begun = perf_counter()
+        deployments = InMemoryDeployments()
+        deployments.declare(
+            trial.state,
+            expected_commit=None,
+            trailers={"Actor": "staging", "Reason": "on trial"},
+            at=self._now(),
+        )
         try:
             files = self._models.read(champion.model_digest)
-            model = self._loader.load(files)
+            loaded = {champion.model_digest: self._loader.load(files)}
+            for later in trial.later:
+                loaded[later.model_digest] = self._loader.load(
+                    self._models.read(later.model_digest)
+                )
+            target = trial.state.rollback_target
+            if target is not None and self._is_loadable(trial):
+                loaded[target.model_digest] = self._loader.load(
+                    self._models.read(target.model_digest)
+                )
         except (IntegrityError, NotFoundError) as error:
             message = (
                 f"trial of {trial.state.line} version {champion.version}: expected a server that"
@@ -60,8 +86,10 @@ class InMemoryTrialServer:
             raise UnavailableError(message) from error
         yield RunningInMemory(
             start_s=perf_counter() - begun,
+            deployments=deployments,
+            _now=self._now,
             _trial=trial,
-            _model=model,
+            _loaded=loaded,
             _signature=signature_from_json(files[SIGNATURE_FILE]),
             _is_warm=self._is_loadable(trial),
             _memory_mb=sum(map(len, files.values())) / 1e6,
@@ -83,18 +111,22 @@ class RunningInMemory:
     """`RunningTrial` that answers by itself."""
 
     start_s: float
+    deployments: InMemoryDeployments
+    _now: Callable[[], datetime]
     _trial: Trial
-    _model: LoadedModel
+    _loaded: Mapping[str, LoadedModel]
     _signature: Signature
     _is_warm: bool
     _memory_mb: float
     _rows: dict[str, int] = field(default_factory=dict)
+    _served: list[Served] = field(default_factory=list)
 
     def ask(
         self, method: str, path: str, *, body: bytes = b"", request_id: str | None = None
     ) -> TrialReply:
         """Predictions, the description of the line, or the status."""
-        line, champion = self._trial.state.line, self._trial.state.champion
+        declaration = self._declared()
+        line, champion = self._trial.state.line, declaration.state.champion
         if (method, path) == ("GET", f"/v2/models/{line}"):
             return _reply({"name": line, "versions": [str(champion.version)]})
         if (method, path) == ("GET", "/status"):
@@ -105,7 +137,15 @@ class RunningInMemory:
             columns, rows = self._columns(body)
         except InputError as error:
             return _reply({"error": str(error)}, status=400)
-        predictions = self._predict(columns)
+        predictions = self._predict(columns, self._loaded[champion.model_digest])
+        self._served.append(
+            Served(
+                version=champion.version,
+                route_commit=declaration.commit,
+                received_time=self._now(),
+                is_ok=True,
+            )
+        )
         name = request_id or f"request-{len(self._rows)}"
         self._rows[name] = self._rows.get(name, 0) + rows
         return _reply({"predictions": predictions.tolist()}, version=champion.version)
@@ -137,12 +177,17 @@ class RunningInMemory:
         """What was answered."""
         return dict(self._rows)
 
+    def served(self) -> tuple[Served, ...]:
+        """What was answered, in that order."""
+        return tuple(self._served)
+
     def memory_mb(self) -> float | None:
         """Of the files."""
         return self._memory_mb
 
     def _status(self) -> dict[str, object]:
-        champion, target = self._trial.state.champion, self._trial.state.rollback_target
+        state = self._declared().state
+        champion, target = state.champion, state.rollback_target
         return {
             "problems": [],
             "serving": {
@@ -153,10 +198,18 @@ class RunningInMemory:
             },
         }
 
-    def _predict(self, columns: Mapping[str, npt.NDArray[np.generic]]) -> npt.NDArray[np.float64]:
-        plan = self._model.plan
+    def _declared(self) -> Declaration:
+        state = self._trial.state
+        found = self.deployments.sealed(state.line, state.environment)
+        assert found is not None  # noqa: S101 (declared before anything was asked)
+        return found
+
+    def _predict(
+        self, columns: Mapping[str, npt.NDArray[np.generic]], model: LoadedModel
+    ) -> npt.NDArray[np.float64]:
+        plan = model.plan
         found, _ = look_up(plan.history_features, self._trial.history, columns)
-        return self._model.predict(feature_values(plan.features, {**columns, **found}))
+        return model.predict(feature_values(plan.features, {**columns, **found}))
 
     def _columns(self, body: bytes) -> tuple[dict[str, npt.NDArray[np.generic]], int]:
         records = _records(body)

@@ -193,6 +193,21 @@ def roll_back(line: ReleaseLine, move: Move, *, settings: Settings, wiring: Wiri
     return _release_job(line, "rollback", "roll_back", move.config(), settings, wiring)
 
 
+def drill(
+    line: ReleaseLine, move: Move, *, rounds: int | None, settings: Settings, wiring: Wiring
+) -> JobRun:
+    """Rehearse a rollback on a server of its own, as often as the policy says for None."""
+    config: dict[str, object] = {"by": move.by, "reason": move.reason}
+    if rounds is not None:
+        config["rounds"] = rounds
+    return run_job(
+        f"{line.name}_drill",
+        settings=settings,
+        wiring=wiring,
+        run_config={"ops": {f"{line.name}__drill": {"config": config}}},
+    )
+
+
 def withdraw(line: ReleaseLine, move: Move, *, settings: Settings, wiring: Wiring) -> JobRun:
     """Let a version never serve again until somebody lifts it."""
     return _release_job(line, "withdraw", "withdraw_version", move.config(), settings, wiring)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import yaml
@@ -26,6 +27,7 @@ Environment = Literal["staging", "production"]
 SEAL = "ml-release/seal"
 """Annotation of the ConfigMap that holds the seal on the declared state."""
 _DATA_KEY = "declared-state.yaml"
+_KNOWN_FILES = 4096
 # What a key has sealed as a declared state is never a signature of it on anything else.
 _SEALED_AS = b"ml-release/declared-state/v1\n"
 
@@ -306,6 +308,17 @@ def from_yaml(text: str, *, subject: str) -> DeclaredState:
     return sealed_from_yaml(text, subject=subject).state
 
 
+@lru_cache(maxsize=_KNOWN_FILES)
+def _sealed(text: str) -> SealedState:
+    # What was declared once never changes, and histories are read again and again.
+    document = yaml.safe_load(text)
+    inner = yaml.safe_load(document["data"][_DATA_KEY])
+    # YAML knows neither tuples nor strictness: JSON mode takes its lists and keeps the rest.
+    state = DeclaredState.model_validate_json(json.dumps(inner))
+    seal = (document["metadata"].get("annotations") or {}).get(SEAL, "")
+    return SealedState(state=state, content=_content(inner), seal=str(seal))
+
+
 def sealed_from_yaml(text: str, *, subject: str) -> SealedState:
     """Read a declared state with its seal, which is not judged here.
 
@@ -316,12 +329,7 @@ def sealed_from_yaml(text: str, *, subject: str) -> SealedState:
         ``subject`` says which file is meant.
     """
     try:
-        document = yaml.safe_load(text)
-        inner = yaml.safe_load(document["data"][_DATA_KEY])
-        # YAML knows neither tuples nor strictness: JSON mode takes its lists and keeps the rest.
-        state = DeclaredState.model_validate_json(json.dumps(inner))
-        seal = (document["metadata"].get("annotations") or {}).get(SEAL, "")
-        return SealedState(state=state, content=_content(inner), seal=str(seal))
+        return _sealed(text)
     except ValidationError as error:
         rows = "\n".join(
             f"  - {'.'.join(str(part) for part in problem['loc']) or 'declared state'}:"

@@ -34,7 +34,7 @@ class Stage(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
-Gate = Literal["evidence", "staging", "approval", "shadow", "canary"]
+Gate = Literal["evidence", "staging", "approval", "drill", "shadow", "canary"]
 """What is asked for again at every move that needs it; which finding answers is told by name."""
 
 
@@ -48,11 +48,15 @@ class Path:
         Whether the policy declares them.
     weights_percent
         Share of the canary at each step, rising; none for a line without canary.
+    needs_drill
+        Whether a rollback has to have been rehearsed lately before a version answers anybody; not
+        for the first one, before which nothing can be.
     """
 
     has_staging: bool = True
     has_shadow: bool = True
     weights_percent: tuple[float, ...] = ()
+    needs_drill: bool = False
 
     def after_staging(self, *, is_first: bool) -> tuple[Destination, ...]:
         """Every place a version takes in production, in order; one for the first version."""
@@ -171,6 +175,8 @@ def gates_of(place: Destination, path: Path, *, is_first: bool) -> tuple[Gate, .
         return tuple(gates)
     gates.append("approval")
     if not is_first:
+        if path.needs_drill:
+            gates.append("drill")
         way = path.after_staging(is_first=False)
         before = way[way.index(place) - 1] if place in way and way.index(place) else None
         if before is not None and before.stage is Stage.SHADOW:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ml_release.domain.approvals import ApprovalPolicy
 from ml_release.domain.canary_policy import CanaryPolicy, CanaryStep
+from ml_release.domain.drill import DrillPolicy
 from ml_release.domain.identity import digest_of_json
 from ml_release.domain.rollback_verification import VerificationPolicy
 from ml_release.domain.rollout import Path
@@ -34,6 +35,8 @@ class RolloutPolicy(_Policy):
         What each is judged by.
     verification
         What a rollback is judged by afterwards.
+    drill
+        How a rollback is rehearsed.
     drill_max_age_days
         A version gets no traffic without a drill on record that went well and is not older; None
         where none is asked for.
@@ -55,6 +58,7 @@ class RolloutPolicy(_Policy):
     canary: CanaryPolicy = Field(default_factory=CanaryPolicy)
     watch: WatchPolicy = Field(default_factory=WatchPolicy)
     verification: VerificationPolicy = Field(default_factory=VerificationPolicy)
+    drill: DrillPolicy = Field(default_factory=DrillPolicy)
     drill_max_age_days: Annotated[float, Field(gt=0)] | None = None
     shadow_sample_percent: Annotated[float, Field(gt=0, le=100)] = 100.0
     canary_steps: tuple[CanaryStep, ...] = (
@@ -92,6 +96,7 @@ class RolloutPolicy(_Policy):
             has_staging="staging" in self.stages,
             has_shadow="shadow" in self.stages,
             weights_percent=tuple(weights),
+            needs_drill=self.drill_max_age_days is not None,
         )
 
     @property

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
-    from ml_release.domain.deployment import DeclaredState
+    from ml_release.domain.deployment import DeclaredState, Variant
     from ml_release.domain.history_table import HistoryTable
 
 
@@ -25,11 +26,24 @@ class Trial:
         What it looks up; None if nothing was published.
     start_limit_s
         A server that does not answer for the version by then is ended.
+    later
+        Versions that may be declared there while it runs.
     """
 
     state: DeclaredState
     history: HistoryTable | None
     start_limit_s: float
+    later: tuple[Variant, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """One request as the log of a server on trial has it."""
+
+    version: int
+    route_commit: str
+    received_time: datetime
+    is_ok: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

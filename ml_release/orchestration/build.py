@@ -10,6 +10,7 @@ import dagster as dg
 from ml_release.domain.rollout import Stage
 from ml_release.orchestration.card_asset import model_card_asset
 from ml_release.orchestration.data_assets import features_asset, landing_spec, snapshot_asset
+from ml_release.orchestration.drill_asset import drill_asset
 from ml_release.orchestration.endpoint_assets import endpoint_asset
 from ml_release.orchestration.experiment_assets import experiment_report_asset
 from ml_release.orchestration.experiment_jobs import (
@@ -24,6 +25,7 @@ from ml_release.orchestration.incident_assets import (
 )
 from ml_release.orchestration.jobs import (
     compare_job,
+    drill_job,
     keep_log_job,
     monitor_job,
     score_job,
@@ -118,6 +120,7 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
                     drift_report_asset,
                     performance_report_asset,
                     rollback_verification_asset,
+                    drill_asset,
                     experiment_report_asset,
                     three_truths_asset,
                 )
@@ -126,6 +129,7 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
         jobs=[
             train_job(line),
             stage_job(line),
+            drill_job(line),
             promote_job(line, wiring),
             approve_job(line, wiring),
             reject_job(line, wiring),

@@ -44,6 +44,11 @@ def stage_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
     )
 
 
+def drill_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
+    """The job ``<line>_drill``: rehearse a rollback where it harms nobody."""
+    return _job(line, "drill", ("drill",), "Rehearse a rollback on a server of its own.")
+
+
 def monitor_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
     """The job ``<line>_monitor``: read the inference log and judge it."""
     return _job(

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from ml_release.domain.drill import drill_finding
 from ml_release.domain.identity import digest_of_json
 from ml_release.domain.rollout import Gate, Standing, place_of
 from ml_release.domain.verdict import Finding, Outcome, require_evidence
 from ml_release.errors import RefusedError
 from ml_release.workflows.approving import approvals_of, standing_rejection
+from ml_release.workflows.drill_record import recorded_drill
 from ml_release.workflows.release_gate import require_releasable
 from ml_release.workflows.stage_verdicts import (
     CANARY_VERDICT,
@@ -114,6 +116,14 @@ def gather_standing(
         gates["approval"] = approvals.finding
     elif (rejected := standing_rejection(line, version, evidence=evidence, now=now)) is not None:
         gates["approval"] = rejected
+    if policy.drill_max_age_days is not None and state is not None:
+        gates["drill"] = drill_finding(
+            recorded_drill(line, environment=state.environment, evidence=evidence),
+            policy.drill,
+            subject=subject,
+            maximum_age_days=policy.drill_max_age_days,
+            now=now,
+        )
     kinds: tuple[tuple[Gate, str, BaseModel], ...] = (
         ("shadow", SHADOW_VERDICT, policy.shadow),
         ("canary", CANARY_VERDICT, policy.canary),

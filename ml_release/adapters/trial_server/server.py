@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from ml_release.adapters.trial_server.http_load import LOOPBACK, ask_under_load, prebuilt
 from ml_release.domain.identity import digest_hex
-from ml_release.domain.trial import LoadMeasured, TrialReply
+from ml_release.domain.trial import LoadMeasured, Served, TrialReply
 from ml_release.errors import UnavailableError
 from ml_release.settings import child_environment
 
@@ -118,7 +118,7 @@ class TrialServerProcess:
                 # Of the disk of a throw-away folder nothing has to stay free.
                 log_min_free_bytes=0,
             )
-            self._furnish(settings, trial)
+            deployments = self._furnish(settings, trial)
             with (
                 _process(settings) as process,
                 Client(trust_env=False, timeout=_ASK_SECONDS) as client,
@@ -126,6 +126,7 @@ class TrialServerProcess:
                 port, start_s = _await_answering(process, client, trial, home=home)
                 yield RunningProcess(
                     start_s=start_s,
+                    deployments=deployments,
                     _line=trial.state.line,
                     _process=process,
                     _port=port,
@@ -136,10 +137,10 @@ class TrialServerProcess:
             # Links are removed, never what they lead to.
             shutil.rmtree(home, ignore_errors=True)
 
-    def _furnish(self, settings: Settings, trial: Trial) -> None:
+    def _furnish(self, settings: Settings, trial: Trial) -> Deployments:
         state = trial.state
         settings.models.mkdir()
-        declared = [*state.variants, state.rollback_target]
+        declared = [*state.variants, state.rollback_target, *trial.later]
         for name in {digest_hex(one.model_digest) for one in declared if one is not None}:
             artefact = self._settings.models / name
             if artefact.exists():
@@ -148,12 +149,14 @@ class TrialServerProcess:
             settings.keys.symlink_to(self._settings.keys)
         if trial.history is not None:
             self._parts.online(settings.online).publish(state.line, trial.history)
-        self._parts.deployments(settings.deployments).declare(
+        deployments = self._parts.deployments(settings.deployments)
+        deployments.declare(
             state,
             expected_commit=None,
             trailers={"Actor": "staging", "Reason": "on trial", "Release": state.release},
             at=self._now(),
         )
+        return deployments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +164,7 @@ class RunningProcess:
     """`RunningTrial` over HTTP."""
 
     start_s: float
+    deployments: Deployments
     _line: str
     _process: subprocess.Popen[bytes]
     _port: int
@@ -204,6 +208,27 @@ class RunningProcess:
         if records.empty:
             return {}
         return {str(name): int(n) for name, n in records["request_id"].value_counts().items()}
+
+    def served(self) -> tuple[Served, ...]:
+        """One per request, by its first row."""
+        records, _ = self._log.records(self._line, after={})
+        answers = records[(records["row"] == 0) & ~records["shadow"]]
+        answers = answers.sort_values("received_time", kind="stable")
+        return tuple(
+            Served(
+                version=int(version),
+                route_commit=str(commit),
+                received_time=moment.to_pydatetime(),
+                is_ok=outcome == "ok",
+            )
+            for version, commit, moment, outcome in zip(
+                answers["version"],
+                answers["route_commit"],
+                answers["received_time"],
+                answers["outcome"],
+                strict=True,
+            )
+        )
 
     def memory_mb(self) -> float | None:
         """As the operating system has it."""
