@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ml_release.domain.gates_servability import Servability
     from ml_release.domain.history_table import HistoryTable
     from ml_release.domain.identity import ModelVersion, SnapshotId
+    from ml_release.domain.incident import Incident
     from ml_release.domain.kill_switch import Pulled
     from ml_release.domain.label_maturity import Maturity
     from ml_release.domain.log_archive import Archived, Deleted
@@ -337,6 +338,14 @@ class InferenceLog(Protocol):
         A record that is still being written is left for the next read.
         """
 
+    def between(
+        self, line: str, since: datetime, until: datetime, *, rows_per_batch: int
+    ) -> Iterator[pd.DataFrame]:
+        """Records that came in from ``since`` on and before ``until``, in batches.
+
+        What does not fit between them is not held: memory does not grow with the log.
+        """
+
     def labels(self, line: str) -> pd.DataFrame:
         """Every label as it was told, one column per field of `Label`, in the order of arrival."""
 
@@ -521,6 +530,9 @@ class ReportWriter(Protocol):
 
     def page(self, report: ReleaseReport) -> bytes:
         """One HTML page that needs nothing else; the same report gives the same bytes."""
+
+    def incident_page(self, incident: Incident) -> bytes:
+        """The page of an incident, under the same conditions."""
 
     def keep(self, line: str, name: str, content: bytes) -> str:
         """Keep a file in one step, in the place of one of that name; return where it is."""

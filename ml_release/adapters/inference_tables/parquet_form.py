@@ -20,6 +20,7 @@ from ml_release.errors import IntegrityError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
     from pathlib import Path
 
     import pandas as pd
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _ABOUT = b"ml_release"
 _END, _SET, _FEATURES = "_end", "_features", "features"
+_RECEIVED = "received_time"
 _ZSTD_LEVEL = 6
 
 
@@ -84,6 +86,32 @@ def read_table(path: Path) -> pa.Table:
         message = f"{path}: expected an archive of the inference log, found another Parquet file"
         raise IntegrityError(message)
     return table
+
+
+def came_in(path: Path) -> tuple[datetime, datetime] | None:
+    """When the first and the last record of an archive came in; None if its head does not say.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is not there any more.
+    IntegrityError
+        If it is no archive.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        head = pq.ParquetFile(path).metadata
+    except pa.ArrowInvalid as error:
+        message = f"{path}: expected an archive of the inference log, found {error}"
+        raise IntegrityError(message) from error
+    groups = [head.row_group(number) for number in range(head.num_row_groups)]
+    columns = [group.column(place) for group in groups for place in range(group.num_columns)]
+    found = [one.statistics for one in columns if one.path_in_schema == _RECEIVED]
+    if not found or any(one is None or not one.has_min_max for one in found):
+        return None
+    return min(one.min for one in found), max(one.max for one in found)
 
 
 def frame_of_table(

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from ml_release.adapters.inference_tables.frames import frame_of
 from ml_release.adapters.inference_tables.listing import Part, parts_of
-from ml_release.adapters.inference_tables.parquet_form import frame_of_table, read_table
+from ml_release.adapters.inference_tables.parquet_form import came_in, frame_of_table, read_table
 from ml_release.adapters.inference_tables.segment_lines import read_lines
 from ml_release.domain.identity import check_line_name
 from ml_release.domain.inference import InferenceRecord, Label, Reward, is_segment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
     from pathlib import Path
 
     import pandas as pd
@@ -71,12 +72,31 @@ class InferenceTables:
         """
         frame, cursor = self._read(line, "records", InferenceRecord, after)
         torn = frame.attrs["torn_lines"]
-        # A shadow answers the same request again; it stands beside the answer, not in its place.
-        asked = frame["version"].where(frame["shadow"], 0)
-        again = frame.assign(asked=asked).duplicated(["request_id", "row", "asked"])
-        frame = frame[~again].reset_index(drop=True)
+        frame = _first_of_each(frame)
         frame.attrs["torn_lines"] = torn
         return frame, cursor
+
+    def between(
+        self, line: str, since: datetime, until: datetime, *, rows_per_batch: int
+    ) -> Iterator[pd.DataFrame]:
+        """Records that came in from ``since`` on and before ``until``, as `records` has them.
+
+        One segment is held at a time; an archive whose head says that it holds other times is not
+        read. Of records that repeat one another the first stands within a batch.
+        """
+        folder = self._root / check_line_name(line)
+        for part in parts_of(folder, "records"):
+            # Gone means that it was older than the line keeps its records.
+            with suppress(FileNotFoundError):
+                if part.archive is not None:
+                    times = came_in(part.archive)
+                    if times is not None and (times[1] < since or times[0] >= until):
+                        continue
+                frame, _, _ = self._part(folder, part, "records", InferenceRecord, {})
+                received = frame["received_time"]
+                frame = _first_of_each(frame[(received >= since) & (received < until)])
+                for start in range(0, len(frame), rows_per_batch):
+                    yield frame[start : start + rows_per_batch].reset_index(drop=True)
 
     def labels(self, line: str) -> pd.DataFrame:
         """Every label as it was told, one column per field of `Label`, in the order of arrival."""
@@ -144,6 +164,14 @@ class InferenceTables:
         """The part as it is now."""
         found = {one.name: one for one in parts_of(folder, kind)}
         return found.get(part.name, part)
+
+
+def _first_of_each(frame: pd.DataFrame) -> pd.DataFrame:
+    """Without the records that repeat an earlier one."""
+    # A shadow answers the same request again; it stands beside the answer, not in its place.
+    asked = frame["version"].where(frame["shadow"], 0)
+    again = frame.assign(asked=asked).duplicated(["request_id", "row", "asked"])
+    return frame[~again].reset_index(drop=True)
 
 
 def _kind_of(part: Part) -> SegmentKind:
