@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from ml_release.domain.blast_radius import BlastRadius  # noqa: TC001 (pydantic reads it)
 from ml_release.domain.identity import canonical_json, digest_of_bytes
 from ml_release.domain.incident_causes import VersionDifference  # noqa: TC001 (as above)
-from ml_release.domain.incident_followups import FollowUp  # noqa: TC001 (as above)
+from ml_release.domain.incident_followups import FollowUp, follow_ups
 from ml_release.domain.incident_impact import Impact
 from ml_release.domain.incident_timeline import Moment, Span  # noqa: TC001 (as above)
 from ml_release.domain.taken_back import Method  # noqa: TC001 (as above)
@@ -34,6 +34,8 @@ QUESTIONS = {
     "what_went_badly": "What went badly?",
 }
 """What only people can answer, by the name of the field."""
+
+LOG_GONE = "inference log: part of it is gone since, the counts are those of before"
 
 Status = Literal["open", "verified", "closed"]
 
@@ -202,17 +204,16 @@ def incident_from_json(content: bytes) -> Incident:
         raise IntegrityError(message) from error
 
 
-def next_revision(made: Incident, before: Incident | None) -> Incident:
-    """The incident as it is to be kept: what was known before stays, and nothing is lost.
+def carried_on(made: Incident, before: Incident | None) -> Incident:
+    """The incident as it was made now, with what was known before and cannot be had any more.
 
     The log may have been deleted by its retention, and the verdict replaced by that of a later
-    release, since the last time it was made: what can no longer be counted or read stays as it was.
-    The same content gives ``before`` itself.
+    release: what can no longer be counted or read stays as it was. So does what people wrote.
     """
     if before is None:
         return made
     if made.trigger.verdict_digest is None and before.trigger.verdict_digest is not None:
-        made = replace(made, trigger=before.trigger)
+        made = replace(made, trigger=before.trigger, timeline=before.timeline, spans=before.spans)
     if _asked(made) < _asked(before):
         made = replace(
             made,
@@ -221,24 +222,45 @@ def next_revision(made: Incident, before: Incident | None) -> Incident:
             blast_problem=before.blast_problem,
             timeline=before.timeline,
             spans=before.spans,
-            missing=(*made.missing, "part of the log is gone: counts are those of before"),
+            missing=(*made.missing, LOG_GONE),
         )
-    elif made.blast_radius is None and before.blast_radius is not None:
-        made = replace(made, blast_radius=before.blast_radius)
-    owners = {one.key: one.owner for one in before.follow_ups}
-    made = replace(
+    return replace(
         made,
         said={**before.said, **made.said},
         verification=made.verification or before.verification,
         closed_by=made.closed_by or before.closed_by,
         differences=before.differences if made.differences is None else made.differences,
         open_findings=before.open_findings if made.open_findings is None else made.open_findings,
+        waived=before.waived if made.open_findings is None else made.waived,
         bad=_kept(made.bad, before.bad),
         restored=_kept(made.restored, before.restored),
-        follow_ups=tuple(
-            replace(one, owner=owners.get(one.key, one.owner)) for one in made.follow_ups
-        ),
+        follow_ups=before.follow_ups,
     )
+
+
+def with_follow_ups(incident: Incident) -> Incident:
+    """The incident with what is left to do by what is known now, owned as before."""
+    owners = {one.key: one.owner for one in incident.follow_ups}
+    made = follow_ups(
+        version=incident.bad.version,
+        legs=incident.legs,
+        impact=incident.impact,
+        blast=incident.blast_radius,
+        findings=incident.trigger.findings,
+        differences=incident.differences,
+        waived=incident.waived,
+        is_answered="root_cause" in incident.said,
+    )
+    return replace(
+        incident,
+        follow_ups=tuple(replace(one, owner=owners.get(one.key, one.owner)) for one in made),
+    )
+
+
+def as_revision(made: Incident, before: Incident | None) -> Incident:
+    """With its number and what it follows; ``before`` itself if it says the same."""
+    if before is None:
+        return made
     if made.content == before.content:
         return before
     return replace(made, revision=before.revision + 1, earlier=before.digest)

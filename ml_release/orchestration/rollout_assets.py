@@ -10,7 +10,7 @@ from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
 from ml_release.workflows.promotion import Request
 from ml_release.workflows.rollout_judging import LegJudgement
-from ml_release.workflows.rollout_tick import act_on_rollout, look_at_rollout
+from ml_release.workflows.rollout_tick import AUTOMATION, act_on_rollout, look_at_rollout
 
 _SECONDS_BETWEEN_TICKS = 30
 _LEGS = {
@@ -18,7 +18,7 @@ _LEGS = {
     "canary": ("canary_endpoint", "What canary and control, served at the same time, have shown."),
     "watch": ("production_endpoint", "What was seen since a version answers everybody."),
 }
-_AUTOMATION = "rollout"
+
 _IN_FLIGHT = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -52,7 +52,7 @@ def rollout_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
             tick = act_on_rollout(
                 line,
                 environment=wiring.environment,
-                run_request=Request(by=_AUTOMATION, reason="tick", run_id=context.run.run_id),
+                run_request=Request(by=AUTOMATION, reason="tick", run_id=context.run.run_id),
                 inference_log=wiring.inference_log,
                 tables=wiring.tables,
                 evidence=wiring.evidence,

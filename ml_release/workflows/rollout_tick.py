@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from ml_release.workflows.rollout_judging import LegJudgement
 
 
+AUTOMATION = "rollout"
+"""Who signs the moves that follow from a verdict."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
     """What one look at a release has led to; ``moved`` is None where nothing was done."""
