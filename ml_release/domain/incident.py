@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping  # noqa: TC003 (pydantic reads the annotation)
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
@@ -18,7 +18,7 @@ from ml_release.domain.identity import canonical_json, digest_of_bytes
 from ml_release.domain.incident_causes import VersionDifference  # noqa: TC001 (as above)
 from ml_release.domain.incident_followups import FollowUp, follow_ups
 from ml_release.domain.incident_impact import Impact
-from ml_release.domain.incident_timeline import Moment, Span  # noqa: TC001 (as above)
+from ml_release.domain.incident_timeline import Moment, Span, Times, spans, timeline
 from ml_release.domain.taken_back import Method  # noqa: TC001 (as above)
 from ml_release.domain.verdict import Finding, Outcome
 from ml_release.errors import IntegrityError
@@ -144,8 +144,7 @@ class Incident:
     method: Method
     legs: tuple[str, ...]
     trigger: Trigger
-    timeline: tuple[Moment, ...]
-    spans: tuple[Span, ...]
+    times: Times
     impact: Impact = field(default_factory=Impact)
     blast_radius: BlastRadius | None = None
     blast_problem: str = ""
@@ -176,6 +175,16 @@ class Incident:
     def answers(self) -> tuple[tuple[str, Said | None], ...]:
         """Every question for people with what was written; None where nothing was."""
         return tuple((text, self.said.get(name)) for name, text in QUESTIONS.items())
+
+    @property
+    def timeline(self) -> tuple[Moment, ...]:
+        """What happened when."""
+        return timeline(self.times, judge=self.trigger.by)
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """How long everything took."""
+        return spans(self.times)
 
     @property
     def content(self) -> Incident:
@@ -213,19 +222,18 @@ def carried_on(made: Incident, before: Incident | None) -> Incident:
     if before is None:
         return made
     if made.trigger.verdict_digest is None and before.trigger.verdict_digest is not None:
-        made = replace(made, trigger=before.trigger, timeline=before.timeline, spans=before.spans)
+        made = replace(made, trigger=before.trigger)
     if _asked(made) < _asked(before):
         made = replace(
             made,
             impact=before.impact,
             blast_radius=before.blast_radius,
             blast_problem=before.blast_problem,
-            timeline=before.timeline,
-            spans=before.spans,
             missing=(*made.missing, LOG_GONE),
         )
     return replace(
         made,
+        times=_known_times(made.times, before.times),
         said={**before.said, **made.said},
         verification=made.verification or before.verification,
         closed_by=made.closed_by or before.closed_by,
@@ -274,3 +282,9 @@ def _kept(made: Release, before: Release) -> Release:
     return replace(
         made, trained_at=made.trained_at or before.trained_at, run=made.run or before.run
     )
+
+
+def _known_times(made: Times, before: Times) -> Times:
+    names = [one.name for one in fields(Times)]
+    found = {name: getattr(made, name) or getattr(before, name) for name in names}
+    return Times(**found)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ml_release.domain.blast_radius import Prices
 from ml_release.domain.incident import Incident
 from ml_release.domain.incident_impact import Impact
-from ml_release.domain.incident_timeline import Times, spans, timeline
+from ml_release.domain.incident_timeline import Times
 from ml_release.workflows.incident_evidence import (
     Gaps,
     all_differences,
@@ -101,8 +101,7 @@ def gather_incident(
         method=taken.method,
         legs=taken.legs,
         trigger=decided.trigger,
-        timeline=timeline(times, judge=decided.trigger.by),
-        spans=spans(times),
+        times=times,
         impact=impact,
         blast_radius=None if seen is None else seen.blast,
         blast_problem=found.unaskable,

@@ -14,20 +14,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml_release.domain.identity import check_line_name
+from ml_release.domain.incident import UNKNOWN
+from ml_release.domain.incident_timeline import in_words
 from ml_release.domain.release_report import claim_of, plain_sentence
 from ml_release.domain.verdict import Outcome
 from ml_release.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from jinja2 import Template
 
+    from ml_release.domain.blast_radius import Changes
     from ml_release.domain.evaluation_measures import Measured
+    from ml_release.domain.incident import Incident
     from ml_release.domain.release_report import ReleaseReport
     from ml_release.domain.verdict import Finding
 
 _TEMPLATE = "report.html.j2"
+_INCIDENT = "incident.html.j2"
+_SHOWN_WORDS = 20
 _UNKNOWN = "unknown"
 # The mark says it without the colour.
 _MARKS = {
@@ -47,7 +53,11 @@ class ReportPages:
 
     def page(self, report: ReleaseReport) -> bytes:
         """One HTML page that needs nothing else; the same report gives the same bytes."""
-        return _template().render(report=report).encode()
+        return _template(_TEMPLATE).render(report=report).encode()
+
+    def incident_page(self, incident: Incident) -> bytes:
+        """The page of an incident, under the same conditions."""
+        return _template(_INCIDENT).render(incident=incident).encode()
 
     def keep(self, line: str, name: str, content: bytes) -> str:
         """Keep a file in one step, in the place of one of that name; return where it is.
@@ -71,7 +81,7 @@ class ReportPages:
 
 
 @cache
-def _template() -> Template:
+def _template(name: str) -> Template:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -92,8 +102,12 @@ def _template() -> Template:
         "sentence": plain_sentence,
         "moment": _moment,
         "failing": _failing,
+        "duration": _duration,
+        "second": _second,
+        "most_changed": _most_changed,
     }
-    return environment.get_template(_TEMPLATE)
+    environment.globals |= {"unknown": UNKNOWN, "shown_words": _SHOWN_WORDS}
+    return environment.get_template(name)
 
 
 def _number(value: float | None) -> str:
@@ -135,3 +149,19 @@ def _moment(iso: str) -> str:
     """An ISO moment without what nobody reads: fractions of a second."""
     day, _, clock = iso.partition("T")
     return f"{day} {clock[:5]} {'UTC' if clock.endswith(('+00:00', 'Z')) else clock[-6:]}"
+
+
+def _second(iso: str) -> str:
+    """An ISO moment to the second, in its own zone."""
+    day, _, clock = iso.partition("T")
+    return f"{day} {clock[:8]} {'UTC' if clock.endswith(('+00:00', 'Z')) else clock[-6:]}"
+
+
+def _duration(seconds: float | None) -> str | None:
+    return None if seconds is None else in_words(seconds)
+
+
+def _most_changed(words: Mapping[str, Changes]) -> list[tuple[str, Changes]]:
+    """Words of a column by rows decided otherwise, then by rows; only so many fit on a page."""
+    order = sorted(words.items(), key=lambda one: (-one[1].differing, -one[1].answers, one[0]))
+    return order[:_SHOWN_WORDS]
