@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ml_release.cli import experiments, releasing
+from ml_release.cli import experiments, incidents, releasing
 from ml_release.cli.arguments import By, Json, Line, opened, settings_now, tell
 from ml_release.domain.rebuild import TOLERANCE
 from ml_release.errors import DeclarationError, InputError, MlReleaseError, RefusedError
@@ -43,6 +43,7 @@ app = typer.Typer(
 app.add_typer(experiments.app, name="experiment")
 
 app.add_typer(releasing.app)
+app.add_typer(incidents.app)
 
 
 @app.command()

@@ -17,6 +17,11 @@ from ml_release.orchestration.experiment_jobs import (
     end_experiment_job,
     experiment_sensor,
 )
+from ml_release.orchestration.incident_assets import (
+    incident_sensor,
+    incident_spec,
+    write_incident_job,
+)
 from ml_release.orchestration.jobs import (
     keep_log_job,
     monitor_job,
@@ -89,6 +94,7 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
             landing_spec(line),
             approval_spec(line),
             *verdict_specs(line),
+            incident_spec(line),
             *(endpoint_asset(line, wiring, stage) for stage in _STAGES),
             *(
                 make(line, wiring)
@@ -121,6 +127,7 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
             rollout_job(line, wiring),
             settle_job(line, wiring),
             restore_job(line, wiring),
+            write_incident_job(line, wiring),
             waiver_job(line, wiring),
             monitor_job(line),
             keep_log_job(line),
@@ -136,6 +143,7 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
             finished_segments_sensor(line, wiring),
             kill_switch_sensor(line, wiring),
             rollout_sensor(line, wiring),
+            incident_sensor(line, wiring),
             experiment_sensor(line, wiring),
         ],
     )

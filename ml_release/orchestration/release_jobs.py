@@ -13,6 +13,7 @@ from ml_release.orchestration.endpoint_assets import (
     reached,
     release_group,
 )
+from ml_release.orchestration.incident_assets import tell_incident
 from ml_release.orchestration.jobs import LINE_TAG
 from ml_release.orchestration.rendering import digests_table, reported
 from ml_release.orchestration.wiring import Wiring
@@ -209,6 +210,7 @@ def reject_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
         if found.moved is not None:
             point_champion(context, line, wiring, found.moved)
             materialize_endpoint(context, line, wiring, found.moved)
+            tell_incident(context, line, wiring, found.moved)
 
     @dg.job(
         name=f"{line.name}_reject",
@@ -240,6 +242,7 @@ def rollback_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
             )
         point_champion(context, line, wiring, moved)
         materialize_endpoint(context, line, wiring, moved)
+        tell_incident(context, line, wiring, moved)
 
     @dg.job(
         name=f"{line.name}_rollback",

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from ml_release.orchestration.endpoint_assets import release_group
+from ml_release.orchestration.incident_assets import tell_incident
 from ml_release.orchestration.jobs import LINE_TAG, REASON_TAG
 from ml_release.orchestration.release_jobs import materialize_endpoint, point_champion
 from ml_release.orchestration.rendering import findings_table, picture, reported
@@ -77,6 +78,7 @@ def rollout_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
         if tick.moved is not None:
             point_champion(context, line, wiring, tick.moved)
             materialize_endpoint(context, line, wiring, tick.moved)
+            tell_incident(context, line, wiring, tick.moved)
 
     @dg.job(
         name=f"{line.name}_rollout",
