@@ -138,8 +138,9 @@ def _release(declared: Sequence[Declaration], version: int) -> str:
 
 
 def _digest(state: DeclaredState, version: int) -> str:
-    places = (*state.variants, *state.shadows)
-    return next(place.model_digest for place in places if place.version == version)
+    digests = {one.version: one.model_digest for one in state.shadows}
+    digests |= {one.version: one.model_digest for one in state.variants}
+    return digests[version]
 
 
 def _method(before: DeclaredState, after: Declaration, version: int) -> Method:
