@@ -205,7 +205,7 @@ def _declared(feature: Feature | None) -> str:
     if feature is None:
         return "none"
     fields = feature.model_dump(mode="json", exclude={"name"})
-    return ", ".join(f"{name} {value}" for name, value in fields.items() if value is not None)
+    return ", ".join(f"{name} {value}" for name, value in fields.items() if value not in {None, ""})
 
 
 def _more(words: tuple[str, ...], others: tuple[str, ...]) -> str:
