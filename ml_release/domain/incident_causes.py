@@ -205,7 +205,9 @@ def _declared(feature: Feature | None) -> str:
     if feature is None:
         return "none"
     fields = feature.model_dump(mode="json", exclude={"name"})
-    return ", ".join(f"{name} {value}" for name, value in fields.items() if value not in {None, ""})
+    # Fields without a description, or of a default that is none, say nothing.
+    said = {name: value for name, value in fields.items() if value is not None and value != ""}
+    return ", ".join(f"{name} {value}" for name, value in said.items())
 
 
 def _more(words: tuple[str, ...], others: tuple[str, ...]) -> str:

@@ -17,7 +17,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ml_release.adapters.inference_log import InferenceLogFiles
-from ml_release.adapters.inference_tables import InferenceArchiveFiles, InferenceTables, archive
+from ml_release.adapters.inference_tables import (
+    InferenceArchiveFiles,
+    InferenceTables,
+    archive,
+    tables,
+)
 from ml_release.adapters.inference_tables.parquet_form import table_of
 from ml_release.domain.log_archive import Archived, Deleted
 from ml_release.errors import IntegrityError
@@ -232,3 +237,56 @@ def test_age_closes_a_segment_without_a_request(tmp_path: Path) -> None:
     time.sleep(0.06)
     log.close_aged()
     assert InferenceArchiveFiles(tmp_path).finished(LINE) == 1
+
+
+def moments(root: Path, since: str, until: str, *, rows_per_batch: int = 100) -> list[list[str]]:
+    """Request ids per batch of what came in between two moments."""
+    batches = InferenceTables(root).between(
+        LINE,
+        datetime.fromisoformat(since),
+        datetime.fromisoformat(until),
+        rows_per_batch=rows_per_batch,
+    )
+    return [batch["request_id"].tolist() for batch in batches]
+
+
+@pytest.mark.parametrize("archived", [False, True])
+def test_records_between_two_moments_come_in_batches(tmp_path: Path, archived: bool) -> None:
+    """The first moment belongs to them, the last one does not; segments stay apart."""
+    written(
+        tmp_path,
+        [a_record("a", received_time=OLD), a_record("b", received_time=OLD), a_record("b")],
+        [a_record("c", received_time=NEW), a_record("d", received_time=NEW)],
+    )
+    if archived:
+        InferenceArchiveFiles(tmp_path).archive(LINE)
+    assert moments(tmp_path, OLD, NEW) == [["a", "b"]]
+    assert moments(tmp_path, NEW, "2014-01-01T00:00:00+00:00") == [["c", "d"]]
+    assert moments(tmp_path, OLD, "2014-01-01T00:00:00+00:00", rows_per_batch=1) == [
+        ["a"],
+        ["b"],
+        ["c"],
+        ["d"],
+    ]
+    assert moments(tmp_path, "2014-01-01T00:00:00+00:00", "2015-01-01T00:00:00+00:00") == []
+
+
+def test_an_archive_of_other_times_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its head says when its records came in."""
+    written(tmp_path, [a_record("a", received_time=OLD)], [a_record("b", received_time=NEW)])
+    InferenceArchiveFiles(tmp_path).archive(LINE)
+    read_now = []
+    real = tables.read_table
+
+    def read_table(path: Path) -> Any:
+        read_now.append(path)
+        return real(path)
+
+    monkeypatch.setattr(tables, "read_table", read_table)
+    assert moments(tmp_path, NEW, "2014-01-01T00:00:00+00:00") == [["b"]]
+    assert len(read_now) == 1
+    (tmp_path / LINE / archives(tmp_path)[0].name).write_bytes(b"nonsense")
+    with pytest.raises(IntegrityError, match="expected an archive"):
+        moments(tmp_path, OLD, NEW)

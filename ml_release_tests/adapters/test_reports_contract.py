@@ -10,6 +10,7 @@ from ml_release.adapters.in_memory import InMemoryReports
 from ml_release.adapters.report_pages import ReportPages
 from ml_release.domain.verdict import Outcome
 from ml_release.errors import DeclarationError, InputError
+from ml_release_tests.incidents import incident
 from ml_release_tests.release_reports import finding, report
 
 if TYPE_CHECKING:
@@ -28,6 +29,13 @@ def test_the_same_report_gives_the_same_bytes(reports: ReportWriter) -> None:
     page = reports.page(report(finding()))
     assert page == reports.page(report(finding()))
     assert page != reports.page(report(finding(Outcome.FAIL)))
+
+
+def test_the_same_incident_gives_the_same_bytes(reports: ReportWriter) -> None:
+    """And another one others."""
+    page = reports.incident_page(incident())
+    assert page == reports.incident_page(incident())
+    assert page != reports.incident_page(incident(missing=()))
 
 
 def test_a_file_is_kept_apart_by_line_and_name(reports: ReportWriter) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ml_release.domain.features import Category, FeaturePlan, Number
+from ml_release.domain.features import Category, FeaturePlan, History, Number
 from ml_release.domain.incident_causes import (
     features_that_cannot_be_asked,
     plan_differences,
@@ -76,6 +76,14 @@ def test_plans_tell_features_and_words() -> None:
         ("feature distance", "none", "kind number, column distance"),
         ("words of carrier", "only here: CC", "only here: BB"),
     ]
+
+
+def test_a_feature_with_several_keys_is_told_whole() -> None:
+    """Its keys are a list."""
+    rate = History(name="rate", keys=("carrier",), window_days=28)
+    (found,) = plan_differences(plan(rate), plan(rate.model_copy(update={"window_days": 7})))
+    assert "window_days 28" in found.bad
+    assert "keys ['carrier']" in found.restored
 
 
 ASKABLE: dict[str, tuple[FeaturePlan, FeaturePlan, frozenset[str], set[str]]] = {
