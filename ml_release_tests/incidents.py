@@ -129,7 +129,7 @@ def incident(**changes: Any) -> Incident:
         "blast_radius": BlastRadius(
             requests=1000,
             total=Changes(
-                answers=1050,
+                rows=1050,
                 rescored=976,
                 decided=976,
                 to_yes=30,
@@ -139,11 +139,13 @@ def incident(**changes: Any) -> Incident:
                 largest=0.75,
                 largest_request="r17",
             ),
-            days={"2026-11-21": Changes(answers=1050, rescored=976, decided=976, to_yes=30)},
+            days={
+                "2026-11-21": Changes(rows=1050, rescored=976, decided=976, to_yes=30, largest=0.75)
+            },
             slices={
                 "carrier": {
-                    "AA": Changes(answers=600, rescored=560, decided=560, to_yes=28),
-                    "missing": Changes(answers=450, rescored=416, decided=416, to_no=8),
+                    "AA": Changes(rows=600, rescored=560, decided=560, to_yes=28, largest=0.75),
+                    "missing": Changes(rows=450, rescored=416, decided=416, to_no=8, largest=0.5),
                 }
             },
             not_rescored={"the bad version failed": 72, "not in the record: distance": 2},

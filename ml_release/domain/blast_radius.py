@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
     Mask = npt.NDArray[np.bool_]
 
+FAILED = "the bad version failed"
+"""Why a row without an answer is not compared: nothing was answered that could be wrong."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """Rows that the bad version has answered, with what the restored one would have.
+    """Rows that the bad version was asked, with what the restored one would have answered.
 
     Attributes
     ----------
@@ -69,8 +72,9 @@ class Changes:
 
     Attributes
     ----------
-    answers, rescored, decided
-        Rows: answered by the bad version; of them with both answers; of those with both decisions.
+    rows, rescored, decided
+        Rows that the bad version was asked, failed ones included; of them those with both answers;
+        of those those with both decisions.
     to_yes, to_no
         Rows on which the restored version decides yes instead of no, and the other way round.
     sum_of_differences, sum_of_absolutes
@@ -79,7 +83,7 @@ class Changes:
         The greatest absolute difference, and the request it was met in; None without a row.
     """
 
-    answers: int = 0
+    rows: int = 0
     rescored: int = 0
     decided: int = 0
     to_yes: int = 0
@@ -110,7 +114,7 @@ class Changes:
         )
         farther = self if first else other
         return Changes(
-            answers=self.answers + other.answers,
+            rows=self.rows + other.rows,
             rescored=self.rescored + other.rescored,
             decided=self.decided + other.decided,
             to_yes=self.to_yes + other.to_yes,
@@ -170,11 +174,11 @@ class BlastRadius:
     Attributes
     ----------
     requests
-        Requests that the bad version answered, shadows not counted.
+        That the bad version was asked for an answer that counts: without those of its shadow.
     days, slices
         Day to its changes; column to word (``missing`` for none) to its changes.
     not_rescored
-        Why rows could not be compared, to how many; all of them are in ``total.answers``.
+        Why rows could not be compared, to how many; all of them are in ``total.rows``.
     costs
         None if the policy declares no prices, or no row has two decisions to compare.
     """
@@ -247,7 +251,7 @@ def _changes(answers: Answers, both: Mask, decided: Mask, chosen: Mask) -> Chang
     absolute = np.abs(difference)
     largest = int(absolute.argmax()) if len(absolute) else None
     return Changes(
-        answers=int(chosen.sum()),
+        rows=int(chosen.sum()),
         rescored=len(difference),
         decided=len(moved),
         to_yes=int((moved > 0).sum()),

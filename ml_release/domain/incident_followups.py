@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ml_release.domain.blast_radius import FAILED
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -94,14 +96,18 @@ def _affected(version: int, impact: Impact, blast: BlastRadius | None) -> Iterat
         return
     yield FollowUp(
         key="consumers",
-        what=f"Tell the consumers that version {version} answered {requests} requests",
-        why="they may have acted on its answers",
+        what=f"Tell the consumers that version {version} was asked {requests} requests",
+        why=f"they may have acted on its answers; {impact.served.errors} got an error",
     )
-    if blast is None or blast.total.rescored < blast.total.answers:
-        lost = "all" if blast is None else str(blast.total.answers - blast.total.rescored)
+    lost = (
+        impact.served.rows
+        if blast is None
+        else sum(count for reason, count in blast.not_rescored.items() if reason != FAILED)
+    )
+    if lost:
         yield FollowUp(
             key="not-rescored",
-            what=f"Judge the {lost} answers that could not be compared by other means",
+            what=f"Judge by other means the {lost} answers that could not be compared",
             why="their inputs are not in the log, or the restored version cannot read them",
         )
     if blast is not None and blast.total.differing:

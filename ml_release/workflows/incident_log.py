@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml_release.domain.blast_radius import Answers, BlastRadius, measure
+from ml_release.domain.blast_radius import FAILED, Answers, BlastRadius, measure
 from ml_release.domain.incident_impact import SHADOW, Impact, StageCounts
 from ml_release.domain.inference import feature_columns
 from ml_release.workflows.columns import floats_of
@@ -171,7 +171,7 @@ def _answers(line: ReleaseLine, own: pd.DataFrame, asked: Asked) -> Answers:
 
 def _problem(outcome: str, served: float, asked: Asked) -> str:
     if outcome == "error":
-        return "the bad version failed"
+        return FAILED
     if asked.unaskable:
         return asked.unaskable
     return "" if np.isfinite(served) else "the bad version answered with no number"

@@ -44,6 +44,7 @@ WHOLE = incident(
     open_findings=(HARM, replace(HARM, votes=False)),
     waived=("WAIVED by Bob until tomorrow",),
     closed_by="Ada",
+    times=replace(incident().times, verified="2026-11-21T11:00:00+00:00"),
 )
 NOTHING = incident(
     bad=Release(version=2, model_digest=digest_of(2)),
@@ -63,7 +64,7 @@ HOSTILE = incident(
     trigger=Trigger(is_automatic=False, by=EVIL, reason=EVIL, findings=(EVIL_FINDING,)),
     impact=Impact(stages={EVIL: StageCounts(requests=1)}),
     blast_radius=BlastRadius(
-        total=Changes(answers=1, largest=1.0, largest_request=EVIL),
+        total=Changes(rows=1, largest=1.0, largest_request=EVIL),
         days={EVIL: Changes()},
         slices={EVIL: {EVIL: Changes()}},
         not_rescored={EVIL: 1},
@@ -158,8 +159,8 @@ def test_only_a_closed_incident_is_green(changes: dict[str, Any], colour: str) -
 
 def test_of_many_words_the_most_changed_are_shown() -> None:
     """The others are counted."""
-    words = {f"w{n:02d}": Changes(answers=1, to_yes=n) for n in range(25)}
-    blast = BlastRadius(total=Changes(answers=25), slices={"route": words})
+    words = {f"w{n:02d}": Changes(rows=1, to_yes=n) for n in range(25)}
+    blast = BlastRadius(total=Changes(rows=25), slices={"route": words})
     texts = " ".join(Page(html_of(incident(blast_radius=blast))).texts)
     assert "w24" in texts
     assert "w04" not in texts

@@ -82,7 +82,7 @@ def test_one_of_them_is_shown_whole(house: House) -> None:
     document = json.loads(told(name, "--json"))
     assert document["blast_radius"]["total"]["to_yes"] == 30
     assert document["status"] == "open"
-    assert [moment["what"] for moment in document["timeline"]][0] == "declared for the first time"
+    assert document["timeline"][0]["what"] == "declared for the first time"
     text = told(name.partition("@")[2])
     for words in ("38 of 976 rows", "errors_are_rare [requests] fail", "[label]: unassigned"):
         assert words in text

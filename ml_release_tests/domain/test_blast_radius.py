@@ -49,7 +49,7 @@ def answers(**changes: Any) -> Answers:
 BY_HAND = BlastRadius(
     requests=5,
     total=Changes(
-        answers=6,
+        rows=6,
         rescored=5,
         decided=5,
         to_yes=1,
@@ -61,7 +61,7 @@ BY_HAND = BlastRadius(
     ),
     days={
         "2026-11-20": Changes(
-            answers=2,
+            rows=2,
             rescored=2,
             decided=2,
             to_yes=1,
@@ -71,7 +71,7 @@ BY_HAND = BlastRadius(
             largest_request="a",
         ),
         "2026-11-21": Changes(
-            answers=4,
+            rows=4,
             rescored=3,
             decided=3,
             sum_of_absolutes=0.25,
@@ -82,7 +82,7 @@ BY_HAND = BlastRadius(
     slices={
         "carrier": {
             "AA": Changes(
-                answers=2,
+                rows=2,
                 rescored=2,
                 decided=2,
                 to_yes=1,
@@ -92,7 +92,7 @@ BY_HAND = BlastRadius(
                 largest_request="a",
             ),
             "BB": Changes(
-                answers=2,
+                rows=2,
                 rescored=1,
                 decided=1,
                 to_no=1,
@@ -102,7 +102,7 @@ BY_HAND = BlastRadius(
                 largest_request="b",
             ),
             "missing": Changes(
-                answers=2,
+                rows=2,
                 rescored=2,
                 decided=2,
                 sum_of_absolutes=0.25,
@@ -200,6 +200,6 @@ def test_batches_add_up_to_the_whole(rows: list[Any], cut: int) -> None:
     assert added.days.keys() == whole.days.keys()
     assert added.total.differing == whole.total.differing
     assert added.total.sum_of_differences == whole.total.sum_of_differences
-    assert sum(changes.answers for changes in added.days.values()) == added.requests == len(rows)
+    assert sum(changes.rows for changes in added.days.values()) == added.requests == len(rows)
     words = added.slices["carrier"].values()
     assert sum(changes.differing for changes in words) == added.total.differing

@@ -191,7 +191,7 @@ def test_the_synthetic_incident_is_what_was_worked_out_by_hand(second: House) ->
     second.tables.write(steps.LINE, LABELS_TABLE, "2026-11", rows)
     found = wrote(second, loader=LoadsByDistance(second)).incident
     aa = Changes(
-        answers=6,
+        rows=6,
         rescored=5,
         decided=5,
         to_yes=2,  # a, and the second row of d
@@ -201,12 +201,12 @@ def test_the_synthetic_incident_is_what_was_worked_out_by_hand(second: House) ->
         largest=0.375,
         largest_request="b",
     )
-    whole = replace(aa, answers=7)
+    whole = replace(aa, rows=7)
     assert found.blast_radius == BlastRadius(
         requests=6,
         total=whole,
         days={DAY: whole},
-        slices={"carrier": {"AA": aa, "BB": Changes(answers=1)}},
+        slices={"carrier": {"AA": aa, "BB": Changes(rows=1)}},
         not_rescored={
             "not in the record: distance, minute, carrier_rate": 1,
             "the bad version failed": 1,
@@ -407,7 +407,7 @@ def test_masked_features_are_said_not_to_be_comparable(second: House) -> None:
     steps.go_back(second, request=BY_HAND)
     found = wrote(second).incident
     assert found.blast_radius is not None
-    assert found.blast_radius.total == Changes(answers=1)
+    assert found.blast_radius.total == Changes(rows=1)
     assert found.blast_radius.not_rescored == {"distance: masked in the log as personal": 1}
     assert "not-rescored" in {one.key for one in found.follow_ups}
     # Its training is not on record either, which is said.
@@ -519,6 +519,66 @@ def test_an_artefact_that_is_gone_leaves_the_impact(second: House) -> None:
     assert found.blast_radius.total.rescored == 0
     assert sum(found.blast_radius.not_rescored.values()) == 7
     assert any("artefact of the restored version" in text for text in found.missing)
+
+
+class LoadsBroken(LoadsByDistance):
+    """`ModelLoader` of a model that loads and then does not answer."""
+
+    def load(self, files: Mapping[str, bytes]) -> LoadedModel:
+        model = super().load(files)
+
+        def predict(_: Columns) -> npt.NDArray[np.float64]:
+            message = "model: expected probabilities, found none"
+            raise IntegrityError(message)
+
+        model.predict = predict  # type: ignore[method-assign]
+        return model
+
+
+def test_a_restored_version_that_does_not_answer_leaves_the_impact(second: House) -> None:
+    """It is said of every row, and the rest of the incident is there."""
+    taken_back(second)
+    found = wrote(second, loader=LoadsBroken(second)).incident
+    assert found.impact.served.requests == 6
+    assert found.blast_radius is not None
+    assert found.blast_radius.not_rescored == {
+        "the bad version failed": 1,
+        "the restored version did not answer": 6,
+    }
+    assert found.missing == ("inference log: model: expected probabilities, found none",)
+
+
+def test_a_log_that_cannot_be_read_is_said(second: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is counted as 0 that was not counted: the blast radius is not known."""
+    taken_back(second)
+
+    def between(*_: object, **__: object) -> None:
+        message = "an archive was edited"
+        raise IntegrityError(message)
+
+    monkeypatch.setattr(type(second.inference_log), "between", between)
+    found = wrote(second).incident
+    assert found.blast_radius is None
+    assert found.times.first_request is None
+    assert "inference log: an archive was edited" in found.missing
+
+
+def test_answers_of_several_classes_are_not_compared(second: House) -> None:
+    """One number stands for none of them."""
+    digest = standing(second).state.champion.model_digest
+    files = second.models.read(digest)
+    signature = json.loads(files[SIGNATURE_FILE])
+    signature |= {"output_kind": "probabilities", "classes": ["a", "b", "c"]}
+    of_classes = second.models.publish({**files, SIGNATURE_FILE: json.dumps(signature).encode()})
+    champion = standing(second).state.champion
+    declare_state(
+        second, variants=(champion.model_copy(update={"model_digest": of_classes}),), threshold=None
+    )
+    taken_back(second)
+    found = wrote(second).incident
+    assert found.unit == "probabilities"
+    assert found.blast_radius is not None
+    assert found.blast_radius.not_rescored["answers of 3 classes are not compared"] == 6
 
 
 def test_an_edited_incident_is_not_built_on(second: House) -> None:

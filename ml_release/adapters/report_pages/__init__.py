@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from ml_release.domain.identity import check_line_name
 from ml_release.domain.incident import UNKNOWN
 from ml_release.domain.incident_timeline import in_words
+from ml_release.domain.live_claims import live_claim_of
 from ml_release.domain.release_report import claim_of, plain_sentence
 from ml_release.domain.verdict import Outcome
 from ml_release.errors import InputError
@@ -99,6 +100,7 @@ def _template(name: str) -> Template:
         "data_uri": _data_uri,
         "names": _names,
         "claim": claim_of,
+        "live_claim": live_claim_of,
         "sentence": plain_sentence,
         "moment": _moment,
         "failing": _failing,
@@ -163,5 +165,5 @@ def _duration(seconds: float | None) -> str | None:
 
 def _most_changed(words: Mapping[str, Changes]) -> list[tuple[str, Changes]]:
     """Words of a column by rows decided otherwise, then by rows; only so many fit on a page."""
-    order = sorted(words.items(), key=lambda one: (-one[1].differing, -one[1].answers, one[0]))
+    order = sorted(words.items(), key=lambda one: (-one[1].differing, -one[1].rows, one[0]))
     return order[:_SHOWN_WORDS]
