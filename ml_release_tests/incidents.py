@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from ml_release.domain.blast_radius import BlastRadius, Changes, Costs
 from ml_release.domain.deployment import (
@@ -37,9 +37,10 @@ def state(
     release: str = "",
 ) -> DeclaredState:
     """A declared state with at most one version beside the champion."""
+    roles: dict[Literal["canary", "treatment"], int | None] = {"canary": canary, "treatment": arm}
     others = [
         Variant(role=role, version=version, model_digest=digest_of(version), weight_percent=5)
-        for role, version in (("canary", canary), ("treatment", arm))
+        for role, version in roles.items()
         if version is not None
     ]
     rest = 100.0 - 5 * len(others)

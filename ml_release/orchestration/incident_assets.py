@@ -114,23 +114,30 @@ def incident_sensor(line: ReleaseLine, wiring: Wiring) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Writes incidents again as traffic and labels come in.",
     )
-    def incident(_context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    def incident(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         now = wiring.clock.now()
         with reported():
             taken = taken_back(wiring.deployments.history(line.name, wiring.environment))
-        # Dagster starts no second run under one key: each look is asked for once.
-        requests = [
-            dg.RunRequest(
-                run_key=f"incident:{one.incident_id}:{looks}",
-                run_config=incident_config(line, one.incident_id),
-                tags={LINE_TAG: line.name, REASON_TAG: f"look {looks} at {one.incident_id}"},
+        looks = {
+            one.incident_id: looks_due(
+                one.after.committed_at, label_delay=line.label_delay, now=now
             )
             for one in taken
-            if (looks := looks_due(one.after.committed_at, label_delay=line.label_delay, now=now))
+        }
+        due = {f"incident:{name}:{count}": name for name, count in looks.items() if count}
+        asked = (context.cursor or "").split()
+        requests = [
+            dg.RunRequest(
+                run_key=key,
+                run_config=incident_config(line, name),
+                tags={LINE_TAG: line.name, REASON_TAG: f"look {looks[name]} at {name}"},
+            )
+            for key, name in due.items()
+            if key not in asked
         ]
         if not requests:
             return dg.SkipReason("nothing was taken back, or nothing more is known yet")
-        return dg.SensorResult(run_requests=requests)
+        return dg.SensorResult(run_requests=requests, cursor=" ".join(due))
 
     return incident
 

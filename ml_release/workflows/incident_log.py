@@ -186,14 +186,14 @@ def _ask_again(own: pd.DataFrame, problems: list[str], asked: Asked) -> Floats:
     if asked.restored is None:
         return restored
     names = asked.restored.plan.names
-    for place, features in enumerate(own["features"]):
+    logged = own["features"].tolist()
+    for place, features in enumerate(logged):
         lacking = [name for name in names if name not in features]
         if not problems[place] and lacking:
             problems[place] = f"not in the record: {', '.join(lacking)}"
     chosen = np.flatnonzero([not problem for problem in problems])
     if len(chosen):
-        rows = [own["features"].iloc[place] for place in chosen.tolist()]
-        columns = feature_columns(rows)
+        columns = feature_columns([logged[place] for place in chosen.tolist()])
         words = set(asked.restored.plan.vocabularies)
         values = {
             name: _words(columns[name]) if name in words else columns[name].astype(np.float64)

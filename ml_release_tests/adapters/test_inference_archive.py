@@ -21,6 +21,7 @@ from ml_release.adapters.inference_tables import (
     InferenceArchiveFiles,
     InferenceTables,
     archive,
+    parquet_form,
     tables,
 )
 from ml_release.adapters.inference_tables.parquet_form import table_of
@@ -278,7 +279,7 @@ def test_an_archive_of_other_times_is_not_read(
     written(tmp_path, [a_record("a", received_time=OLD)], [a_record("b", received_time=NEW)])
     InferenceArchiveFiles(tmp_path).archive(LINE)
     read_now = []
-    real = tables.read_table
+    real = parquet_form.read_table
 
     def read_table(path: Path) -> Any:
         read_now.append(path)
