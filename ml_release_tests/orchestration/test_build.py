@@ -107,7 +107,7 @@ def test_promoting_and_rolling_back_are_jobs_with_typed_requests(
     back = {"ops": {"small_line_roll_back": {"config": {"by": "ada", "reason": "too slow"}}}}
     result = run(house, "rollback", instance, run_config=back)
     assert result.success
-    assert materialized(result) == {"production_endpoint"}
+    assert materialized(result) == {"production_endpoint", "incident"}
     history = house.deployments.history("small_line", "production")
     assert [one.state.champion.version for one in history] == [1, 2, 1]
     assert [(one.actor, one.reason) for one in history][::2] == [
