@@ -36,7 +36,7 @@ from ml_release.domain.artefact import (
     signature_of,
 )
 from ml_release.domain.deployment import DeclaredState, Evidence, Variant
-from ml_release.domain.features import Category, encode, fit_plan
+from ml_release.domain.features import Category, encode, fit_plan, plan_from_json
 from ml_release.domain.identity import canonical_json
 from ml_release.lines.flight_delay.line import LINE
 from ml_release.settings import read_settings
@@ -103,7 +103,9 @@ class Flights:
             variants=(self._champion(version),),
             rollback_target=None if rollback_target is None else self._champion(rollback_target),
             evidence=Evidence(
-                verdict_digest="benchmark", policy_digest="benchmark", feature_version="benchmark"
+                verdict_digest="benchmark",
+                policy_digest="benchmark",
+                feature_version=self._feature_version(version),
             ),
         )
         return deployments.declare(
@@ -112,6 +114,10 @@ class Flights:
             trailers={"Actor": "benchmark", "Reason": "measured"},
             at=_DECLARED_AT,
         )
+
+    def _feature_version(self, version: int) -> str:
+        models = ModelFiles(self.settings.models, ModelSignatures(SigningKeys(self.settings.keys)))
+        return plan_from_json(models.read(self.digests[version])[PLAN_FILE]).version
 
     def _champion(self, version: int) -> Variant:
         return Variant(

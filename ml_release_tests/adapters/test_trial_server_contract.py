@@ -261,3 +261,23 @@ def test_a_server_that_is_gone_answers_nothing(world: World, scratch: Path) -> N
         assert running.memory_mb() is None
         measured = running.load(PATH, TrialLoad(requests=requests, connections=1, seconds=5))
     assert (measured.acknowledged, measured.failed, measured.latencies_ms) == ((), 5, ())
+
+
+def test_what_is_declared_while_it_runs_is_served(server: TrialServer, world: World) -> None:
+    """Its log says who answered, by which commit."""
+    both = replace(trial(world), later=(world.variant(2),))
+    with server.start(both) as running:
+        assert running.ask("POST", PATH, body=GOOD).version == 1
+        first = running.deployments.read(LINE, "staging")
+        assert first is not None
+        state = first.state.model_copy(update={"variants": (world.variant(2),)})
+        second = running.deployments.declare(
+            state, expected_commit=first.commit, trailers={"Actor": "a"}, at=AT
+        )
+        end = time.monotonic() + 30
+        while running.ask("POST", PATH, body=GOOD).version != 2:
+            assert time.monotonic() < end
+        served = running.served()
+    assert (served[0].version, served[0].route_commit) == (1, first.commit)
+    assert (served[-1].version, served[-1].route_commit) == (2, second.commit)
+    assert all(one.is_ok for one in served)

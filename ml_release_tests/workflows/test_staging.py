@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from ml_release.domain.deployment import Declaration
-    from ml_release.domain.trial import LoadMeasured, Trial, TrialLoad
+    from ml_release.domain.trial import LoadMeasured, Served, Trial, TrialLoad
     from ml_release.domain.verdict import Finding, Verdict
-    from ml_release.ports import RunningTrial
+    from ml_release.ports import Deployments, RunningTrial
     from ml_release_tests.small_line import House
 
 POLICY = StagingPolicy(
@@ -80,6 +80,13 @@ class _SpoiltRunning:
     @property
     def start_s(self) -> float:
         return self.running.start_s
+
+    @property
+    def deployments(self) -> Deployments:
+        return self.running.deployments
+
+    def served(self) -> tuple[Served, ...]:
+        return self.running.served()
 
     def ask(
         self, method: str, path: str, *, body: bytes = b"", request_id: str | None = None
