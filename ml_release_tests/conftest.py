@@ -10,7 +10,10 @@ import pytest
 from ml_release.settings import refuse_telemetry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from ml_release_tests.small_line import House
 
 refuse_telemetry()
 # A busy machine is no failure: nothing here is tested by the time it takes.
@@ -27,3 +30,20 @@ def _one_thread_per_process() -> Iterator[None]:
 
     with threadpool_limits(1):
         yield
+
+
+@pytest.fixture(scope="session")
+def the_released(tmp_path_factory: pytest.TempPathFactory) -> dict[str, House]:
+    from ml_release_tests.full_rollout import at_every_place
+
+    return at_every_place(tmp_path_factory.mktemp)
+
+
+@pytest.fixture
+def at(the_released: dict[str, House], tmp_path: Path) -> Callable[[str], House]:
+    """A house whose version 2 stands at a place of `PLACES`, or is registered only."""
+
+    def copied(place: str) -> House:
+        return the_released[place].copied(tmp_path / "inference")
+
+    return copied

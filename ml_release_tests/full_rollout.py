@@ -19,14 +19,17 @@ from ml_release.workflows.rollout_tick import settle
 from ml_release.workflows.stage_verdicts import CANARY_VERDICT, SHADOW_VERDICT, bound
 from ml_release.workflows.staging import declare_in_staging, verify_in_staging
 from ml_release.workflows.training import train_candidate
+from ml_release_tests.small_line import MONTHS, House
 from ml_release_tests.workflows import steps
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from ml_release.domain.approvals import Approvals
     from ml_release.domain.deployment import Declaration, DeclaredState
     from ml_release.domain.rollout import Stage
     from ml_release.spec.release_line import ReleaseLine
-    from ml_release_tests.small_line import House
 
 AUTHOR = "Carl"
 APPROVER = Request(by="Bea", reason="read the report", run_id="run-of-the-word")
@@ -263,3 +266,18 @@ def bring(house: House, number: int, place: str, *, only: bool = False) -> None:
             if there != "shadow":
                 judged(house, number)
             move(house, number)
+
+
+def at_every_place(folder: Callable[[str], Path]) -> dict[str, House]:
+    """Version 2 at every place of the way beside version 1, and registered only."""
+    house = House(folder("first"))
+    steps.prepare(house, *MONTHS)
+    steps.release(house, last="2013-03")
+    house.line = with_rollout(house.line)
+    next_version(house)
+    found = {"registered": house}
+    for place in PLACES:
+        house = house.copied(folder(place.replace(" ", "-")))
+        bring(house, 2, place, only=True)
+        found[place] = house
+    return found

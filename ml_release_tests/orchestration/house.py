@@ -63,10 +63,13 @@ def definitions_of(house: House) -> dg.Definitions:
     return build_definitions(
         [house.line],
         wiring=wiring_of(house),
-        resources={
-            TRACKING: dg.ResourceDefinition.hardcoded_resource(_Tracking(house.experiments))
-        },
+        resources={TRACKING: tracking_of(house)},
     )
+
+
+def tracking_of(house: House) -> dg.ResourceDefinition:
+    """What opens runs of the in-memory experiments."""
+    return dg.ResourceDefinition.hardcoded_resource(_Tracking(house.experiments))
 
 
 def run(

@@ -275,9 +275,11 @@ def test_all_sensors_are_on_by_default(house: House) -> None:
     sensors = definitions_of(house).get_repository_def().sensor_defs
     assert {sensor.name for sensor in sensors} == {
         "small_line_drift",
+        "small_line_experiment",
         "small_line_finished_segments",
         "small_line_kill_switch",
         "small_line_label_volume",
         "small_line_new_records",
+        "small_line_rollout",
     }
     assert {sensor.default_status for sensor in sensors} == {dg.DefaultSensorStatus.RUNNING}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from ml_release.domain.declared_rollout import Evidence, Rollout
 from ml_release.serving.status_page import REFRESH_SECONDS
 from ml_release_tests.serving.world import LINE, ROW, World, v2_body
 
@@ -28,6 +30,25 @@ def test_problems_stand_before_everything_else(world: World) -> None:
     assert "<script" not in text
     assert "the champion answers" in text
     assert 'class="state bad"' in text
+
+
+def test_a_release_under_way_is_told(world: World) -> None:
+    """With its leg, its step counted from 1, and since when."""
+    assert "<dt>under way</dt><dd>none</dd>" in page(world.parts())
+    champion, canary = world.variant(1, weight=75), world.variant(2, role="canary", weight=25)
+    began = datetime(2026, 11, 21, 9, tzinfo=UTC)
+    rollout = Rollout(
+        version=2,
+        model_digest=canary.model_digest,
+        evidence=Evidence(verdict_digest="v", policy_digest="p", feature_version="f"),
+        leg="canary",
+        step=1,
+        begun=began,
+        since=began,
+    )
+    world.declare(champion, canary, rollout=rollout)
+    text = page(world.parts())
+    assert "<dd>version 2, canary step 2, since <time>2026-11-21 09:00:00 UTC</time></dd>" in text
 
 
 def test_a_healthy_page_refreshes_itself_and_loads_nothing(parts: Parts) -> None:

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ml_release_tests.full_rollout import PLACES, bring, next_version, with_rollout
 from ml_release_tests.small_line import MONTHS, House
 from ml_release_tests.workflows import steps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -60,27 +58,3 @@ def evaluated(the_evaluated: House, tmp_path: Path) -> House:
 def serving(the_serving: House, tmp_path: Path) -> House:
     """Version 1, of the first three months, answers."""
     return the_serving.copied(tmp_path / "inference")
-
-
-@pytest.fixture(scope="session")
-def the_released(the_serving: House, tmp_path_factory: pytest.TempPathFactory) -> dict[str, House]:
-    """Version 2 at every place of the way beside version 1, and registered only."""
-    house = the_serving.copied(tmp_path_factory.mktemp("released"))
-    house.line = with_rollout(house.line)
-    next_version(house)
-    found = {"registered": house}
-    for place in PLACES:
-        house = house.copied(tmp_path_factory.mktemp("released"))
-        bring(house, 2, place, only=True)
-        found[place] = house
-    return found
-
-
-@pytest.fixture
-def at(the_released: dict[str, House], tmp_path: Path) -> Callable[[str], House]:
-    """A house whose version 2 stands at a place of `PLACES`, or is registered only."""
-
-    def copied(place: str) -> House:
-        return the_released[place].copied(tmp_path / "inference")
-
-    return copied

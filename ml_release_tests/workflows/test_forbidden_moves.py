@@ -75,7 +75,7 @@ def not_passed(outcome: Outcome) -> Callable[[House], Any]:
 
 
 def judged_on(**names: str) -> Callable[[House], Any]:
-    return lambda house: judged(house, 2, **names)
+    return lambda house: judged(house, 2, Outcome.PASS, **names)
 
 
 def later(**time: float) -> Callable[[House], Any]:

@@ -349,7 +349,7 @@ def test_a_rollback_may_name_a_version_that_served_before_the_last(serving: Hous
 @pytest.mark.parametrize(
     ("number", "message"),
     [
-        pytest.param(2, "rollback to version 2 was withdrawn", id="withdrawn"),
+        pytest.param(2, "rollback to version 2 refused: it was withdrawn", id="withdrawn"),
         pytest.param(5, "expected version 5 that has served", id="never served"),
     ],
 )

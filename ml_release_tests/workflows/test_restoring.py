@@ -81,9 +81,11 @@ def commits(house: House) -> list[str]:
     return [one.commit for one in house.deployments.history(LINE, "production")]
 
 
-def test_a_promotion_does_not_build_on_what_was_edited(edited: House) -> None:
+def test_a_promotion_does_not_build_on_what_was_edited(edited: House, tmp_path: Path) -> None:
     """It names the commit, the field with both values, and what to do; nothing is declared."""
+    restored(edited)
     candidate_version(edited)
+    change(tmp_path)
     before = commits(edited)
     with pytest.raises(RefusedError) as caught:
         steps.declare(edited)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -258,6 +258,11 @@ def test_a_release_under_way_is_told(
     assert found.waits_for == f"version 2 in {where[0]}: {waits}"
 
 
+def under_policy(house: House, **changes: Any) -> House:
+    house.line = with_rollout(house.line, **changes)
+    return house
+
+
 def switched_off(house: House) -> None:
     house.switches.pull(steps.LINE, "production", PULLED)
     adopt(house, house.switches)
@@ -281,7 +286,7 @@ def switched_off(house: House) -> None:
         ),
         pytest.param(
             lambda house: (
-                setattr(house, "line", with_rollout(house.line, automatic=False)),
+                under_policy(house, automatic=False),
                 judged(house, 2),
                 let_through(house, 2),
             ),
@@ -297,7 +302,7 @@ def switched_off(house: House) -> None:
         ),
         pytest.param(
             lambda house: (
-                setattr(house, "line", with_rollout(house.line, stages=("staging",))),
+                under_policy(house, stages=("staging",)),
                 judged(house, 2),
             ),
             "pass: ",
@@ -315,7 +320,7 @@ def switched_off(house: House) -> None:
                 lambda document: document.pop("run_id"),
             ),
             "nothing was judged yet",
-            "candidate",
+            "CandidateRecord: expected a recorded one",
             id="a record was edited",
         ),
     ],
