@@ -233,7 +233,7 @@ def test_a_rollback_while_requests_run_loses_none(stopped: Story) -> None:
     before = stopped.here.history[-1].commit
     replaying = threading.Thread(target=stopped.replay, kwargs={"monitored": False})
     replaying.start()
-    done = stopped.here.act("rollback", "roll_back", by=AUTHOR, reason="drill")
+    done = stopped.here.act("rollback", "roll_back", version=1, by=AUTHOR, reason="drill")
     replaying.join()
     assert done.success, said(done)
     assert places(stopped)[-1] == "1 100"
