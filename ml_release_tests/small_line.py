@@ -348,7 +348,9 @@ class House:
     @property
     def trial_server(self) -> TrialServer:
         """That of the house, unless a test has put another one in its place."""
-        return self.other_trial_server or InMemoryTrialServer(self.models, self.loader)
+        return self.other_trial_server or InMemoryTrialServer(
+            self.models, self.loader, deployments=InMemoryDeployments
+        )
 
     @property
     def log_writer(self) -> InferenceLogFiles:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml_release.adapters.in_memory import InMemoryDeployments
 from ml_release.domain.artefact import SIGNATURE_FILE, signature_from_json
 from ml_release.domain.features import feature_values
 from ml_release.domain.history_table import look_up
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from ml_release.domain.artefact import InputField, Signature
     from ml_release.domain.deployment import Declaration
     from ml_release.domain.trial import Trial, TrialLoad
-    from ml_release.ports import ModelStore
+    from ml_release.ports import Deployments, ModelStore
 
 _BEGINNING = datetime(2013, 1, 1, tzinfo=UTC)
 _TYPES: Mapping[str, tuple[type, ...]] = {
@@ -41,17 +40,27 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 
 
 class InMemoryTrialServer:
-    """`TrialServer` in the process that asks; its memory is the size of the files."""
+    """`TrialServer` in the process that asks; its memory is the size of the files.
+
+    Parameters
+    ----------
+    deployments
+        Makes the declared state of one trial.
+    now
+        The clock, for the commits and the log.
+    """
 
     def __init__(
         self,
         models: ModelStore,
         loader: ModelLoader,
         *,
+        deployments: Callable[[], Deployments],
         now: Callable[[], datetime] = lambda: _BEGINNING,
     ) -> None:
         self._models = models
         self._loader = loader
+        self._deployments = deployments
         self._now = now
 
     @contextmanager
@@ -59,7 +68,7 @@ class InMemoryTrialServer:
         """Load what is declared; a version to go back to that cannot be loaded is left out."""
         champion = trial.state.champion
         begun = perf_counter()
-        deployments = InMemoryDeployments()
+        deployments = self._deployments()
         deployments.declare(
             trial.state,
             expected_commit=None,
@@ -111,7 +120,7 @@ class RunningInMemory:
     """`RunningTrial` that answers by itself."""
 
     start_s: float
-    deployments: InMemoryDeployments
+    deployments: Deployments
     _now: Callable[[], datetime]
     _trial: Trial
     _loaded: Mapping[str, LoadedModel]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ml_release.adapters.git_deployments import GitDeployments
+from ml_release.adapters.in_memory import InMemoryDeployments
 from ml_release.adapters.in_memory_trial import InMemoryTrialServer
 from ml_release.adapters.inference_tables import InferenceTables
 from ml_release.adapters.online_files import OnlineFiles
@@ -67,7 +68,7 @@ def real(world: World) -> TrialServerProcess:
 @pytest.fixture(params=["in_memory", "process"])
 def server(request: pytest.FixtureRequest, world: World, scratch: Path) -> TrialServer:
     if request.param == "in_memory":
-        return InMemoryTrialServer(world.models, OnnxLoader())
+        return InMemoryTrialServer(world.models, OnnxLoader(), deployments=InMemoryDeployments)
     return real(world)
 
 

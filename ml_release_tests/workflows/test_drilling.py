@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ml_release.adapters.in_memory import InMemoryDeployments
 from ml_release.adapters.in_memory_trial import InMemoryTrialServer
 from ml_release.domain.drill import (
     FAST,
@@ -39,7 +40,9 @@ def drilled(house: House, rounds: int | None = 2) -> Drilled:
         environment="production",
         rounds=rounds,
         request=steps.REQUEST,
-        server=InMemoryTrialServer(house.models, house.loader, now=house.clock.now),
+        server=InMemoryTrialServer(
+            house.models, house.loader, now=house.clock.now, deployments=InMemoryDeployments
+        ),
         models=house.models,
         loader=house.loader,
         online=house.online,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ml_release.adapters.in_memory import InMemoryDeployments
 from ml_release.adapters.in_memory_trial import InMemoryTrialServer
 from ml_release.domain.deployment import Variant
 from ml_release.domain.staging_gates import StagingPolicy
@@ -67,7 +68,9 @@ class Spoilt:
     def start(self, trial: Trial) -> Iterator[_SpoiltRunning]:
         if self.problem:
             raise UnavailableError(self.problem)
-        server = InMemoryTrialServer(self.house.models, self.house.loader)
+        server = InMemoryTrialServer(
+            self.house.models, self.house.loader, deployments=InMemoryDeployments
+        )
         with server.start(trial) as running:
             yield _SpoiltRunning(self, running)
 
