@@ -11,8 +11,9 @@ How often it is wrong, and how soon it is right. Written by `python benchmarks/c
 do not edit it by hand. {releases} simulated releases stand behind each figure. Both arms are looked
 at every 30 seconds. The canary gets 5 % of the traffic, 100, 300 or 1000 requests in five minutes.
 A request fails with a probability of 1 %; latency is log-normal (sigma 0.5), its 95th percentile
-frozen from 1000 requests of the control. Requests are independent of one another: clients that
-repeat themselves make every figure worse, for every rule.
+frozen from 1000 requests of the control, without what a policy allows for the canary's own process
+(`allowance_ms`), which hides whatever is smaller. Requests are independent of one another: clients
+that repeat themselves make every figure worse, for every rule.
 
 The judge looks at errors and latency together here, which share its false rollbacks; every other
 rule looks at errors alone. Rules of thumb are as teams state them: z-tests at 5 %, two-sided;

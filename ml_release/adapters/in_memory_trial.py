@@ -45,7 +45,9 @@ class InMemoryTrialServer:
     Parameters
     ----------
     deployments
-        Makes the empty deployments that a server on trial has for itself.
+        Makes the declared state of one trial.
+    now
+        The clock, for the commits and the log.
     """
 
     def __init__(

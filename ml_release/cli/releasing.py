@@ -153,7 +153,12 @@ def rollback(
     found, settings, wiring = opened(line)
     move = acts.Move(version=version, by=by or getpass.getuser(), reason=reason)
     run = acts.roll_back(found, move, settings=settings, wiring=wiring)
-    tell_move(line, run, as_json=as_json)
+    again = (
+        ""
+        if version is not None
+        else " It is what a rollback has left already: name a version with --to to go further back."
+    )
+    tell_move(line, run, as_json=as_json, unchanged=again)
 
 
 @app.command()
@@ -235,8 +240,11 @@ def _tell_staged(line: str, run: JobRun, *, as_json: bool) -> None:
     )
 
 
-def tell_move(line: str, run: JobRun, *, as_json: bool) -> None:
-    """Print what is declared after a move, in words or as one object."""
+def tell_move(line: str, run: JobRun, *, as_json: bool, unchanged: str = "") -> None:
+    """Print what is declared after a move, in words or as one object.
+
+    ``unchanged`` is added in words where nothing was changed.
+    """
     name = next(name for name in _ENDPOINTS if name in run.metadata)
     moved = run.metadata[name]
     done = "declared" if moved["changed"] else "stands already; nothing was changed"
@@ -244,7 +252,8 @@ def tell_move(line: str, run: JobRun, *, as_json: bool) -> None:
     tell(
         f"{text} (release under way: {moved['release under way']}; commit"
         f" {str(moved['commit'])[:12]}, before: {moved['before']}, withdrawn:"
-        f" {moved['withdrawn']}, taken back by: {moved['taken back by']})",
+        f" {moved['withdrawn']}, taken back by: {moved['taken back by']})"
+        f"{'' if moved['changed'] else unchanged}",
         {
             "line": line,
             "endpoint": name,

@@ -61,10 +61,11 @@ def test_every_asset_can_be_materialized_in_one_go(
         "labels",
         "drift_report",
         "performance_report",
+        "rollback_verification",
         "experiment_report",
     }
     checks = result.get_asset_check_evaluations()
-    assert len(checks) == 11
+    assert len(checks) == 20
     assert not any(check.passed for check in checks)
 
 

@@ -41,7 +41,7 @@ def drilled(house: House, rounds: int | None = 2) -> Drilled:
         rounds=rounds,
         request=steps.REQUEST,
         server=InMemoryTrialServer(
-            house.models, house.loader, deployments=InMemoryDeployments, now=house.clock.now
+            house.models, house.loader, now=house.clock.now, deployments=InMemoryDeployments
         ),
         models=house.models,
         loader=house.loader,
