@@ -223,3 +223,30 @@ def test_what_was_edited_is_not_adopted_where_a_sealed_state_exists(edited: Hous
     with pytest.raises(RefusedError, match=f"but {before[0][:12]} is"):
         restored(edited, adopt=before[-1])
     assert commits(edited) == before
+
+
+def test_an_old_file_that_lacks_a_withdrawal_is_said_and_declared_again(
+    serving: House, tmp_path: Path
+) -> None:
+    """Version 1 answers by a file from before version 2 was withdrawn, which it stays."""
+    kept = serving.deployments.read(LINE, "production")
+    assert kept is not None
+    git = git_deployments(tmp_path)
+    serving.deployments = git  # type: ignore[assignment]
+    first = git.declare(kept.state, expected_commit=None, trailers={}, at=serving.clock.now())
+    old = file_of(tmp_path / "deployments", LINE)
+    git.declare(
+        kept.state.model_copy(update={"withdrawn": (2,), "release": "back"}),
+        expected_commit=first.commit,
+        trailers={},
+        at=serving.clock.now(),
+    )
+    commit_by_hand(tmp_path / "deployments", LINE, old)
+    found = status(serving)
+    assert (found.serving, found.withdrawn) == (1, (2,))
+    assert found.declared_problem is not None
+    assert "says nothing of versions 2" in found.declared_problem
+    moved = restored(serving)
+    assert (moved.changed, moved.declaration.state.withdrawn) == (True, (2,))
+    assert status(serving).declared_problem is None
+    assert restored(serving).changed is False
