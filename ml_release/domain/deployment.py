@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
@@ -18,6 +18,7 @@ from ml_release.domain.declared_rollout import Evidence as Evidence  # noqa: PLC
 from ml_release.domain.declared_rollout import Rollout
 from ml_release.domain.experiment import Experiment, Percent
 from ml_release.domain.identity import canonical_json, check_line_name
+from ml_release.domain.yaml_text import read_yaml
 from ml_release.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -311,8 +312,8 @@ def from_yaml(text: str, *, subject: str) -> DeclaredState:
 @lru_cache(maxsize=_KNOWN_FILES)
 def _sealed(text: str) -> SealedState:
     # What was declared once never changes, and histories are read again and again.
-    document = yaml.safe_load(text)
-    inner = yaml.safe_load(document["data"][_DATA_KEY])
+    document: Any = read_yaml(text)
+    inner: Any = read_yaml(document["data"][_DATA_KEY])
     # YAML knows neither tuples nor strictness: JSON mode takes its lists and keeps the rest.
     state = DeclaredState.model_validate_json(json.dumps(inner))
     seal = (document["metadata"].get("annotations") or {}).get(SEAL, "")
