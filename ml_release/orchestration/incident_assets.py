@@ -5,18 +5,20 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from ml_release.domain.incident import QUESTIONS, UNKNOWN, Incident
+from ml_release.domain.incident import QUESTIONS, UNKNOWN, Incident, Verification
 from ml_release.domain.incident_timeline import in_words
 from ml_release.domain.incident_upkeep import looks_due
 from ml_release.domain.incident_words import Words
 from ml_release.domain.taken_back import taken_back
+from ml_release.domain.verdict import Outcome, verdict_from_json
 from ml_release.orchestration.endpoint_assets import release_group
 from ml_release.orchestration.jobs import LINE_TAG, REASON_TAG
 from ml_release.orchestration.rendering import findings_table, reported
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
-from ml_release.workflows.incidents import WrittenIncident, write_incident
+from ml_release.workflows.incidents import WrittenIncident, find_rollback, write_incident
 from ml_release.workflows.promotion import Moved
+from ml_release.workflows.rollback_verification import ROLLBACK_VERIFICATION
 
 INCIDENT = "incident"
 _SECONDS_BETWEEN_TICKS = 120
@@ -154,6 +156,7 @@ def _write(
         line,
         named,
         words=words,
+        verification=_verification(line, wiring, named),
         environment=wiring.environment,
         inference_log=wiring.inference_log,
         tables=wiring.tables,
@@ -164,6 +167,22 @@ def _write(
         deployments=wiring.deployments,
         reports=wiring.reports,
         now=wiring.clock.now(),
+    )
+
+
+def _verification(line: ReleaseLine, wiring: Wiring, named: str | None) -> Verification | None:
+    """What was found of the rollback since, as it was recorded; None while nothing was decided."""
+    taken = find_rollback(
+        line, named, environment=wiring.environment, deployments=wiring.deployments
+    )
+    content = wiring.evidence.find(line.name, ROLLBACK_VERIFICATION, taken.after.commit)
+    verdict = None if content is None else verdict_from_json(content)
+    if verdict is None or verdict.outcome is Outcome.INCONCLUSIVE:
+        return None
+    return Verification(
+        outcome=verdict.outcome,
+        findings=verdict.findings,
+        verified_at=wiring.clock.now().isoformat(),
     )
 
 
@@ -231,6 +250,6 @@ def summary(incident: Incident) -> tuple[tuple[str, str], ...]:
         ),
         (
             "verification",
-            UNKNOWN if incident.verification is None else incident.verification.outcome,
+            UNKNOWN if incident.verification is None else incident.verification.outcome.value,
         ),
     )

@@ -9,10 +9,12 @@ import dagster as dg
 import pytest
 
 from ml_release.domain.taken_back import taken_back
+from ml_release.domain.verdict import Finding, Outcome, Verdict
 from ml_release.errors import UnavailableError
 from ml_release.orchestration import incident_assets
 from ml_release.orchestration.incident_assets import incident_sensor
 from ml_release.workflows.incidents import recorded_incident
+from ml_release.workflows.rollback_verification import ROLLBACK_VERIFICATION
 from ml_release_tests.orchestration.house import definitions_of, materialized, run, wiring_of
 from ml_release_tests.orchestration.test_waivers import metadata_of
 from ml_release_tests.small_line import House
@@ -164,3 +166,24 @@ def test_it_is_written_again_as_more_is_known(second: House, instance: dg.Dagste
         cursor = result.cursor
         assert isinstance(tick(second, instance, cursor), dg.SkipReason)
     assert keys[0] != keys[1]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "shown"),
+    [(None, None), (Outcome.INCONCLUSIVE, None), (Outcome.PASS, "pass"), (Outcome.FAIL, "fail")],
+)
+def test_what_was_verified_since_is_in_it(
+    second: House, instance: dg.DagsterInstance, outcome: Outcome | None, shown: str | None
+) -> None:
+    """Not known yet while nothing was decided."""
+    assert run(second, "rollback", instance, run_config=BACK).success
+    commit = second.deployments.history("small_line", "production")[-1].commit
+    if outcome is not None:
+        seen = Finding(rule="the restored version answers", subject="version 1", outcome=outcome)
+        verdict = Verdict(judge="j/1", line="small_line", subject_digest="s", findings=(seen,))
+        second.evidence.record("small_line", ROLLBACK_VERIFICATION, commit, verdict.to_json())
+    again: dict[str, Any] = {"ops": {"small_line_write_incident_of": {"config": {}}}}
+    assert run(second, "write_incident", instance, run_config=again).success
+    found = written(second)
+    assert found is not None
+    assert (None if found.verification is None else found.verification.outcome.value) == shown
