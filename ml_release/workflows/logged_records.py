@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from ml_release.domain.inference import InferenceRecord
@@ -17,7 +16,7 @@ def records_of(rows: pd.DataFrame) -> tuple[InferenceRecord, ...]:
     """One record per row, in their order; what is missing is None."""
     import pandas as pd
 
-    names = [field.name for field in fields(InferenceRecord)]
+    names = InferenceRecord.__struct_fields__
 
     def plain(name: str, value: Any) -> Any:  # noqa: ANN401 (whatever a column holds)
         if name in _TIMES:

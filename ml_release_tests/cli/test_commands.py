@@ -171,6 +171,7 @@ def moved(**changed: Any) -> JobRun:
         "commit": "0123456789abcdef",
         "before": "version 1",
         "withdrawn": "none",
+        "taken back by": "nobody",
         **changed,
     }
     return JobRun(run_id="run", metadata={"production_endpoint": metadata}, checks=0)

@@ -106,7 +106,12 @@ def test_a_bad_label_file_stops_the_scores_and_not_the_drift(
     result = run(house, "monitor", instance)
     assert not result.success
     assert "label files of small_line cannot be read" in failure(result)
-    assert materialized(result) == {"inference_window", "drift_report", "experiment_report"}
+    assert materialized(result) == {
+        "inference_window",
+        "drift_report",
+        "experiment_report",
+        "rollback_verification",
+    }
 
 
 @pytest.mark.parametrize(

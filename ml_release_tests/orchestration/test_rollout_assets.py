@@ -122,7 +122,9 @@ def test_what_is_new_is_asked_for_once_and_what_is_not_is_skipped(
     assert asked(tick(house, instance, cursor))[1] == "2:shadow 2 hold"
 
 
-@pytest.mark.parametrize(("answer", "act"), [("advance", "advance"), ("roll_back", "roll_back")])
+@pytest.mark.parametrize(
+    ("answer", "act"), [("advance", "goes on"), ("roll_back", "taken back and withdrawn")]
+)
 def test_what_is_to_be_done_is_asked_for_until_it_is(
     at: Callable[[str], House],
     instance: dg.DagsterInstance,
@@ -141,7 +143,7 @@ def test_what_is_to_be_done_is_asked_for_until_it_is(
     assert result.success, failure(result)
     assert made(result)["canary_verdict"]["decision"].startswith(f"{act}: version 2, canary step 1")
     planted(house, monkeypatch, "undecided")
-    if act == "roll_back":
+    if answer == "roll_back":
         assert skipped(tick(house, instance, cursor)) == "no release is under way"
     else:
         assert skipped(tick(house, instance, cursor.replace("advance", "undecided")))
@@ -219,9 +221,11 @@ def test_what_automation_does_shows_on_the_right_pages(
     result = run(house, "rollout", instance)
     assert result.success, failure(result)
     found = made(result)
-    assert set(found) == {verdict} | ({endpoint} if endpoint else set())
+    incident = {"incident"} if answer == "roll_back" else set()
+    assert set(found) == {verdict} | ({endpoint} if endpoint else set()) | incident
     shown = found[verdict]
-    assert (shown["version"], shown["answer"], shown["why"]) == (2, answer, "planted")
+    assert (shown["version"], shown["answer"]) == (2, answer)
+    assert shown["decision"].endswith("planted")
     assert (shown["pairs"], shown["coverage"]) == (3.0, "not known")
     assert shown["scores.png"].startswith("![](data:image/png")
     if endpoint:
@@ -263,7 +267,9 @@ def test_what_people_do_shows_on_the_right_pages(
     assert result.success, failure(result)
     found = made(result)
     words = {"approval"} if job in {"approve", "reject"} else set()
-    assert set(found) == words | ({endpoint} if endpoint else set())
+    took_back = job == "rollback" or (job == "reject" and endpoint)
+    incident = {"incident"} if took_back else set()
+    assert set(found) == words | ({endpoint} if endpoint else set()) | incident
     if endpoint:
         standing = house.deployments.read(steps.LINE, "production")
         assert standing is not None
@@ -349,7 +355,9 @@ def test_materializing_an_endpoint_is_the_move_to_it(
     judged(house, 2)
     done = job.execute_in_process(instance=instance, asset_selection=[key], raise_on_error=False)
     assert done.success, failure(done)
-    assert made(done)["canary_endpoint"]["release under way"] == "version 2, canary"
+    assert made(done)["canary_endpoint"]["release under way"].startswith(
+        "version 2, canary step 1, since "
+    )
 
 
 def test_a_rejection_that_cannot_take_out_says_so(

@@ -277,6 +277,7 @@ def test_all_sensors_are_on_by_default(house: House) -> None:
         "small_line_drift",
         "small_line_experiment",
         "small_line_finished_segments",
+        "small_line_incident",
         "small_line_kill_switch",
         "small_line_label_volume",
         "small_line_new_records",

@@ -247,12 +247,15 @@ def test_beside_a_canary_it_is_refused(two: House) -> None:
         begin(two)
 
 
-def test_a_withdrawn_version_and_another_experiment_are_refused(two: House) -> None:
-    """Each by its reason."""
+def test_a_withdrawn_version_is_no_arm(two: House) -> None:
+    """Whatever else lets it."""
     redeclare(two, withdrawn=(2,))
     with pytest.raises(RefusedError, match=r"versions \[2\] were withdrawn"):
         begin(two)
-    redeclare(two, withdrawn=())
+
+
+def test_another_experiment_is_refused(two: House) -> None:
+    """One at a time: each would answer for the other's units."""
     begin(two)
     with pytest.raises(RefusedError, match="experiment colours is under way"):
         begin(two, replace(DRAFT, name="shapes"))

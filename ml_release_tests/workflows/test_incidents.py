@@ -20,6 +20,7 @@ from ml_release.domain.incident_impact import StageCounts
 from ml_release.domain.incident_words import Words
 from ml_release.domain.verdict import Finding, Outcome, Verdict
 from ml_release.errors import InputError, IntegrityError, NotFoundError, UnavailableError
+from ml_release.workflows import rollback_target
 from ml_release.workflows.incidents import (
     INCIDENT,
     INCIDENT_HISTORY,
@@ -384,7 +385,9 @@ def test_a_shadow_has_no_blast_radius(second: House) -> None:
     assert found.times.first_request == f"{DAY}T10:01:00.000000+00:00"
 
 
-def test_masked_features_are_said_not_to_be_comparable(second: House) -> None:
+def test_masked_features_are_said_not_to_be_comparable(
+    second: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A hash is no distance: nothing is compared, and it is said of how many rows and why."""
     digest = second.registry.versions(steps.LINE)[-1].model_digest
     files = second.models.read(digest)
@@ -396,6 +399,8 @@ def test_masked_features_are_said_not_to_be_comparable(second: House) -> None:
         second,
         variants=(champion.model_copy(update={"version": 2, "model_digest": masked}),),
     )
+    # Going back to what masks nothing is no fit way back: clients were told that it is masked.
+    monkeypatch.setattr(rollback_target, "judge_contract", lambda *_, **__: ())
     hashed = {"distance": "hash:1f", "carrier": "AA", "minute": 600.0, "carrier_rate": 0.25}
     write(
         second,
