@@ -172,6 +172,7 @@ def moved(**changed: Any) -> JobRun:
         "before": "version 1",
         "withdrawn": "none",
         "taken back by": "nobody",
+        "why this version": "none",
         **changed,
     }
     return JobRun(run_id="run", metadata={"production_endpoint": metadata}, checks=0)
