@@ -33,7 +33,7 @@ def evaluated(
         found = sensor(context)
         if isinstance(found, dg.SensorResult):
             cursors[sensor.name] = found.cursor
-            asked += [(sensor.job_name, request) for request in found.run_requests or []]
+            asked += [(sensor.job_name or "", request) for request in found.run_requests or []]
     return asked
 
 
