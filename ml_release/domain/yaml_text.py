@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import yaml
 
 _FAST: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -29,6 +31,14 @@ def read_yaml(text: str) -> object:
     >>> read_yaml("weights: [95, 5]")
     {'weights': [95, 5]}
     """
+    loader = parser_of(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
+
+
+def parser_of(text: str) -> Any:  # noqa: ANN401 (two kinds without a common type)
+    """The parser for a text; either makes plain data only."""
     is_flat = sum(text.count(sign) for sign in _OPENS) < _DEEPEST
-    loader = _FAST if is_flat else yaml.SafeLoader
-    return yaml.load(text, Loader=loader)  # noqa: S506 (both are safe loaders)
+    return (_FAST if is_flat else yaml.SafeLoader)(text)

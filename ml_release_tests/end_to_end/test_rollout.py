@@ -54,7 +54,7 @@ def good(begun: Story) -> Story:
     here = begun.here
     assert here.train("2013-01", "2013-03", fresh_from="2013-03", by=AUTHOR) == 2
     begun.release(2, reason="another month")
-    begun.drive(days=20)
+    begun.drive(days=30)
     return begun
 
 
@@ -64,8 +64,8 @@ def stopped(good: Story) -> Story:
     here = good.here
     here.use(worse(here.line))
     assert here.train("2013-01", "2013-03", fresh_from="2013-03", by=AUTHOR) == 3
-    good.release(3, reason="late flights count more")
-    good.drive(days=10)
+    good.release(3, reason="a third of the features")
+    good.drive(days=15)
     return good
 
 
@@ -190,7 +190,7 @@ def test_status_says_what_a_release_waits_for(good: Story) -> None:
     waited = {
         one.leg: waits for one, waits in zip(good.looks, good.waited_for, strict=True) if waits
     }
-    assert "shadow_saw_enough [pairs] inconclusive" in waited["shadow"]
+    assert "expected 20 blocks of 300 labelled pairs, found " in waited["shadow"]
     assert "canary_is_shown_no_worse [error_rate] inconclusive" in waited["canary"]
     assert waited["watch"].startswith("version 2 in watch: ")
     assert good.here.status().under_way is None
@@ -210,8 +210,8 @@ def test_why_it_was_withdrawn_is_in_git_and_in_dagster(stopped: Story) -> None:
     look = stopped.looks[-1]
     assert last["Actor"] == "rollout"
     for text in (last["Reason"], look.said, look.shown["shadow_verdict"]["decision"]):
-        assert "version 3, shadow: decisions_agree [requests] fail; observed 0." in text
-        assert "limit at most 0.2 of decisions differ" in text
+        assert "version 3, shadow: shadow_is_no_worse [auc_score, shadow less champion]" in text
+        assert " fail; observed -0." in text
     assert look.shown["shadow_verdict"]["answer"] == "roll_back"
     assert look.shown["shadow_endpoint"]["withdrawn"] == "3"
     assert stopped.here.status().waits_for == "a new candidate: version 3 was withdrawn"
