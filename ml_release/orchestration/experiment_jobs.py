@@ -8,7 +8,7 @@ from ml_release.domain.experiment_verdict import decide_ending
 from ml_release.errors import InputError
 from ml_release.orchestration.endpoint_assets import endpoint_key
 from ml_release.orchestration.experiment_page import plan_metadata
-from ml_release.orchestration.jobs import LINE_TAG, REASON_TAG
+from ml_release.orchestration.jobs import LINE_TAG, REASON_TAG, op_job
 from ml_release.orchestration.rendering import reported
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
@@ -96,16 +96,12 @@ def begin_experiment_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
             )
         )
 
-    @dg.job(
-        name=f"{line.name}_begin_experiment",
+    return op_job(
+        line,
+        "begin_experiment",
+        declare_experiment,
         description="Split units over the version that answers and others, by a plan.",
-        tags={LINE_TAG: line.name},
-        executor_def=dg.in_process_executor,
     )
-    def begin() -> None:
-        declare_experiment()
-
-    return begin
 
 
 def end_experiment_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
@@ -136,16 +132,12 @@ def end_experiment_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
             )
         )
 
-    @dg.job(
-        name=f"{line.name}_end_experiment",
+    return op_job(
+        line,
+        "end_experiment",
+        back_to_control,
         description="Back to control: the version that answers answers everybody.",
-        tags={LINE_TAG: line.name},
-        executor_def=dg.in_process_executor,
     )
-    def end() -> None:
-        back_to_control()
-
-    return end
 
 
 def experiment_sensor(line: ReleaseLine, wiring: Wiring) -> dg.SensorDefinition:

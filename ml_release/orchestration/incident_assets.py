@@ -12,7 +12,7 @@ from ml_release.domain.incident_words import Words
 from ml_release.domain.taken_back import taken_back
 from ml_release.domain.verdict import Outcome, verdict_from_json
 from ml_release.orchestration.endpoint_assets import release_group
-from ml_release.orchestration.jobs import LINE_TAG, REASON_TAG
+from ml_release.orchestration.jobs import LINE_TAG, REASON_TAG, op_job
 from ml_release.orchestration.rendering import findings_table, reported
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
@@ -94,16 +94,12 @@ def write_incident_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
             written = _write(line, wiring, config.incident, words=config.words)
         _show(context, line, written)
 
-    @dg.job(
-        name=f"{line.name}_write_incident",
+    return op_job(
+        line,
+        "write_incident",
+        write,
         description="Write the incident of a rollback again, from what is known now.",
-        tags={LINE_TAG: line.name},
-        executor_def=dg.in_process_executor,
     )
-    def write_again() -> None:
-        write()
-
-    return write_again
 
 
 def incident_sensor(line: ReleaseLine, wiring: Wiring) -> dg.SensorDefinition:

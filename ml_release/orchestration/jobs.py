@@ -29,6 +29,23 @@ REASON_TAG = "ml_release/reason"
 TRIGGER_TAG = "ml_release/trigger"
 
 
+def op_job(
+    line: ReleaseLine, name: str, op: dg.OpDefinition, *, description: str
+) -> dg.JobDefinition:
+    """The job ``<line>_<name>`` of one op, whose configuration is its form in the UI."""
+
+    @dg.job(
+        name=f"{line.name}_{name}",
+        description=description,
+        tags={LINE_TAG: line.name},
+        executor_def=dg.in_process_executor,
+    )
+    def made() -> None:
+        op()
+
+    return made
+
+
 def train_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
     """The job ``<line>_train``: snapshot to registered version, through the gates."""
     return _job(line, "train", TRAINED, "From landed rows to a registered version, if it earns it.")

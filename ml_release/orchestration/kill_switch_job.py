@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from ml_release.orchestration.jobs import LINE_TAG, REASON_TAG
+from ml_release.orchestration.jobs import LINE_TAG, REASON_TAG, op_job
 from ml_release.orchestration.rendering import reported
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
@@ -43,16 +43,12 @@ def adopt_kill_switch_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition
             }
         )
 
-    @dg.job(
-        name=f"{line.name}_adopt_kill_switch",
+    return op_job(
+        line,
+        "adopt_kill_switch",
+        declare_kill_switch,
         description="Bring a kill switch that was pulled at the endpoint into Git.",
-        tags={LINE_TAG: line.name},
-        executor_def=dg.in_process_executor,
     )
-    def adopt() -> None:
-        declare_kill_switch()
-
-    return adopt
 
 
 def kill_switch_sensor(line: ReleaseLine, wiring: Wiring) -> dg.SensorDefinition:

@@ -14,7 +14,7 @@ from ml_release.orchestration.endpoint_assets import (
     release_group,
 )
 from ml_release.orchestration.incident_assets import tell_incident
-from ml_release.orchestration.jobs import LINE_TAG
+from ml_release.orchestration.jobs import op_job
 from ml_release.orchestration.rendering import digests_table, reported
 from ml_release.orchestration.telling import (
     notice_of_approvals,
@@ -120,16 +120,12 @@ def promote_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
             context.log.warning("waivers since registration: %s", change)
         materialize_endpoint(context, line, wiring, moved)
 
-    @dg.job(
-        name=f"{line.name}_promote",
+    return op_job(
+        line,
+        "promote",
+        promote_version,
         description="Move a registered version to its next stage: shadow, canary, production.",
-        tags={LINE_TAG: line.name},
-        executor_def=dg.in_process_executor,
     )
-    def promotion() -> None:
-        promote_version()
-
-    return promotion
 
 
 def approve_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
@@ -166,16 +162,12 @@ def approve_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
         )
         tell(context, line, wiring, notice_of_approvals(line, version.number, judged))
 
-    @dg.job(
-        name=f"{line.name}_approve",
+    return op_job(
+        line,
+        "approve",
+        approve_version,
         description="Let a version through on the evidence as it is; it lapses when that changes.",
-        tags={LINE_TAG: line.name},
-        executor_def=dg.in_process_executor,
     )
-    def approval() -> None:
-        approve_version()
-
-    return approval
 
 
 def reject_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
@@ -220,16 +212,12 @@ def reject_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
             tell_incident(context, line, wiring, found.moved)
             tell(context, line, wiring, notice_of_rollback(line, found.moved))
 
-    @dg.job(
-        name=f"{line.name}_reject",
+    return op_job(
+        line,
+        "reject",
+        reject_version,
         description="Do not let a version through; where it serves it is rolled back.",
-        tags={LINE_TAG: line.name},
-        executor_def=dg.in_process_executor,
     )
-    def rejection() -> None:
-        reject_version()
-
-    return rejection
 
 
 def rollback_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
@@ -254,16 +242,12 @@ def rollback_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
         tell_incident(context, line, wiring, moved)
         tell(context, line, wiring, notice_of_rollback(line, moved))
 
-    @dg.job(
-        name=f"{line.name}_rollback",
+    return op_job(
+        line,
+        "rollback",
+        roll_back_op,
         description="Take back a release, or go back to the last good version; withdraw the bad.",
-        tags={LINE_TAG: line.name},
-        executor_def=dg.in_process_executor,
     )
-    def rollback() -> None:
-        roll_back_op()
-
-    return rollback
 
 
 def settle_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
@@ -281,16 +265,12 @@ def settle_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
             )
         materialize_endpoint(context, line, wiring, moved)
 
-    @dg.job(
-        name=f"{line.name}_settle",
+    return op_job(
+        line,
+        "settle",
+        settle_watch,
         description="End the watch of a release by hand, on somebody's word.",
-        tags={LINE_TAG: line.name},
-        executor_def=dg.in_process_executor,
     )
-    def settling() -> None:
-        settle_watch()
-
-    return settling
 
 
 def materialize_endpoint(

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from ml_release.orchestration.endpoint_assets import endpoint_key, endpoint_metadata
-from ml_release.orchestration.jobs import LINE_TAG
+from ml_release.orchestration.jobs import op_job
 from ml_release.orchestration.rendering import reported
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
@@ -39,13 +39,9 @@ def restore_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
             )
         )
 
-    @dg.job(
-        name=f"{line.name}_restore",
+    return op_job(
+        line,
+        "restore",
+        restore_sealed,
         description="Declare the last sealed state again, after somebody edited it by hand.",
-        tags={LINE_TAG: line.name},
-        executor_def=dg.in_process_executor,
     )
-    def restore_last() -> None:
-        restore_sealed()
-
-    return restore_last

@@ -9,7 +9,7 @@ from ml_release.domain.rollout_decision import Act
 from ml_release.domain.verdict import BEST_TO_WORST
 from ml_release.orchestration.endpoint_assets import release_group
 from ml_release.orchestration.incident_assets import tell_incident
-from ml_release.orchestration.jobs import LINE_TAG, REASON_TAG
+from ml_release.orchestration.jobs import LINE_TAG, REASON_TAG, op_job
 from ml_release.orchestration.release_jobs import materialize_endpoint, point_champion
 from ml_release.orchestration.rendering import findings_table, picture, reported
 from ml_release.orchestration.telling import notices_of_tick, tell
@@ -94,16 +94,12 @@ def rollout_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
             tell_incident(context, line, wiring, tick.moved)
         tell(context, line, wiring, *notices_of_tick(line, tick))
 
-    @dg.job(
-        name=f"{line.name}_rollout",
+    return op_job(
+        line,
+        "rollout",
+        judge_and_move,
         description="Judge the release under way on what was served, and do what follows.",
-        tags={LINE_TAG: line.name},
-        executor_def=dg.in_process_executor,
     )
-    def rollout() -> None:
-        judge_and_move()
-
-    return rollout
 
 
 def rollout_sensor(line: ReleaseLine, wiring: Wiring) -> dg.SensorDefinition:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import dagster as dg
 
 from ml_release.orchestration.evaluation_page import report_metadata
+from ml_release.orchestration.jobs import op_job
 from ml_release.orchestration.rendering import reported, waived_table
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
@@ -58,13 +59,9 @@ def waiver_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
             context.log.warning("%s", one.sentence())
         context.add_output_metadata({"waived": waived_table(found), **report_metadata(report)})
 
-    @dg.job(
-        name=f"{line.name}_waive",
+    return op_job(
+        line,
+        "waive",
+        waive_finding,
         description="Let a finding of a candidate go for a time; it never becomes a pass.",
-        tags={"ml_release/line": line.name},
-        executor_def=dg.in_process_executor,
     )
-    def waive_job() -> None:
-        waive_finding()
-
-    return waive_job

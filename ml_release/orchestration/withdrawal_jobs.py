@@ -3,7 +3,7 @@
 import dagster as dg
 from pydantic import Field
 
-from ml_release.orchestration.jobs import LINE_TAG
+from ml_release.orchestration.jobs import op_job
 from ml_release.orchestration.release_jobs import materialize_endpoint, point_champion
 from ml_release.orchestration.rendering import reported
 from ml_release.orchestration.wiring import Wiring
@@ -44,16 +44,12 @@ def withdraw_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
         point_champion(context, line, wiring, moved)
         materialize_endpoint(context, line, wiring, moved)
 
-    @dg.job(
-        name=f"{line.name}_withdraw",
+    return op_job(
+        line,
+        "withdraw",
+        withdraw_version,
         description="Let a version never serve again, until a named person lifts it.",
-        tags={LINE_TAG: line.name},
-        executor_def=dg.in_process_executor,
     )
-    def withdrawal() -> None:
-        withdraw_version()
-
-    return withdrawal
 
 
 def lift_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
@@ -77,13 +73,9 @@ def lift_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
             )
         materialize_endpoint(context, line, wiring, moved)
 
-    @dg.job(
-        name=f"{line.name}_lift",
+    return op_job(
+        line,
+        "lift",
+        lift_version,
         description="Let a withdrawn version be released again, on a named person's word.",
-        tags={LINE_TAG: line.name},
-        executor_def=dg.in_process_executor,
     )
-    def lifting() -> None:
-        lift_version()
-
-    return lifting
