@@ -148,12 +148,8 @@ def next_place(standing: Standing, path: Path) -> Destination | None:
     # A policy that lost the place a version holds: where it goes from here nobody has declared.
     if standing.place.stage in (Stage.SHADOW, Stage.CANARY):
         return None
-    return way[0] if standing.place.stage is Stage.REGISTERED else path_after_staging(way)
-
-
-def path_after_staging(way: Sequence[Destination]) -> Destination:
-    """The first place that is not staging."""
-    return next(place for place in way if place.stage is not Stage.STAGING)
+    # Registered only, or staged under a policy that had staging while this one has none.
+    return way[0]
 
 
 def gates_of(place: Destination, path: Path, *, is_first: bool) -> tuple[Gate, ...]:

@@ -207,9 +207,7 @@ def reject_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
         if found.problem:
             context.log.error("the rejection stands, but it still serves: %s", found.problem)
         if found.moved is not None:
-            point_champion(context, line, wiring, found.moved)
-            materialize_endpoint(context, line, wiring, found.moved)
-            tell_incident(context, line, wiring, found.moved)
+            show_move(context, line, wiring, found.moved)
             tell(context, line, wiring, notice_of_rollback(line, found.moved))
 
     return op_job(
@@ -237,9 +235,7 @@ def rollback_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
                 deployments=wiring.urgent_deployments,
                 clock=wiring.clock,
             )
-        point_champion(context, line, wiring, moved)
-        materialize_endpoint(context, line, wiring, moved)
-        tell_incident(context, line, wiring, moved)
+        show_move(context, line, wiring, moved)
         tell(context, line, wiring, notice_of_rollback(line, moved))
 
     return op_job(
@@ -283,6 +279,15 @@ def materialize_endpoint(
             metadata=endpoint_metadata(line, wiring, moved),
         )
     )
+
+
+def show_move(
+    context: dg.OpExecutionContext, line: ReleaseLine, wiring: Wiring, moved: Moved
+) -> None:
+    """All that follows a move that may take a version back: alias, page, incident."""
+    point_champion(context, line, wiring, moved)
+    materialize_endpoint(context, line, wiring, moved)
+    tell_incident(context, line, wiring, moved)
 
 
 def point_champion(

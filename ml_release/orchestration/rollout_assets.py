@@ -8,9 +8,8 @@ from ml_release.domain.canary_rules import HARM
 from ml_release.domain.rollout_decision import Act
 from ml_release.domain.verdict import BEST_TO_WORST
 from ml_release.orchestration.endpoint_assets import release_group
-from ml_release.orchestration.incident_assets import tell_incident
 from ml_release.orchestration.jobs import LINE_TAG, REASON_TAG, op_job
-from ml_release.orchestration.release_jobs import materialize_endpoint, point_champion
+from ml_release.orchestration.release_jobs import show_move
 from ml_release.orchestration.rendering import findings_table, picture, reported
 from ml_release.orchestration.telling import notices_of_tick, tell
 from ml_release.orchestration.wiring import Wiring
@@ -89,9 +88,7 @@ def rollout_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
                 )
             )
         if tick.moved is not None:
-            point_champion(context, line, wiring, tick.moved)
-            materialize_endpoint(context, line, wiring, tick.moved)
-            tell_incident(context, line, wiring, tick.moved)
+            show_move(context, line, wiring, tick.moved)
         tell(context, line, wiring, *notices_of_tick(line, tick))
 
     return op_job(
@@ -128,7 +125,6 @@ def rollout_sensor(line: ReleaseLine, wiring: Wiring) -> dg.SensorDefinition:
                 models=wiring.models,
                 registry=wiring.registry,
                 deployments=wiring.deployments,
-                plotter=wiring.plotter,
                 clock=wiring.clock,
             )
         decision, judged = tick.decision, tick.judged

@@ -4,7 +4,7 @@ import dagster as dg
 from pydantic import Field
 
 from ml_release.orchestration.jobs import op_job
-from ml_release.orchestration.release_jobs import materialize_endpoint, point_champion
+from ml_release.orchestration.release_jobs import materialize_endpoint, show_move
 from ml_release.orchestration.rendering import reported
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
@@ -41,8 +41,7 @@ def withdraw_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
                 deployments=wiring.urgent_deployments,
                 clock=wiring.clock,
             )
-        point_champion(context, line, wiring, moved)
-        materialize_endpoint(context, line, wiring, moved)
+        show_move(context, line, wiring, moved)
 
     return op_job(
         line,

@@ -57,12 +57,13 @@ def judge_rollout(
     deployments: Deployments,
     tables: Tables,
     evidence: EvidenceStore,
-    plotter: Plotter,
+    plotter: Plotter | None,
     now: datetime,
 ) -> LegJudgement | None:
     """Look at the release under way; only what is new in the log is read.
 
-    None if none is under way, or nothing that is declared may be built on.
+    None if none is under way, or nothing that is declared may be built on. Without a plotter
+    nothing is drawn: who looks every half minute shows no pictures.
 
     Raises
     ------
@@ -130,7 +131,7 @@ def _shadow(
     deployments: Deployments,
     tables: Tables,
     evidence: EvidenceStore,
-    plotter: Plotter,
+    plotter: Plotter | None,
     now: datetime,
 ) -> LegJudgement:
     report = report_shadow(

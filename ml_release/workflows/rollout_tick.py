@@ -65,8 +65,8 @@ def look_at_rollout(
     models: ModelStore,
     registry: ModelRegistry,
     deployments: Deployments,
-    plotter: Plotter,
     clock: Clock,
+    plotter: Plotter | None = None,
 ) -> Tick:
     """Judge the release under way and say what is to be done; nothing is moved.
 

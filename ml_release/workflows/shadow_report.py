@@ -69,7 +69,7 @@ def report_shadow(
     deployments: Deployments,
     tables: Tables,
     evidence: EvidenceStore,
-    plotter: Plotter,
+    plotter: Plotter | None,
     now: datetime,
     afresh: bool = False,
 ) -> ShadowReport:
@@ -105,10 +105,10 @@ def report_shadow(
     judgement = replace(judgement, verdict=verdict)
     evidence.record(line.name, SHADOW_VERDICT, step.model_digest, judgement.verdict.to_json())
     plots = {}
-    if found.sample.n:
+    if plotter is not None and found.sample.n:
         plots["scores.png"] = plotter.paired_scores(found.sample)
     decided = [one for one in found.slices if one.counts.decided]
-    if decided:
+    if plotter is not None and decided:
         largest = sorted(decided, key=lambda one: (-one.counts.pairs, one.name))
         plots["agreement.png"] = plotter.agreement(
             largest[: policy.maximum_slices], floor=policy.slice_agreement_floor

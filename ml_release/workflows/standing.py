@@ -20,7 +20,7 @@ from ml_release.workflows.stage_verdicts import (
     recorded_verdict,
     stage_finding,
 )
-from ml_release.workflows.staging_record import require_staging
+from ml_release.workflows.staging_record import champion_digest_of, require_staging
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -76,7 +76,7 @@ def gather_standing(
         If the candidate or its artefact is gone.
     """
     state = None if before is None else before.state
-    champion_digest = "none" if state is None else state.champion.model_digest
+    champion_digest = champion_digest_of(before)
     subject = f"version {version.number}"
     gates: dict[Gate, Finding] = {}
     found = approvals = None

@@ -10,7 +10,6 @@ import numpy as np
 from ml_release.domain.clustered_auc import auc_interval_by_groups
 from ml_release.domain.intervals import Interval, mean_interval
 from ml_release.domain.scores import auc_interval
-from ml_release.domain.verdict import verdict_from_json
 from ml_release.domain.watch import Baseline, WatchEvidence, judge_watch
 from ml_release.domain.watch_scores import WatchScore
 from ml_release.domain.watch_tally import watch_subject
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from ml_release.domain.evaluation_measures import Measured
     from ml_release.domain.rows import Codes
     from ml_release.domain.scores import Floats
-    from ml_release.domain.verdict import Verdict
     from ml_release.domain.watch import ScoreName, WatchPolicy, WatchVerdict
     from ml_release.domain.watch_tally import WatchSubject, WatchTally
     from ml_release.ports import Deployments, EvidenceStore, InferenceLog, Tables
@@ -81,17 +79,6 @@ def report_watch(
     judged = judge_watch(found, policy)
     evidence.record(line.name, WATCH_VERDICT, subject.model_digest, judged.verdict.to_json())
     return WatchReport(evidence=found, verdict=judged)
-
-
-def newest_watch_verdict(
-    line: ReleaseLine, model_digest: str, *, evidence: EvidenceStore
-) -> Verdict | None:
-    """The verdict recorded last on a release's watch; its evidence names the ``answer``.
-
-    None if there is none; `IntegrityError` if it was edited.
-    """
-    content = evidence.find(line.name, WATCH_VERDICT, model_digest)
-    return None if content is None else verdict_from_json(content)
 
 
 def gather_watch_evidence(

@@ -14,10 +14,8 @@ from ml_release.domain.watch import WatchPolicy
 from ml_release.errors import IntegrityError, UnavailableError
 from ml_release.workflows.evaluation_records import EVALUATION_MEASURES
 from ml_release.workflows.labels import LABELS_TABLE
-from ml_release.workflows.watch_evidence import (
-    newest_watch_verdict,
-    report_watch,
-)
+from ml_release.workflows.stage_verdicts import WATCH_VERDICT, recorded_verdict
+from ml_release.workflows.watch_evidence import report_watch
 from ml_release.workflows.watch_tally import WATCH_TALLY
 from ml_release_tests.workflows import steps
 from ml_release_tests.workflows.traffic import a_label, a_record, serve_month, write
@@ -151,10 +149,10 @@ def test_a_release_whose_labels_matured_finishes(watched: House) -> None:
     declared = watched.deployments.read(steps.LINE, PRODUCTION)
     assert declared is not None
     digest = declared.state.champion.model_digest
-    assert newest_watch_verdict(watched.line, digest, evidence=watched.evidence) is None
+    assert recorded_verdict(watched.line, WATCH_VERDICT, digest, evidence=watched.evidence) is None
     found = watch(watched)
     assert found.verdict.answer == "finish", found.verdict.waits_for
-    recorded = newest_watch_verdict(watched.line, digest, evidence=watched.evidence)
+    recorded = recorded_verdict(watched.line, WATCH_VERDICT, digest, evidence=watched.evidence)
     assert recorded == found.verdict.verdict
     assert dict(recorded.evidence) == {
         "answer": "finish",
