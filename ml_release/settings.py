@@ -185,6 +185,11 @@ class Settings:
         return self.home / "inference"
 
     @property
+    def monitoring(self) -> Path:
+        """What was counted of the inference log, and what the server tells of it."""
+        return self.home / "monitoring"
+
+    @property
     def switches(self) -> Path:
         """Kill switches that were pulled at the server and are not in Git yet."""
         return self.home / "switches"

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ml_release.domain.canary_counts import RateCount
-from ml_release.domain.drift import adjusted_psi_nats
 from ml_release.domain.mean_sequences import Moments, log_e_mean_above, pooled_difference
 from ml_release.domain.no_worse_tests import log_e_no_worse
+from ml_release.domain.psi import adjusted_psi_nats
 from ml_release.domain.sequential_tests import (
     log_e_more_common_events,
     log_e_more_events,

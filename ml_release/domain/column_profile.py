@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ml_release.domain.drift import CATEGORY_BINS, FeatureBins
+from ml_release.domain.feature_bins import CATEGORY_BINS, FeatureBins
 from ml_release.errors import IntegrityError
 
 POINTS = 256
@@ -133,7 +133,7 @@ def profile_words(counts: Mapping[str, int], *, missing: int) -> ColumnProfile:
 
 
 def reference_bins(profiles: Sequence[ColumnProfile]) -> FeatureBins:
-    """Bins frozen on several partitions together, as `drift.fit_profile` would on their rows."""
+    """Bins frozen on several partitions together, as `fit_profile` would on their rows."""
     if any(profile.words is not None for profile in profiles):
         total: Counter[str] = Counter()
         for profile in profiles:

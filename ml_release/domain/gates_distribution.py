@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from ml_release.domain.column_profile import counts_in, reference_bins
-from ml_release.domain.drift import adjusted_psi_nats
 from ml_release.domain.gates_table import shown
+from ml_release.domain.psi import adjusted_psi_nats
 from ml_release.domain.verdict import Finding, Outcome, compare
 
 if TYPE_CHECKING:

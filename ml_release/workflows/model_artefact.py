@@ -13,8 +13,8 @@ from ml_release.domain.artefact import (
     SIGNATURE_FILE,
     signature_of,
 )
-from ml_release.domain.drift import fit_profile
 from ml_release.domain.identity import canonical_json
+from ml_release.domain.reference_profile import fit_profile
 from ml_release.workflows.columns import columns_of
 from ml_release.workflows.fitting import output_kind_of
 from ml_release.workflows.snapshots import SNAPSHOT_TABLE

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ml_release.domain.artefact import PLAN_FILE, REFERENCE_FILE
-from ml_release.domain.drift import judge_drift, profile_from_json
+from ml_release.domain.drift import judge_drift
 from ml_release.domain.features import plan_from_json
 from ml_release.domain.history_health import history_use
 from ml_release.domain.identity import digest_of_bytes
@@ -21,6 +21,7 @@ from ml_release.domain.performance import (
     window_from_json,
     window_start,
 )
+from ml_release.domain.reference_profile import profile_from_json
 from ml_release.domain.verdict import Verdict, verdict_from_json
 from ml_release.workflows.columns import floats_of
 from ml_release.workflows.labels import gathered_labels

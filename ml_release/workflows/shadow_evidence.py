@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml_release.domain.drift import adjusted_psi_nats
+from ml_release.domain.psi import adjusted_psi_nats
 from ml_release.domain.shadow_pairs import (
     LabelledPairs,
     PairedLatency,

@@ -12,18 +12,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ml_release.domain.drift import (
-    CATEGORY_BINS,
     DriftPolicy,
-    FeatureBins,
-    ReferenceProfile,
-    adjusted_psi_nats,
     calibrated_limit_nats,
     drifted_features,
-    fit_profile,
     judge_drift,
-    profile_from_json,
-    psi_nats,
 )
+from ml_release.domain.feature_bins import CATEGORY_BINS, FeatureBins
+from ml_release.domain.psi import adjusted_psi_nats, psi_nats
+from ml_release.domain.reference_profile import ReferenceProfile, fit_profile, profile_from_json
 from ml_release.domain.verdict import Finding, Outcome, Verdict
 from ml_release.errors import IntegrityError
 

@@ -15,8 +15,9 @@ from ml_release.domain.column_profile import (
     profile_words,
     reference_bins,
 )
-from ml_release.domain.drift import adjusted_psi_nats, fit_profile
 from ml_release.domain.gates_distribution import DistributionPolicy, judge_distributions
+from ml_release.domain.psi import adjusted_psi_nats
+from ml_release.domain.reference_profile import fit_profile
 from ml_release.domain.verdict import Finding, Outcome
 from ml_release.errors import IntegrityError
 

@@ -11,10 +11,11 @@ import pytest
 
 from ml_release.adapters.in_memory import InMemoryClock
 from ml_release.domain.artefact import SIGNATURE_FILE, signature_from_json
-from ml_release.domain.drift import RULES, drifted_features, profile_from_json
+from ml_release.domain.drift import RULES, drifted_features
 from ml_release.domain.identity import digest_of_bytes
 from ml_release.domain.inference import Label
 from ml_release.domain.performance import realised_performance
+from ml_release.domain.reference_profile import profile_from_json
 from ml_release.domain.verdict import Outcome
 from ml_release.errors import IntegrityError
 from ml_release.workflows.monitoring import (

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from ml_release.domain.calibrated_margin import CalibratedMargin
-from ml_release.domain.drift import profile_from_json
 from ml_release.domain.features import encode, plan_from_json
 from ml_release.domain.identity import digest_of_json
+from ml_release.domain.reference_profile import profile_from_json
 from ml_release.errors import (
     DeclarationError,
     InputError,
