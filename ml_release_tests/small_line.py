@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ml_release.adapters.exact_shapley import ExactShapley
 from ml_release.adapters.answer_store import SqliteAnswers
+from ml_release.adapters.exact_shapley import ExactShapley
 from ml_release.adapters.in_memory import (
     InMemoryClock,
     InMemoryDeployments,
@@ -350,7 +350,7 @@ class House:
 
     @property
     def answers(self) -> SqliteAnswers:
-        return SqliteAnswers(self.log_folder.with_name("answers.db"))
+        return SqliteAnswers(self.log_folder.with_name(f"{self.log_folder.name}-answers.db"))
 
     @property
     def trial_server(self) -> TrialServer:
