@@ -167,8 +167,8 @@ class ProfileFile:
         # What was edited by hand may even be of another type.
         if not isinstance(document, bytes) or digest_of_bytes(document) != digest:
             message = (
-                f"{self._path}: expected what was counted of the inference log as it was kept, found"
-                " that it was edited. Clear it and count the log again."
+                f"{self._path}: expected what was counted of the inference log as it was kept,"
+                " found that it was edited. Clear it and count the log again."
             )
             raise IntegrityError(message)
         return document
