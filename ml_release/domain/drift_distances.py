@@ -126,9 +126,7 @@ def jensen_shannon(reference: Counts, current: Counts) -> float:
     return 0.0 if np.isnan(found) else found
 
 
-def wasserstein_in_sd(
-    reference: Counts, current: Counts, *, positions: Floats, sd: float
-) -> float:
+def wasserstein_in_sd(reference: Counts, current: Counts, *, positions: Floats, sd: float) -> float:
     """How far the rows of one side have to be carried to give the other, in standard deviations.
 
     The first Wasserstein distance of rows that stand at the position of their bin

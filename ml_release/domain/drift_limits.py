@@ -115,7 +115,9 @@ def mean_change_limit(
     parts = list(windows_and_rest(table, days=length))
     if len(parts) < FEWEST_WINDOWS or n < 1:
         return float("inf")
-    changes = np.array([one @ values / one.sum() - rest @ values / rest.sum() for one, rest in parts])
+    changes = np.array(
+        [one @ values / one.sum() - rest @ values / rest.sum() for one, rest in parts]
+    )
     share = table.sum(axis=0) / table.sum()
     variance = float(share @ values**2 - (share @ values) ** 2)
     of_rows = variance * max(0.0, 1 / n - 1 / float(np.mean([one.sum() for one, _ in parts])))
