@@ -11,7 +11,6 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 
 from ml_release.domain import drift_quality
 from ml_release.domain.drift_departure import Departure, WindowCounts, departures
