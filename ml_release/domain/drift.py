@@ -11,10 +11,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-
 from ml_release.domain import drift_quality
 from ml_release.domain.drift_departure import Departure, WindowCounts, departures
 from ml_release.domain.drift_distances import bin_positions, jensen_shannon, wasserstein_in_sd
+from ml_release.domain.drift_limits import Calibration
 from ml_release.domain.drift_policy import DriftPolicy
 from ml_release.domain.drift_record import DriftRecord, FeatureDrift
 from ml_release.domain.drift_standing import DriftStanding, RealisedChange, Told, tell
@@ -25,6 +25,7 @@ from ml_release.domain.verdict import Finding, Outcome, Verdict
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
     import numpy.typing as npt
 
     Counts = npt.NDArray[np.int64]
@@ -69,6 +70,7 @@ def judge_drift(
     seasonal: Mapping[str, Counts] | None = None,
     realised: RealisedChange | None = None,
     masked: frozenset[str] = frozenset(),
+    calibration: Calibration | None = None,
 ) -> Judged:
     """Hold a window's counts against the reference.
 
@@ -90,11 +92,12 @@ def judge_drift(
     masked
         Features that are masked in the log as personal data. They are told as such and have no
         vote: their line has declared that they are not to be known.
+    calibration
+        The limits of this profile under this policy, if they were worked out before.
     """
     windows = (window, *earlier[: policy.persistence_windows - 1])
-    measured = [
-        departures(profile, one, policy=policy, seasonal=seasonal, masked=masked) for one in windows
-    ]
+    limits = calibration or Calibration(profile, policy, masked=masked)
+    measured = [departures(limits, one, seasonal=seasonal) for one in windows]
     features: list[FeatureDrift] = []
     findings: list[Finding] = []
     for name in (*profile.bins, *((SCORE,) if SCORE in measured[0] else ())):
@@ -112,9 +115,7 @@ def judge_drift(
         effect = _effect(profile, name, window)
         features.append(_feature(name, newest, told, *effect))
         findings += _findings(name, newest, told, policy=policy)
-        findings += drift_quality.quality_findings(
-            name, profile=profile, window=window, policy=policy, tests=len(measured[0])
-        )
+        findings += drift_quality.quality_findings(name, calibration=limits, window=window)
     verdict = Verdict(
         judge=JUDGE,
         line=line,

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ml_release.domain.drift_distances import chi_squared_p
-from ml_release.domain.drift_impact import expected_loss_change, loss_of_bins, unknown_share
-from ml_release.domain.drift_limits import calibrated_psi_limit_nats, mean_change_limit
+from ml_release.domain.drift_impact import expected_loss_change, unknown_share
 from ml_release.domain.multiple_tests import benjamini_hochberg_adjusted
 from ml_release.domain.psi import adjusted_psi_nats
-from ml_release.domain.reference_profile import SCORE, NumberFacts, ReferenceProfile
+from ml_release.domain.reference_profile import SCORE, NumberFacts
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from ml_release.domain.drift_limits import Calibration
     from ml_release.domain.drift_policy import DriftPolicy
 
     Counts = npt.NDArray[np.int64]
@@ -89,10 +89,10 @@ class Departure:
                     f"{self.unknown_share:.1%} of its rows are where the reference has no evidence,"
                     f" and it has {importance:.0%} of the importance"
                 )
-            weighted = importance * self.psi_nats
-            if weighted > policy.weighted_psi_limit_nats:
+            beyond = importance * (self.psi_nats - self.limit_nats)
+            if beyond > policy.weighted_psi_limit_nats:
                 return (
-                    f"importance times PSI is {weighted:.3g} nats, limit"
+                    f"importance times PSI beyond its limit is {beyond:.3g} nats, limit"
                     f" {policy.weighted_psi_limit_nats:g}"
                 )
         if not np.isfinite([self.loss_change, self.loss_limit]).all():
@@ -108,26 +108,23 @@ class Departure:
 
 
 def departures(
-    profile: ReferenceProfile,
+    calibration: Calibration,
     window: WindowCounts,
     *,
-    policy: DriftPolicy,
     seasonal: Mapping[str, Counts] | None = None,
-    masked: frozenset[str] = frozenset(),
 ) -> dict[str, Departure]:
-    """Every feature that is known, and the score, in one window.
+    """Every feature that is known, and the score where it was counted, in one window.
 
     Parameters
     ----------
     seasonal
         Per feature the counts of the same season; a feature is as far as it is from the nearer.
     """
-    tables = {name: profile.table(name) for name in profile.bins if name not in masked}
-    if profile.score is not None and SCORE in window.counts:
-        tables[SCORE] = profile.score.table()
+    policy, profile = calibration.policy, calibration.profile
     found: dict[str, Departure] = {}
-    p_values = []
-    for name, table in tables.items():
+    for name, table in calibration.tables.items():
+        if name == SCORE and SCORE not in window.counts:
+            continue
         reference = table.sum(axis=0)
         counts = window.counts.get(name, np.zeros(len(reference), dtype=np.int64))
         n = int(counts.sum())
@@ -136,35 +133,25 @@ def departures(
         if other is not None and other.sum() >= policy.minimum_rows:
             psi = min(psi, adjusted_psi_nats(other, counts))
             p_value = max(p_value, chi_squared_p(other, counts))
-        p_values.append(p_value)
-        losses = np.full(len(reference), np.nan)
-        if name in profile.holdout:
-            outcomes = profile.holdout[name]
-            losses = loss_of_bins(np.array(outcomes.rows), np.array(outcomes.loss))
-        loss_limit = mean_change_limit(
-            table,
-            losses,
-            days=window.days,
-            n=n,
-            alpha=policy.alpha / len(tables),
-            windows=policy.calibration_windows,
-        )
         numbers = window.numbers.get(name)
+        losses = calibration.losses.get(name)
         found[name] = Departure(
             n=n,
             psi_nats=psi,
-            limit_nats=calibrated_psi_limit_nats(table, days=window.days, policy=policy),
+            limit_nats=calibration.psi_limit_nats(name, days=window.days),
             p_adjusted=p_value,
-            loss_change=expected_loss_change(reference, counts, losses),
-            loss_limit=loss_limit
-            if np.isnan(loss_limit)
-            else max(policy.hurting_loss_change, loss_limit),
+            loss_change=float("nan")
+            if losses is None
+            else expected_loss_change(reference, counts, losses),
+            loss_limit=calibration.loss_limit(name, days=window.days, n=n),
             unknown_share=unknown_share(
-                reference, counts, outside=0 if numbers is None else numbers.outside
+                reference,
+                counts,
+                outside=0 if numbers is None or name == SCORE else numbers.outside,
             ),
             importance=profile.importance.get(name),
         )
-    adjusted = benjamini_hochberg_adjusted(np.array(p_values))
+    adjusted = benjamini_hochberg_adjusted(np.array([one.p_adjusted for one in found.values()]))
     return {
         name: replace(one, p_adjusted=float(p))
         for (name, one), p in zip(found.items(), adjusted, strict=True)

@@ -42,7 +42,8 @@ class DriftPolicy(BaseModel):
         An important feature that has moved hurts if more than this share of its rows is where the
         reference has no evidence: unseen, missing where nothing was, beyond its range.
     weighted_psi_limit_nats
-        A feature that has moved hurts if importance times PSI is above.
+        A feature that has moved hurts if its importance times what its PSI has beyond its limit is
+        above: so far out, what a margin alone would cost says little.
     missing_increase_limit
         Allowed increase of the share of missing values, as a fraction, at least; more where the
         reference's own windows show more.

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml_release.domain.drift_limits import mean_change_limit
-from ml_release.domain.reference_profile import SCORE, NumberFacts, ReferenceProfile
+from ml_release.domain.reference_profile import SCORE, NumberFacts
 from ml_release.domain.verdict import Finding, Outcome, compare
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ml_release.domain.drift_departure import WindowCounts
+    from ml_release.domain.drift_limits import Calibration
     from ml_release.domain.drift_policy import DriftPolicy
 
     Counts = npt.NDArray[np.int64]
@@ -35,49 +35,31 @@ MOST = 0.5
 
 
 def quality_findings(
-    feature: str,
-    *,
-    profile: ReferenceProfile,
-    window: WindowCounts,
-    policy: DriftPolicy,
-    tests: int,
+    feature: str, *, calibration: Calibration, window: WindowCounts
 ) -> list[Finding]:
-    """What the four rules say of one feature, or of the score.
-
-    Parameters
-    ----------
-    tests
-        Features that are judged beside it: they share the chance of a false finding.
-    """
-    if feature == SCORE:
-        table = np.empty((0, 0)) if profile.score is None else profile.score.table()
-        words = None
-    else:
-        table, words = profile.table(feature), profile.bins[feature].words
-    counts = window.counts.get(feature, np.zeros(table.shape[1], dtype=np.int64))
-    shares = _Shares(
-        feature=feature,
-        table=table,
-        counts=counts,
-        days=window.days,
-        policy=policy,
-        tests=tests,
+    """What the four rules say of one feature, or of the score."""
+    profile = calibration.profile
+    counts = window.counts.get(
+        feature, np.zeros(calibration.tables[feature].shape[1], dtype=np.int64)
     )
+    shares = _Shares(feature=feature, counts=counts, days=window.days, calibration=calibration)
     numbers = window.numbers.get(feature)
-    missing = len(counts) - 1
+    missing, policy = len(counts) - 1, calibration.policy
     findings = [
         shares.rise(
             "missing_rate_is_stable", at=missing, least_limit=policy.missing_increase_limit
         ),
         shares.stuck(numbers),
     ]
-    if words is not None:
+    if feature == SCORE:
+        return findings
+    if profile.bins[feature].words is not None:
         findings.append(
             shares.rise("categories_are_known", at=missing - 1, least_limit=policy.unseen_limit)
         )
-    elif feature != SCORE:
+    else:
         known = profile.numbers.get(feature)
-        findings.append(_range(feature, known, numbers, n=int(counts.sum()), policy=policy))
+        findings.append(_range(feature, known, numbers, n=shares.n, policy=policy))
     return findings
 
 
@@ -86,11 +68,9 @@ class _Shares:
     """Shares of one feature's bins in a window, and in the reference by day."""
 
     feature: str
-    table: Counts
     counts: Counts
     days: int
-    policy: DriftPolicy
-    tests: int
+    calibration: Calibration
 
     @cached_property
     def n(self) -> int:
@@ -102,16 +82,15 @@ class _Shares:
 
     @cached_property
     def reference_share(self) -> npt.NDArray[np.float64]:
-        reference = self.table.sum(axis=0)
-        return reference / max(1, int(reference.sum()))
+        reference = self.calibration.tables[self.feature].sum(axis=0)
+        return np.asarray(reference / max(1, int(reference.sum())))
 
     def rise(self, rule: str, *, at: int, least_limit: float) -> Finding:
         """How much larger the share of a bin is than in the reference."""
-        strays = self._strays(at)
         return self._compare(
             rule,
             observed=float(self.share[at] - self.reference_share[at]),
-            limit=max(least_limit, strays if np.isfinite(strays) else 0.0),
+            limit=max(least_limit, self._strays(at)),
         )
 
     def stuck(self, numbers: NumberFacts | None) -> Finding:
@@ -123,25 +102,20 @@ class _Shares:
         if numbers is not None and numbers.n and numbers.minimum != numbers.maximum:
             # In one bin, but not one value: the range and the distribution say what that is.
             observed, detail = 0.0, "several values"
-        strays = self._strays(at)
-        limit = self.reference_share[at] + (strays if np.isfinite(strays) else 0.0)
+        limit = float(self.reference_share[at]) + self._strays(at)
         return self._compare(
             "features_are_fresh",
             observed=observed,
-            limit=min(1.0, max(self.policy.stuck_share_limit, float(limit))),
+            limit=min(1.0, max(self.calibration.policy.stuck_share_limit, limit)),
             detail=detail,
         )
 
     def _strays(self, at: int) -> float:
-        policy = self.policy
-        return mean_change_limit(
-            self.table,
-            np.eye(len(self.counts))[at],
-            days=self.days,
-            n=self.n,
-            alpha=policy.alpha / self.tests,
-            windows=policy.calibration_windows,
+        """How far the share of a bin strays upwards by itself; 0 where nobody knows."""
+        strays = self.calibration.mean_change_limit(
+            self.feature, np.eye(len(self.counts))[at], days=self.days, n=self.n
         )
+        return strays if np.isfinite(strays) else 0.0
 
     def _compare(self, rule: str, *, observed: float, limit: float, detail: str = "") -> Finding:
         return compare(
@@ -151,8 +125,8 @@ class _Shares:
             limit=limit,
             bound="at most",
             n=self.n,
-            minimum_n=self.policy.minimum_rows,
-            votes=self.feature not in self.policy.muted,
+            minimum_n=self.calibration.policy.minimum_rows,
+            votes=self.feature not in self.calibration.policy.muted,
             detail=detail,
         )
 
