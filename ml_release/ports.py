@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ml_release.domain.column_profile import ColumnShares
     from ml_release.domain.deployment import Declaration, DeclaredState
     from ml_release.domain.experiment_analysis import Analysis
+    from ml_release.domain.fairness_record import HistoryRow
     from ml_release.domain.features import Columns
     from ml_release.domain.gates_attribution import AttributionMethod
     from ml_release.domain.gates_servability import Servability
@@ -561,6 +562,9 @@ class Plotter(Protocol):
 
     def search_history(self, trials: Sequence[SearchTrial], *, objective: str) -> bytes:
         """PNG of the value of every trial in their order, and of the best one so far."""
+
+    def gaps_over_time(self, rows: Sequence[HistoryRow]) -> bytes:
+        """PNG of every gap with its interval over the windows, the approved one and its limit."""
 
     def latencies(self, latencies_ms: Sequence[float], *, limit_ms: float) -> bytes:
         """PNG of a histogram of latencies, the limit of the 99th percentile marked."""
