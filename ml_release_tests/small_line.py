@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ml_release.adapters.answer_store import SqliteAnswers
 from ml_release.adapters.exact_shapley import ExactShapley
 from ml_release.adapters.in_memory import (
     InMemoryClock,
@@ -350,6 +351,10 @@ class House:
     @property
     def inference_archive(self) -> InferenceArchiveFiles:
         return InferenceArchiveFiles(self.log_folder)
+
+    @property
+    def answers(self) -> SqliteAnswers:
+        return SqliteAnswers(self.log_folder.with_name(f"{self.log_folder.name}-answers.db"))
 
     @property
     def trial_server(self) -> TrialServer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ml_release.adapters.answer_store import SqliteAnswers
 from ml_release.adapters.apprise_notifier import AppriseNotifier
 from ml_release.adapters.delta_tables import DeltaTables
 from ml_release.adapters.evidence_files import EvidenceFiles
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ml_release.ports import (
+        AnswerStore,
         Attributor,
         Clock,
         Deployments,
@@ -90,6 +92,7 @@ class Wiring:
     online: OnlineHistory
     inference_log: InferenceLog
     inference_archive: InferenceArchive
+    answers: AnswerStore
     plotter: Plotter
     attributor: Attributor
     reports: ReportWriter
@@ -154,6 +157,7 @@ def local_wiring(settings: Settings) -> Wiring:
         online=OnlineFiles(settings.online),
         inference_log=InferenceTables(settings.inference),
         inference_archive=InferenceArchiveFiles(settings.inference),
+        answers=SqliteAnswers(settings.monitoring / "answers.db"),
         plotter=Plots(),
         attributor=ShapValues(),
         reports=ReportPages(settings.reports),
