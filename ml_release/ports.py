@@ -526,6 +526,19 @@ class RunningTrial(Protocol):
         """Resident memory of its process in 10^6 bytes; None if it cannot be had."""
 
 
+class TextClassifier(Protocol):
+    """Tells two samples of texts apart, if anything does."""
+
+    def out_of_fold(
+        self, texts: Sequence[str], is_current: npt.NDArray[np.bool_], *, folds: int, seed: int
+    ) -> npt.NDArray[np.float64]:
+        """A score per text that grows with its being of the current sample, shape (n,).
+
+        Each is of a classifier that was not fitted on that text. The same arguments give the same
+        scores. Raises `InputError` if a side has fewer texts than there are folds.
+        """
+
+
 class Attributor(Protocol):
     """Says how far each feature moves each answer of a model that is only asked."""
 

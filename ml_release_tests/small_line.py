@@ -70,8 +70,8 @@ if TYPE_CHECKING:
     from ml_release.domain.batch_scoring import ScoreSpread
     from ml_release.domain.column_profile import ColumnShares
     from ml_release.domain.experiment_analysis import Analysis
-    from ml_release.domain.gates_attribution import AttributionMethod
     from ml_release.domain.fairness_record import HistoryRow
+    from ml_release.domain.gates_attribution import AttributionMethod
     from ml_release.domain.label_maturity import Maturity
     from ml_release.domain.regret import RegretReport
     from ml_release.domain.scores import ReliabilityBin

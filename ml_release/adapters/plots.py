@@ -439,10 +439,10 @@ class Plots:
             axes.errorbar(
                 days, value, yerr=reach, color=_COLOURS[0], marker="o", markersize=4, linewidth=1.2
             )
-            shown = [row for row in seen if row.standing == "wider than approved"]
+            shown = np.array([row.standing == "wider than approved" for row in seen])
             axes.plot(
-                [np.datetime64(row.last_day) for row in shown],
-                [row.value for row in shown],
+                days[shown],
+                value[shown],
                 "o",
                 color=_COLOURS[1],
                 markersize=7,

@@ -105,7 +105,7 @@ def watched_gaps(
         np.array([one.p_value for found in pairs for one in found], dtype=np.float64)
     )
     ends = np.cumsum([len(found) for found in pairs], dtype=np.int64)
-    parts = np.split(adjusted, ends[:-1]) if len(pairs) else []
+    parts = np.split(adjusted, ends[:-1]) if pairs else []
     return tuple(
         gap.model_copy(update={"p_adjusted": _least(part)})
         for gap, part in zip(gaps, parts, strict=True)
@@ -166,9 +166,7 @@ def _count(
             for day in range(len(days))
         ]
     )
-    return _Counted(
-        groups=groups, draws=drawn_counts_by_unit(cells, seed=seed), units=len(days)
-    )
+    return _Counted(groups=groups, draws=drawn_counts_by_unit(cells, seed=seed), units=len(days))
 
 
 def _gap(

@@ -129,7 +129,9 @@ def standing_of(watched: WatchedGap | WatchedSlice, policy: FairnessWatchPolicy)
         return "unknown"
     if watched.p_adjusted <= policy.alpha:
         return "wider than approved"
-    return "holds" if _keeps(watched, watched.value, watched.limit) else "above the limit, not shown"
+    return (
+        "holds" if _keeps(watched, watched.value, watched.limit) else "above the limit, not shown"
+    )
 
 
 def history_rows(record: FairnessRecord, policy: FairnessWatchPolicy) -> tuple[HistoryRow, ...]:
