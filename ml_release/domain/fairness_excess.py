@@ -36,7 +36,7 @@ class PairExcess:
     gap
         Difference of the two rates, or their ratio, as the measure has it.
     p_value
-        One-sided, of the pair being within the limit; NaN where the draws show no spread.
+        Of the pair being within the limit; NaN where the draws show no spread.
     """
 
     rate: str
@@ -57,8 +57,9 @@ def pair_excesses(
 ) -> tuple[PairExcess, ...]:
     """Test every pair of groups that have rows enough against a limit.
 
-    The statistic is (|gap| - limit) / spread, the spread that of the gap over the draws. Over G
-    days it is widened by sqrt(G / (G - 1)), as days drawn with replacement vary that much less
+    The p-value is the chance of a gap as wide in either direction where the true one is at the
+    limit: P(T > (|gap| - limit) / spread) + P(T > (|gap| + limit) / spread), the spread that of the
+    gap over the draws. Over G days it is widened by sqrt(G / (G - 1)), as days drawn with replacement vary that much less
     than days do, and held against Student's distribution with G - 1 degrees of freedom; over rows
     against the normal one. Ratios are compared on the scale of their logarithm.
 
@@ -112,7 +113,7 @@ def pair_excesses(
         smooth = smooth_rates(rate, cells, log=is_ratio)
         gaps = np.abs(smooth[first] - smooth[second])
         spread = (drawn[:, first] - drawn[:, second]).std(axis=0, ddof=1)
-        p_values = _p_values(gaps - reach, spread, units)
+        p_values = _p_values(gaps, reach, spread, units)
         for a, b, p_value in zip(first, second, p_values, strict=True):
             low, high = (a, b) if values[a] <= values[b] else (b, a)
             found.append(
@@ -133,12 +134,18 @@ def _gap(low: float, high: float, *, is_ratio: bool) -> float:
     return low / high if high > 0 else float("nan")
 
 
-def _p_values(excess: Floats, spread: Floats, units: int | None) -> Floats:
+def _p_values(gaps: Floats, reach: float, spread: Floats, units: int | None) -> Floats:
     from scipy.special import ndtr, stdtr
 
-    known = spread > NO_SPREAD
     widened = spread if units is None else spread * np.sqrt(units / (units - 1))
-    statistic = np.divide(excess, widened, out=np.full(len(excess), np.nan), where=known)
-    tail = ndtr(-statistic) if units is None else stdtr(units - 1, -statistic)
-    p_values: Floats = np.asarray(tail, dtype=np.float64)
-    return p_values
+
+    def tail(excess: Floats) -> Floats:
+        statistic = np.divide(
+            excess, widened, out=np.full(len(excess), np.nan), where=spread > NO_SPREAD
+        )
+        found: Floats = np.asarray(
+            ndtr(-statistic) if units is None else stdtr(units - 1, -statistic), dtype=np.float64
+        )
+        return found
+
+    return np.minimum(1.0, tail(gaps - reach) + tail(gaps + reach))

@@ -71,8 +71,9 @@ class ReleaseLine(BaseModel):
     favourable
         Which label is good for the person or thing concerned; of a classifier only.
     text_columns
-        Columns of the snapshot that hold free text, to be watched for shifts; no features. A bounded
-        sample of them travels inside each version's artefact, so they may hold nothing personal.
+        Columns of the snapshot that hold free text, to be watched for shifts; no features. A
+        bounded sample of them travels inside each version's artefact, so they may hold nothing
+        personal.
     personal
         Request column to how it is masked in the inference log, with every feature made of it:
         ``hash`` keeps equality, ``drop`` nothing. Skew and drift of what is masked cannot be told.

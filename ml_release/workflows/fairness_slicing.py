@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -83,6 +84,6 @@ def _quarters(column: str, values: Objects, names: tuple[str, ...]) -> Slicing:
         column=column,
         codes=np.where(np.isfinite(numbers), codes, MISSING),
         names=tuple(
-            f"{low}{_BETWEEN}{high}" for low, high in zip(ends[:-1], ends[1:], strict=True)
+            f"{low}{_BETWEEN}{high}" for low, high in pairwise(ends)
         ),
     )
