@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ml_release.domain.column_profile import ColumnShares
     from ml_release.domain.deployment import Declaration, DeclaredState
     from ml_release.domain.experiment_analysis import Analysis
+    from ml_release.domain.fairness_record import HistoryRow
     from ml_release.domain.features import Columns
     from ml_release.domain.gates_attribution import AttributionMethod
     from ml_release.domain.gates_servability import Servability
@@ -582,6 +583,19 @@ class RunningTrial(Protocol):
         """Resident memory of its process in 10^6 bytes; None if it cannot be had."""
 
 
+class TextClassifier(Protocol):
+    """Tells two samples of texts apart, if anything does."""
+
+    def out_of_fold(
+        self, texts: Sequence[str], is_current: npt.NDArray[np.bool_], *, folds: int, seed: int
+    ) -> npt.NDArray[np.float64]:
+        """A score per text that grows with its being of the current sample, shape (n,).
+
+        Each is of a classifier that was not fitted on that text. The same arguments give the same
+        scores. Raises `InputError` if a side has fewer texts than there are folds.
+        """
+
+
 class Attributor(Protocol):
     """Says how far each feature moves each answer of a model that is only asked."""
 
@@ -668,6 +682,9 @@ class Plotter(Protocol):
 
     def search_history(self, trials: Sequence[SearchTrial], *, objective: str) -> bytes:
         """PNG of the value of every trial in their order, and of the best one so far."""
+
+    def gaps_over_time(self, rows: Sequence[HistoryRow]) -> bytes:
+        """PNG of every gap with its interval over the windows, the approved one and its limit."""
 
     def latencies(self, latencies_ms: Sequence[float], *, limit_ms: float) -> bytes:
         """PNG of a histogram of latencies, the limit of the 99th percentile marked."""

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from ml_release.domain.batch_scoring import ScoreSpread
     from ml_release.domain.column_profile import ColumnShares
     from ml_release.domain.experiment_analysis import Analysis
+    from ml_release.domain.fairness_record import HistoryRow
     from ml_release.domain.gates_attribution import AttributionMethod
     from ml_release.domain.label_maturity import Maturity
     from ml_release.domain.regret import RegretReport
@@ -293,6 +294,9 @@ class NoPictures:
 
     def latencies(self, latencies_ms: Sequence[float], *, limit_ms: float) -> bytes:
         return self._draw(f"{len(latencies_ms)} latencies beside {limit_ms}")
+
+    def gaps_over_time(self, rows: Sequence[HistoryRow]) -> bytes:
+        return self._draw("gaps of " + ", ".join(dict.fromkeys(row.subject for row in rows)))
 
     def _draw(self, title: str) -> bytes:
         self.drawn.append(title)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ml_release.domain.batch_scoring import ScoreSpread
     from ml_release.domain.column_profile import ColumnShares
     from ml_release.domain.experiment_analysis import Analysis
+    from ml_release.domain.fairness_record import HistoryRow
     from ml_release.domain.gates_attribution import AttributionMethod
     from ml_release.domain.label_maturity import Maturity
     from ml_release.domain.regret import RegretReport
@@ -45,6 +46,7 @@ _OUTCOME_COLOURS = {
 }
 _DPI = 110
 _CHANGES_SHOWN = 8
+_GAPS_SHOWN = 4
 
 
 class Plots:
@@ -409,6 +411,55 @@ class Plots:
         axes.set_title("Difference to the control, at every look", loc="left", fontsize=10)
         return _png(figure)
 
+    def gaps_over_time(self, rows: Sequence[HistoryRow]) -> bytes:
+        """PNG of every gap with its interval by the last day of its window, one panel each.
+
+        The band is from the approved gap to the limit; those nearest beyond it come first.
+        """
+        subjects: dict[str, list[HistoryRow]] = {}
+        for row in rows:
+            subjects.setdefault(row.subject, []).append(row)
+        chosen = sorted(subjects, key=lambda name: -_reach(subjects[name][-1]))[:_GAPS_SHOWN]
+        figure, panels = _figures(3.6 * max(1, len(chosen)), 3.4, max(1, len(chosen)))
+        for axes, name in zip(panels, chosen, strict=False):
+            seen = subjects[name]
+            days = np.array([np.datetime64(row.last_day) for row in seen])
+            value, low, high, baseline, limit = (
+                np.array([np.nan if v is None else v for v in column], dtype=np.float64)
+                for column in zip(
+                    *((r.value, r.low, r.high, r.baseline, r.limit) for r in seen), strict=True
+                )
+            )
+            axes.fill_between(
+                days, baseline, limit, color="#009E73", alpha=0.18, label="approved to limit"
+            )
+            axes.plot(days, baseline, color="#009E73", linewidth=1, linestyle="--")
+            # Ends that are not known leave a point without a bar.
+            reach = np.nan_to_num(np.abs([value - low, high - value]))
+            axes.errorbar(
+                days, value, yerr=reach, color=_COLOURS[0], marker="o", markersize=4, linewidth=1.2
+            )
+            shown = np.array([row.standing == "wider than approved" for row in seen])
+            axes.plot(
+                days[shown],
+                value[shown],
+                "o",
+                color=_COLOURS[1],
+                markersize=7,
+                linestyle="none",
+                label="shown to be wider",
+            )
+            axes.set_ylim(bottom=0)
+            axes.set_title(name, loc="left", fontsize=9)
+            axes.tick_params(axis="x", rotation=45, labelsize=7)
+            axes.set_xlabel("last day of the window")
+        if chosen:
+            panels[0].legend(frameon=False, fontsize=7)
+        left = len(subjects) - len(chosen)
+        if left:
+            figure.suptitle(f"and {left} more, further within their limits", fontsize=8)
+        return _png(figure)
+
     def regret(self, report: RegretReport) -> bytes:
         """PNG of the regret with its interval, and of the arms' shares, over the days."""
         figure, (left, right) = _figures(9.0, 3.4, 2)
@@ -430,6 +481,14 @@ class Plots:
         for axes in (left, right):
             axes.set_xlabel(f"day, 1 is {report.days[0]}" if len(report.days) else "day")
         return _png(figure)
+
+
+def _reach(row: HistoryRow) -> float:
+    """How far the newest gap is from the approved one, in either direction of its measure."""
+    if row.value is None or row.baseline is None or row.limit is None:
+        return -np.inf
+    sign = 1.0 if row.limit >= row.baseline else -1.0
+    return sign * (row.value - row.limit)
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:

@@ -18,6 +18,7 @@ from ml_release.orchestration.experiment_jobs import (
     end_experiment_job,
     experiment_sensor,
 )
+from ml_release.orchestration.fairness_asset import fairness_report_asset
 from ml_release.orchestration.incident_assets import (
     incident_sensor,
     incident_spec,
@@ -59,6 +60,7 @@ from ml_release.orchestration.scorecard_asset import gate_scorecard_asset
 from ml_release.orchestration.scoring_asset import batch_predictions_asset
 from ml_release.orchestration.sensors import drift_sensor, label_volume_sensor, new_records_sensor
 from ml_release.orchestration.staging_asset import staging_endpoint_asset
+from ml_release.orchestration.text_asset import text_report_asset
 from ml_release.orchestration.truth_assets import three_truths_asset, truths_sensor
 from ml_release.orchestration.verification_asset import rollback_verification_asset
 from ml_release.orchestration.waiver_job import waiver_job
@@ -119,6 +121,8 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
                     labels_asset,
                     drift_report_asset,
                     performance_report_asset,
+                    fairness_report_asset,
+                    *((text_report_asset,) if line.text_columns else ()),
                     rollback_verification_asset,
                     drill_asset,
                     experiment_report_asset,

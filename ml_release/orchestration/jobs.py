@@ -19,6 +19,7 @@ MONITORED = (
     "labels",
     "drift_report",
     "performance_report",
+    "fairness_report",
     "rollback_verification",
     "experiment_report",
 )
@@ -71,7 +72,7 @@ def monitor_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
     return _job(
         line,
         "monitor",
-        MONITORED,
+        (*MONITORED, *(("text_report",) if line.text_columns else ())),
         "Read the log: window, labels, drift, performance, rollback, experiment.",
     )
 

@@ -12,6 +12,7 @@ from ml_release.adapters.evidence_files import EvidenceFiles
 from ml_release.adapters.git_deployments import GitDeployments
 from ml_release.adapters.git_deployments.remote import GitRemote
 from ml_release.adapters.git_deployments.shared import SharedDeployments
+from ml_release.adapters.hashed_ngrams import HashedNgrams
 from ml_release.adapters.inference_tables import InferenceArchiveFiles, InferenceTables
 from ml_release.adapters.landing_files import LandingFiles
 from ml_release.adapters.mlflow_registry import MlflowExperiments, MlflowRegistry
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
         ServabilityProbe,
         Switches,
         Tables,
+        TextClassifier,
         TrialServer,
         Workplace,
     )
@@ -98,6 +100,7 @@ class Wiring:
     answers: AnswerStore
     plotter: Plotter
     attributor: Attributor
+    text_classifier: TextClassifier
     reports: ReportWriter
     workplace: Workplace
     notifier: Notifier
@@ -164,6 +167,7 @@ def local_wiring(settings: Settings) -> Wiring:
         answers=SqliteAnswers(settings.monitoring / "answers.db"),
         plotter=Plots(),
         attributor=ShapValues(),
+        text_classifier=HashedNgrams(),
         reports=ReportPages(settings.reports),
         workplace=LocalWorkplace(),
         notifier=AppriseNotifier(settings.notify)

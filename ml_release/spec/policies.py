@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ml_release.domain.data_gates import DataGatesPolicy
 from ml_release.domain.drift import DriftPolicy
 from ml_release.domain.evaluation_gates import EvaluationPolicy
+from ml_release.domain.fairness_watch import FairnessWatchPolicy
 from ml_release.domain.history_health import HistoryHealthPolicy
 from ml_release.domain.identity import digest_of_json
 from ml_release.domain.label_maturity import LabelPolicy
@@ -20,6 +21,7 @@ from ml_release.domain.retention import RetentionPolicy
 from ml_release.domain.retraining import RetrainingPolicy
 from ml_release.domain.rollout_policy import RolloutPolicy
 from ml_release.domain.scorecard import ScorecardPolicy
+from ml_release.domain.text_drift import TextDriftPolicy
 from ml_release.domain.three_truths import TruthsPolicy
 from ml_release.domain.training_plan import TrainingPolicy
 from ml_release.errors import DeclarationError
@@ -42,6 +44,8 @@ class Policies(BaseModel):
     retraining: RetrainingPolicy
     truths: TruthsPolicy = Field(default_factory=TruthsPolicy)
     retention: RetentionPolicy | None = None
+    fairness_watch: FairnessWatchPolicy = Field(default_factory=FairnessWatchPolicy)
+    text_drift: TextDriftPolicy = Field(default_factory=TextDriftPolicy)
     scorecard: ScorecardPolicy = Field(default_factory=ScorecardPolicy)
 
     @property
