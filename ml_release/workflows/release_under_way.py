@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from ml_release.domain.rollout import next_place
+from ml_release.domain.rollout import frozen_by, next_place
 from ml_release.domain.verdict import Outcome
 from ml_release.errors import MlReleaseError
 from ml_release.workflows.promotion import find_version
@@ -162,6 +162,8 @@ def _waits_for(
         ]
         if shut:
             return "; ".join(finding.sentence() for finding in shut)
+        if (frozen := frozen_by(gathered.standing)) is not None:
+            return frozen
     if verdict.outcome is not Outcome.PASS:
         said = "; ".join(finding.sentence() for finding in verdict.objections[:1])
         return f"its {rollout.leg}: {said or 'nothing was found out'}"
