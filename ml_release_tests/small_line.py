@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from ml_release.domain.search import Trial
     from ml_release.domain.shadow_pairs import ScoreSample, SlicePairs
     from ml_release.domain.slice_scores import SliceTable
+    from ml_release.domain.slo_record import SloRecord
     from ml_release.domain.threshold_curve import ThresholdPoint
     from ml_release.domain.traffic import TrafficPoint
     from ml_release.domain.verdict import Verdict
@@ -261,6 +262,9 @@ class NoPictures:
         method: AttributionMethod,
     ) -> bytes:
         return self._draw(f"importances by {method} of " + ", ".join(candidate))
+
+    def error_budgets(self, record: SloRecord) -> bytes:
+        return self._draw(f"{len(record.standings)} error budgets")
 
     def scores(self, spread: ScoreSpread, *, threshold: float | None) -> bytes:
         return self._draw(f"{spread.counts.sum()} scores beside {threshold}")

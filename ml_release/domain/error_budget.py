@@ -181,10 +181,11 @@ def burns(
 def days_of(
     counts: Iterable[SliCount], *, objective: float
 ) -> tuple[tuple[str, int, int, float], ...]:
-    """Per UTC day its events, its bad ones, and the share of the budget left at its end.
+    """Per day its events, its bad ones, and the share of the budget left at its end.
 
-    The budget is that of all the events: the last value is `budget_left`. Days without events are
-    left out; in order of time.
+    A stretch belongs to the day it begins on, in the zone of its ``start``. The budget is that of
+    all the events: the last value is `budget_left`. Days without events are left out; in order of
+    time.
     """
     found: dict[str, tuple[int, int]] = {}
     for one in counts:

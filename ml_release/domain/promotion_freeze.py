@@ -94,9 +94,7 @@ def freeze_finding(
             f" again, release a repair, or let it go for this version with `ml-release waive {line}"
             f" {BUDGET} --subject {held[0].subject} --candidate {model_digest}`",
         )
-    unknown = [
-        f for f in verdict.findings if f.rule == BUDGET and f.outcome is not Outcome.PASS
-    ]
+    unknown = [f for f in verdict.findings if f.rule == BUDGET and f.outcome is not Outcome.PASS]
     if let_go:
         return _finding(subject, Outcome.INCONCLUSIVE, f"spent and let go: {'; '.join(let_go)}")
     if unknown:

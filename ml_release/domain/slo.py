@@ -127,10 +127,7 @@ def _burning(rule: str, line: str, standing: SloStanding | None) -> Finding:
         return _unknown(rule, line, "nothing was asked")
     fired = [one for one in seen if one.fires]
     unknown = [one for one in seen if one.fires is None]
-    if fired:
-        outcome = Outcome.FAIL
-    else:
-        outcome = Outcome.INCONCLUSIVE if unknown else Outcome.PASS
+    outcome = Outcome.FAIL if fired else Outcome.INCONCLUSIVE if unknown else Outcome.PASS
     nearest = max(fired or unknown or seen, key=_nearness)
     known = nearest.long_rate is not None and nearest.short_rate is not None
     said = [f"{nearest.level} over {nearest.long_hours} h and {nearest.short_hours} h"]

@@ -74,7 +74,7 @@ ALERTS = (
     BurnAlert(level="ticket", long_hours=24, short_hours=2, budget_share=0.10),
     BurnAlert(level="ticket", long_hours=72, short_hours=6, budget_share=0.10),
 )
-"""Those of the workbook (table 5-8) but for short stretches below an hour: counts are hourly."""
+"""Those of the workbook but for its short stretches below an hour: counts are hourly."""
 
 
 class SloPolicy(_Policy):

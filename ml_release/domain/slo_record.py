@@ -39,7 +39,7 @@ class BurnSeen(_Record):
 
 
 class BudgetDay(_Record):
-    """One UTC day: its events, its bad ones, and the share of the whole budget left after it."""
+    """One day of the line's zone: events, bad ones, share of the whole budget left after it."""
 
     day: str
     events: int

@@ -19,6 +19,7 @@ from ml_release.domain.retention import RetentionPolicy
 from ml_release.domain.retraining import RetrainingPolicy
 from ml_release.domain.rollout_policy import RolloutPolicy
 from ml_release.domain.scorecard import ScorecardPolicy
+from ml_release.domain.slo_policy import SloPolicy
 from ml_release.domain.three_truths import TruthsPolicy
 from ml_release.domain.training_plan import TrainingPolicy
 from ml_release.errors import DeclarationError
@@ -38,6 +39,7 @@ class Policies(BaseModel):
     labels: LabelPolicy
     rollout: RolloutPolicy = Field(default_factory=RolloutPolicy)
     retraining: RetrainingPolicy
+    slo: SloPolicy = Field(default_factory=SloPolicy)
     truths: TruthsPolicy = Field(default_factory=TruthsPolicy)
     retention: RetentionPolicy | None = None
     scorecard: ScorecardPolicy = Field(default_factory=ScorecardPolicy)

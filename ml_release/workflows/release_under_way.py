@@ -160,10 +160,10 @@ def _waits_for(
             for name, f in gathered.standing.gates.items()
             if name in {"evidence", "staging", "approval"} and f.outcome is not Outcome.PASS
         ]
-        if shut:
-            return "; ".join(finding.sentence() for finding in shut)
-        if (frozen := frozen_by(gathered.standing)) is not None:
-            return frozen
+        frozen = frozen_by(gathered.standing)
+        if shut or frozen is not None:
+            said = [finding.sentence() for finding in shut]
+            return "; ".join(said if frozen is None else [*said, frozen])
     if verdict.outcome is not Outcome.PASS:
         said = "; ".join(finding.sentence() for finding in verdict.objections[:1])
         return f"its {rollout.leg}: {said or 'nothing was found out'}"
