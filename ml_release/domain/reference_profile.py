@@ -155,7 +155,9 @@ def profile_from_json(content: bytes) -> ReferenceProfile:
         raise IntegrityError(message) from error
 
 
-def fit_profile(values: Columns, days: npt.NDArray[np.datetime64]) -> ReferenceProfile:
+def fit_profile(
+    values: Columns, days: npt.NDArray[np.datetime64], *, masked: frozenset[str] = frozenset()
+) -> ReferenceProfile:
     """Freeze the bins on the reference window and count it per day.
 
     Parameters
@@ -164,14 +166,57 @@ def fit_profile(values: Columns, days: npt.NDArray[np.datetime64]) -> ReferenceP
         Readable feature values of shape (n,): float64, or object of str or None.
     days
         Day of each row, shape (n,).
+    masked
+        Features whose values the log does not know: nothing of them is ever compared with the
+        range of the reference, so it is not told.
     """
     unique_days, day_of_row = np.unique(days.astype("datetime64[D]"), return_inverse=True)
     bins = {name: fit_bins(column) for name, column in values.items()}
-    counts = {
-        name: tuple(
-            tuple(int(c) for c in bins[name].count(column[day_of_row == day]))
-            for day in range(len(unique_days))
-        )
-        for name, column in values.items()
-    }
-    return ReferenceProfile(bins=bins, days=tuple(str(day) for day in unique_days), counts=counts)
+    return ReferenceProfile(
+        bins=bins,
+        days=tuple(str(day) for day in unique_days),
+        counts={
+            name: as_table(bins[name].count_by(day_of_row, column, groups=len(unique_days)))
+            for name, column in values.items()
+        },
+        numbers={
+            name: number_facts(column.astype(np.float64, copy=False))
+            for name, column in values.items()
+            if column.dtype != object and name not in masked
+        },
+    )
+
+
+def number_facts(values: npt.NDArray[np.float64]) -> NumberFacts:
+    """What some numbers were, NaN for missing; rounded to nine digits.
+
+    >>> number_facts(np.array([1.0, np.nan, 3.0]))
+    NumberFacts(n=2, mean=2.0, sd=1.0, minimum=1.0, maximum=3.0, outside=0)
+    """
+    present = values[~np.isnan(values)]
+    finite = present[np.isfinite(present)]
+    if not len(finite):
+        return NumberFacts(n=len(present), mean=None, sd=None, minimum=None, maximum=None)
+    mean, sd = float(finite.mean()), float(finite.std())
+    return NumberFacts(
+        n=len(present),
+        mean=rounded(mean) if np.isfinite(mean) else None,
+        sd=rounded(sd) if np.isfinite(sd) else None,
+        # Not rounded: a value would be outside of the range it belongs to.
+        minimum=float(finite.min()),
+        maximum=float(finite.max()),
+    )
+
+
+def as_table(counts: npt.NDArray[np.int64]) -> Table:
+    """Counts of shape (days, bins) in the form that is kept."""
+    return tuple(tuple(row) for row in counts.tolist())
+
+
+def rounded(value: float) -> float:
+    """Nine digits: the last ones differ from machine to machine, and the profile has a digest.
+
+    >>> rounded(2 / 3)
+    0.666666667
+    """
+    return float(f"{value:.9g}")
