@@ -58,6 +58,7 @@ from ml_release.orchestration.rollout_assets import rollout_job, rollout_sensor,
 from ml_release.orchestration.scorecard_asset import gate_scorecard_asset
 from ml_release.orchestration.scoring_asset import batch_predictions_asset
 from ml_release.orchestration.sensors import drift_sensor, label_volume_sensor, new_records_sensor
+from ml_release.orchestration.slo_asset import slo_report_asset
 from ml_release.orchestration.staging_asset import staging_endpoint_asset
 from ml_release.orchestration.truth_assets import three_truths_asset, truths_sensor
 from ml_release.orchestration.verification_asset import rollback_verification_asset
@@ -119,6 +120,7 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
                     labels_asset,
                     drift_report_asset,
                     performance_report_asset,
+                    slo_report_asset,
                     rollback_verification_asset,
                     drill_asset,
                     experiment_report_asset,

@@ -19,6 +19,7 @@ MONITORED = (
     "labels",
     "drift_report",
     "performance_report",
+    "slo_report",
     "rollback_verification",
     "experiment_report",
 )
