@@ -219,6 +219,8 @@ def status(
             *(("", objection) for objection in one.objections),
             ("drift", f"{one.drift or 'not judged'} on {one.window_rows or 0} rows"),
             *(("", objection) for objection in one.drift_objections),
+            ("promises", str(one.promises or "not judged")),
+            *(("", budget) for budget in one.budgets),
             ("labels", str(one.labels or 0)),
             ("environment drift", _drift_in_words(one.environment_drift)),
             ("waits for", one.waits_for or "nothing"),

@@ -74,6 +74,17 @@ def exhausted(verdict: Verdict | None) -> tuple[Finding, ...]:
     return tuple(f for f in verdict.findings if f.rule == BUDGET and f.outcome is Outcome.FAIL)
 
 
+def budgets_in_words(verdict: Verdict | None) -> tuple[str, ...]:
+    """Of every promise what is left of its budget, spent ones first; none for no verdict."""
+    found = [] if verdict is None else [f for f in verdict.findings if f.rule == BUDGET and f.votes]
+    spent = [f for f in found if f.outcome is Outcome.FAIL]
+    return tuple(
+        f"{'SPENT, promotions are frozen: ' if f in spent else ''}{f.subject}"
+        f" {'not known' if f.observed is None else f'{100 * f.observed:.1f} % left'}: {f.detail}"
+        for f in (*spent, *(one for one in found if one not in spent))
+    )
+
+
 def _not_promised(rule: str, line: str) -> Finding:
     return Finding(
         rule=rule,
