@@ -33,6 +33,7 @@ from ml_release.orchestration.jobs import (
     train_job,
 )
 from ml_release.orchestration.kill_switch_job import adopt_kill_switch_job, kill_switch_sensor
+from ml_release.orchestration.kpi_asset import release_kpis_asset
 from ml_release.orchestration.label_assets import labels_asset
 from ml_release.orchestration.log_assets import finished_segments_sensor, inference_archive_asset
 from ml_release.orchestration.model_assets import (
@@ -121,6 +122,7 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
                     drift_report_asset,
                     performance_report_asset,
                     slo_report_asset,
+                    release_kpis_asset,
                     rollback_verification_asset,
                     drill_asset,
                     experiment_report_asset,

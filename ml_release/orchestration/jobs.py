@@ -20,6 +20,7 @@ MONITORED = (
     "drift_report",
     "performance_report",
     "slo_report",
+    "release_kpis",
     "rollback_verification",
     "experiment_report",
 )
@@ -73,7 +74,7 @@ def monitor_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
         line,
         "monitor",
         MONITORED,
-        "Read the log: window, labels, drift, performance, rollback, experiment.",
+        "Read the log: window, labels, drift, performance, promises, rollback, experiment, KPIs.",
     )
 
 

@@ -15,6 +15,7 @@ from ml_release.domain.history_health import HistoryHealthPolicy
 from ml_release.domain.identity import digest_of_json
 from ml_release.domain.label_maturity import LabelPolicy
 from ml_release.domain.quarantine import QuarantinePolicy
+from ml_release.domain.release_kpis import KpiPolicy
 from ml_release.domain.retention import RetentionPolicy
 from ml_release.domain.retraining import RetrainingPolicy
 from ml_release.domain.rollout_policy import RolloutPolicy
@@ -40,6 +41,7 @@ class Policies(BaseModel):
     rollout: RolloutPolicy = Field(default_factory=RolloutPolicy)
     retraining: RetrainingPolicy
     slo: SloPolicy = Field(default_factory=SloPolicy)
+    kpis: KpiPolicy = Field(default_factory=KpiPolicy)
     truths: TruthsPolicy = Field(default_factory=TruthsPolicy)
     retention: RetentionPolicy | None = None
     scorecard: ScorecardPolicy = Field(default_factory=ScorecardPolicy)
