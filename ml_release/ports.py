@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from ml_release.domain.search import Trial as SearchTrial
     from ml_release.domain.shadow_pairs import ScoreSample, SlicePairs
     from ml_release.domain.slice_scores import SliceTable
+    from ml_release.domain.slo_record import SloRecord
     from ml_release.domain.threshold_curve import ThresholdPoint
     from ml_release.domain.traffic import TrafficPoint
     from ml_release.domain.trial import LoadMeasured, Served, Trial, TrialLoad, TrialReply
@@ -658,6 +659,9 @@ class Plotter(Protocol):
 
     def traffic(self, points: Sequence[TrafficPoint], *, until: datetime) -> bytes:
         """PNG of the share of every version over time, up to a moment."""
+
+    def error_budgets(self, record: SloRecord) -> bytes:
+        """PNG of what is left of every error budget over its window, and of its burn rates."""
 
     def scores(self, spread: ScoreSpread, *, threshold: float | None) -> bytes:
         """PNG of a histogram of predictions, the threshold of decisions marked if there is one."""

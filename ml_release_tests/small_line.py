@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from ml_release.domain.search import Trial
     from ml_release.domain.shadow_pairs import ScoreSample, SlicePairs
     from ml_release.domain.slice_scores import SliceTable
+    from ml_release.domain.slo_record import SloRecord
     from ml_release.domain.threshold_curve import ThresholdPoint
     from ml_release.domain.traffic import TrafficPoint
     from ml_release.domain.verdict import Verdict
@@ -265,6 +266,9 @@ class NoPictures:
     ) -> bytes:
         return self._draw(f"importances by {method} of " + ", ".join(candidate))
 
+    def error_budgets(self, record: SloRecord) -> bytes:
+        return self._draw(f"{len(record.standings)} error budgets")
+
     def scores(self, spread: ScoreSpread, *, threshold: float | None) -> bytes:
         return self._draw(f"{spread.counts.sum()} scores beside {threshold}")
 
@@ -331,6 +335,7 @@ class House:
     online: InMemoryOnlineHistory = field(default_factory=InMemoryOnlineHistory)
     profiles: InMemoryProfiles = field(default_factory=InMemoryProfiles)
     switches: InMemorySwitches = field(default_factory=InMemorySwitches)
+    profiles: InMemoryProfiles = field(default_factory=InMemoryProfiles)
     notifier: InMemoryNotifier = field(default_factory=InMemoryNotifier)
     reports: InMemoryReports = field(default_factory=InMemoryReports)
     plotter: NoPictures = field(default_factory=NoPictures)

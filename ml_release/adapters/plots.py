@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from ml_release.domain.search import Trial
     from ml_release.domain.shadow_pairs import ScoreSample, SlicePairs
     from ml_release.domain.slice_scores import SliceTable
+    from ml_release.domain.slo_record import SloRecord
     from ml_release.domain.threshold_curve import ThresholdPoint
     from ml_release.domain.traffic import TrafficPoint
     from ml_release.domain.verdict import Verdict
@@ -44,6 +46,14 @@ _OUTCOME_COLOURS = {
     Outcome.ERROR: "#E69F00",
     Outcome.FAIL: "#D55E00",
 }
+_BUDGET_COLOURS = {
+    "availability": _COLOURS[0],
+    "latency": _COLOURS[1],
+    "correctness": _COLOURS[2],
+    "freshness": _COLOURS[3],
+    "fairness": "#000000",
+}
+_LEAST_BUDGET_SHOWN = -1.0
 _DPI = 110
 _CHANGES_SHOWN = 8
 _GAPS_SHOWN = 4
@@ -216,6 +226,13 @@ class Plots:
         axes.set_ylabel("percent of requests")
         axes.set_title("Declared traffic")
         figure.autofmt_xdate()
+        return _png(figure)
+
+    def error_budgets(self, record: SloRecord) -> bytes:
+        """PNG of what is left of every error budget over its window, and of its burn rates."""
+        figure, (left, right) = _figures(9.6, 3.6, 2)
+        _draw_budgets(left, record)
+        _draw_burn_rates(right, record)
         return _png(figure)
 
     def scores(self, spread: ScoreSpread, *, threshold: float | None) -> bytes:
@@ -489,6 +506,52 @@ def _reach(row: HistoryRow) -> float:
         return -np.inf
     sign = 1.0 if row.limit >= row.baseline else -1.0
     return sign * (row.value - row.limit)
+
+
+def _draw_budgets(axes: Axes, record: SloRecord) -> None:
+    """What is left of every budget at the end of every day; below the line it is exceeded."""
+    for standing in record.standings:
+        if not standing.days:
+            continue
+        days = [date.fromisoformat(one.day) for one in standing.days]
+        # A budget exceeded a hundredfold is not to flatten all others.
+        left = [max(_LEAST_BUDGET_SHOWN, one.left) for one in standing.days]
+        axes.plot(
+            days,  # type: ignore[arg-type] # matplotlib takes dates
+            [100 * value for value in left],
+            color=_BUDGET_COLOURS[standing.name],
+            marker="o",
+            markersize=3,
+            linewidth=1.5,
+            label=f"{standing.name}, {100 * standing.objective:g} %",
+        )
+    axes.axhline(0, color="black", linewidth=1, linestyle="--")
+    axes.set_ylim(top=105)
+    axes.set_ylabel("percent of the budget left")
+    axes.set_title(f"Error budgets of {record.window_days} days", loc="left", fontsize=10)
+    axes.tick_params(axis="x", labelrotation=30)
+    if any(standing.days for standing in record.standings):
+        axes.legend(frameon=False, fontsize=8)
+
+
+def _draw_burn_rates(axes: Axes, record: SloRecord) -> None:
+    """The lower of both burn rates of every alert, one bar each, its limit as a black mark."""
+    bars = [
+        (standing.name, burn)
+        for standing in record.standings
+        for burn in standing.burns
+        if burn.long_rate is not None and burn.short_rate is not None
+    ]
+    for place, (name, burn) in enumerate(reversed(bars)):
+        rate = min(burn.long_rate or 0.0, burn.short_rate or 0.0)
+        axes.barh(place, rate, 0.62, color=_BUDGET_COLOURS[name], alpha=1.0 if burn.fires else 0.45)
+        axes.plot([burn.limit_rate] * 2, [place - 0.42, place + 0.42], color="black", linewidth=1.5)
+    names = [f"{name}, {b.level} {b.long_hours} h / {b.short_hours} h" for name, b in bars]
+    axes.set_yticks(range(len(bars)), list(reversed(names)), fontsize=8)
+    axes.set_xscale("symlog", linthresh=1.0)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("times the rate that spends the budget; the mark is the alert's limit")
+    axes.set_title("Burn rates", loc="left", fontsize=10)
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:

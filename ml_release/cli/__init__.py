@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ml_release.cli import drilling, experiments, explaining, incidents, releasing, withdrawing
+from ml_release.cli import (
+    drilling,
+    experiments,
+    explaining,
+    incidents,
+    kpis,
+    releasing,
+    withdrawing,
+)
 from ml_release.cli.arguments import By, Json, Line, opened, settings_now, tell
 from ml_release.domain.rebuild import TOLERANCE
 from ml_release.errors import DeclarationError, InputError, MlReleaseError, RefusedError
@@ -47,6 +55,7 @@ app.add_typer(incidents.app)
 app.add_typer(withdrawing.app)
 app.add_typer(explaining.app)
 app.add_typer(drilling.app)
+app.add_typer(kpis.app)
 
 
 @app.command()
@@ -219,6 +228,8 @@ def status(
             *(("", objection) for objection in one.objections),
             ("drift", f"{one.drift or 'not judged'} on {one.window_rows or 0} rows"),
             *(("", objection) for objection in one.drift_objections),
+            ("promises", str(one.promises or "not judged")),
+            *(("", budget) for budget in one.budgets),
             ("labels", str(one.labels or 0)),
             ("environment drift", _drift_in_words(one.environment_drift)),
             ("waits for", one.waits_for or "nothing"),

@@ -34,6 +34,7 @@ from ml_release.orchestration.jobs import (
     train_job,
 )
 from ml_release.orchestration.kill_switch_job import adopt_kill_switch_job, kill_switch_sensor
+from ml_release.orchestration.kpi_asset import release_kpis_asset
 from ml_release.orchestration.label_assets import labels_asset
 from ml_release.orchestration.log_assets import finished_segments_sensor, inference_archive_asset
 from ml_release.orchestration.model_assets import (
@@ -59,6 +60,7 @@ from ml_release.orchestration.rollout_assets import rollout_job, rollout_sensor,
 from ml_release.orchestration.scorecard_asset import gate_scorecard_asset
 from ml_release.orchestration.scoring_asset import batch_predictions_asset
 from ml_release.orchestration.sensors import drift_sensor, label_volume_sensor, new_records_sensor
+from ml_release.orchestration.slo_asset import slo_report_asset
 from ml_release.orchestration.staging_asset import staging_endpoint_asset
 from ml_release.orchestration.text_asset import text_report_asset
 from ml_release.orchestration.truth_assets import three_truths_asset, truths_sensor
@@ -123,6 +125,8 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
                     performance_report_asset,
                     fairness_report_asset,
                     *((text_report_asset,) if line.text_columns else ()),
+                    slo_report_asset,
+                    release_kpis_asset,
                     rollback_verification_asset,
                     drill_asset,
                     experiment_report_asset,

@@ -20,6 +20,8 @@ MONITORED = (
     "drift_report",
     "performance_report",
     "fairness_report",
+    "slo_report",
+    "release_kpis",
     "rollback_verification",
     "experiment_report",
 )
@@ -73,7 +75,7 @@ def monitor_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
         line,
         "monitor",
         (*MONITORED, *(("text_report",) if line.text_columns else ())),
-        "Read the log: window, labels, drift, performance, rollback, experiment.",
+        "Read the log: window, labels, drift, performance, promises, rollback, experiment, KPIs.",
     )
 
 

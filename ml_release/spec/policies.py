@@ -17,11 +17,13 @@ from ml_release.domain.identity import digest_of_json
 from ml_release.domain.label_maturity import LabelPolicy
 from ml_release.domain.performance_policy import PerformancePolicy
 from ml_release.domain.quarantine import QuarantinePolicy
+from ml_release.domain.release_kpis import KpiPolicy
 from ml_release.domain.retention import RetentionPolicy
 from ml_release.domain.retraining import RetrainingPolicy
 from ml_release.domain.rollout_policy import RolloutPolicy
 from ml_release.domain.scorecard import ScorecardPolicy
 from ml_release.domain.text_drift import TextDriftPolicy
+from ml_release.domain.slo_policy import SloPolicy
 from ml_release.domain.three_truths import TruthsPolicy
 from ml_release.domain.training_plan import TrainingPolicy
 from ml_release.errors import DeclarationError
@@ -42,6 +44,8 @@ class Policies(BaseModel):
     performance: PerformancePolicy = Field(default_factory=PerformancePolicy)
     rollout: RolloutPolicy = Field(default_factory=RolloutPolicy)
     retraining: RetrainingPolicy
+    slo: SloPolicy = Field(default_factory=SloPolicy)
+    kpis: KpiPolicy = Field(default_factory=KpiPolicy)
     truths: TruthsPolicy = Field(default_factory=TruthsPolicy)
     retention: RetentionPolicy | None = None
     fairness_watch: FairnessWatchPolicy = Field(default_factory=FairnessWatchPolicy)
