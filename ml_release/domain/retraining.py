@@ -141,7 +141,8 @@ def _asked(trigger: Trigger, evidence: RetrainingEvidence) -> Asked:
     today = evidence.as_of or evidence.now.date()
     champion = "none" if evidence.champion is None else evidence.champion[7:19]
     return Asked(
-        key=f"{trigger.kind}:{champion}:{evidence.newest_partition}:{today}",
+        # The moment: after a run that broke the same is asked for again, as another request.
+        key=f"{trigger.kind}:{champion}:{evidence.newest_partition}:{evidence.now:%Y%m%dT%H%M%S}",
         kind=trigger.kind,
         reason=trigger.reason,
         champion=evidence.champion,
@@ -222,7 +223,8 @@ def _of_time(
     *,
     champion: str,
 ) -> Iterator[str]:
-    own = [one for one in memory.asked if one.kind == trigger.kind]
+    # A run that broke has answered nothing; how often it is tried again is limited elsewhere.
+    own = [one for one in memory.asked if one.kind == trigger.kind and one.ending != "broken"]
     ages = [age for one in own if (age := (today - one.asked_on).days) >= 0]
     stood = memory.standing_days(trigger.kind, today) or 0
     has_stood = stood >= policy.persistence_days

@@ -129,7 +129,4 @@ def _request(line: ReleaseLine, wiring: Wiring, asked: Asked, *, partition: str)
         reason=asked.reason,
         request=asked.key,
     )
-    # The moment: a run that broke is asked for again on the same day, under another key.
-    return dg.RunRequest(
-        run_key=f"{asked.key}:{asked.asked_at:%H%M%S}", run_config=config, tags=tags
-    )
+    return dg.RunRequest(run_key=asked.key, run_config=config, tags=tags)
