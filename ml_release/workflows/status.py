@@ -16,6 +16,7 @@ from ml_release.workflows.environment_drift import environment_drift
 from ml_release.workflows.evaluation import EVALUATION_VERDICT
 from ml_release.workflows.labels import newest_labels
 from ml_release.workflows.monitoring import newest_drift_verdict, newest_window
+from ml_release.workflows.monitoring_decision import newest_decision
 from ml_release.workflows.release_under_way import ReleaseUnderWay, release_under_way
 from ml_release.workflows.training import CANDIDATE
 
@@ -57,6 +58,8 @@ class LineStatus(BaseModel):
         of its error budget, in words; what is spent freezes promotions.
     labels
         Requests whose label was gathered.
+    decision
+        What monitoring has led to last, in one line.
     environment_drift
         What differs between the environment that runs and the one the serving version was trained
         in, in words.
@@ -90,6 +93,7 @@ class LineStatus(BaseModel):
     promises: Outcome | None = None
     budgets: tuple[str, ...] = ()
     labels: int | None
+    decision: str | None
     environment_drift: tuple[str, ...] | None
     under_way: ReleaseUnderWay | None
     waits_for: str
@@ -119,6 +123,7 @@ def line_status(
     window = newest_window(line, environment=environment, evidence=evidence)
     labels = newest_labels(line, environment=environment, evidence=evidence)
     promises = newest_slo_verdict(line, environment=environment, evidence=evidence)
+    decision = newest_decision(line, environment=environment, evidence=evidence)
     versions = registry.versions(line.name)
     objections = () if verdict is None else tuple(f.sentence() for f in verdict.objections)
     other = (
@@ -155,6 +160,7 @@ def line_status(
         promises=None if promises is None else promises.outcome,
         budgets=budgets_in_words(promises),
         labels=None if labels is None else labels.labels,
+        decision=None if decision is None else " ".join(decision.sentence().split()),
         environment_drift=None if other is None else tuple(one.sentence() for one in other),
         under_way=under_way,
         waits_for=_waits_for(
