@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from ml_release.adapters.apprise_notifier import AppriseNotifier
 from ml_release.adapters.delta_tables import DeltaTables
 from ml_release.adapters.evidence_files import EvidenceFiles
+from ml_release.adapters.evidently_report import EvidentlyPages
+from ml_release.adapters.gauge_files import GaugeFiles
 from ml_release.adapters.git_deployments import GitDeployments
 from ml_release.adapters.git_deployments.remote import GitRemote
 from ml_release.adapters.git_deployments.shared import SharedDeployments
@@ -44,9 +46,11 @@ if TYPE_CHECKING:
         Clock,
         Deployments,
         DeploymentsRemote,
+        DriftPages,
         EndpointClient,
         EvidenceStore,
         Experiments,
+        GaugeBoard,
         InferenceArchive,
         InferenceLog,
         Landing,
@@ -93,6 +97,8 @@ class Wiring:
     plotter: Plotter
     attributor: Attributor
     reports: ReportWriter
+    drift_pages: DriftPages
+    gauges: GaugeBoard
     workplace: Workplace
     notifier: Notifier
     urgent: Deployments | None = None
@@ -157,6 +163,8 @@ def local_wiring(settings: Settings) -> Wiring:
         plotter=Plots(),
         attributor=ShapValues(),
         reports=ReportPages(settings.reports),
+        drift_pages=EvidentlyPages(),
+        gauges=GaugeFiles(settings.gauges),
         workplace=LocalWorkplace(),
         notifier=AppriseNotifier(settings.notify)
         if settings.notify

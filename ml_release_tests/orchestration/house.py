@@ -54,6 +54,8 @@ def wiring_of(house: House) -> Wiring:
         plotter=house.plotter,
         attributor=house.attributor,
         reports=house.reports,
+        drift_pages=house.drift_pages,
+        gauges=house.gauges,
         workplace=house.workplace,
         notifier=house.notifier,
     )
