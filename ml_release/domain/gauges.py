@@ -81,7 +81,7 @@ GAUGES: Mapping[str, Gauge] = {
         ("slo", "window"),
     ),
     "ml_release_model_age_days": Gauge(
-        "Days from the end of the training data to the moment of monitoring."
+        "Days from the end of the training data to the newest event."
     ),
     "ml_release_kpi": Gauge("Release KPIs, each in the unit that ends its name.", ("kpi",)),
     "ml_release_decision": Gauge("1 for the action that monitoring decided on last.", ("action",)),

@@ -8,7 +8,7 @@ says so instead of showing a zero. What the parts are read from is
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ml_release.domain.verdict import BEST_TO_WORST, Outcome, worst
 
@@ -20,15 +20,32 @@ if TYPE_CHECKING:
 STANDINGS = ("shifted and hurting", "unknown", "shifted but harmless", "stable")
 """What the shift of a feature can mean, what to look at first."""
 
-ACTIONS = {
-    "roll_back": ("Roll back", Outcome.FAIL),
-    "reduce_canary": ("Take the canary back", Outcome.FAIL),
-    "fix_data": ("Repair the data", Outcome.FAIL),
-    "retrain": ("Retrain", Outcome.ERROR),
-    "watch": ("Watch", Outcome.INCONCLUSIVE),
-    "nothing": ("Nothing to do", Outcome.PASS),
+Tone = Literal["pass", "inconclusive", "error", "fail", "act"]
+"""How serious a headline is; ``act`` is work to plan, not an alarm."""
+
+ACTIONS: Mapping[str, tuple[str, Tone]] = {
+    "roll_back": ("Roll back", "fail"),
+    "reduce_canary": ("Take the canary back", "fail"),
+    "fix_data": ("Repair the data", "fail"),
+    "retrain": ("Retrain", "act"),
+    "watch": ("Watch", "inconclusive"),
+    "nothing": ("Nothing to do", "pass"),
 }
-"""Action to what a person reads, and the colour it stands in."""
+"""Action to what a person reads, and how serious it is."""
+
+
+_TONES: Mapping[Outcome, Tone] = {
+    Outcome.PASS: "pass",
+    Outcome.INCONCLUSIVE: "inconclusive",
+    Outcome.ERROR: "error",
+    Outcome.FAIL: "fail",
+}
+_UNDECIDED = {
+    Outcome.PASS: "Nothing found",
+    Outcome.INCONCLUSIVE: "Cannot tell yet",
+    Outcome.ERROR: "Cannot tell",
+    Outcome.FAIL: "Something was found",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,24 +260,21 @@ class MonitoringPage:
         return worst([*judged, *([Outcome.ERROR] if self.problems else [])])
 
     @property
-    def headline(self) -> tuple[str, Outcome]:
+    def headline(self) -> tuple[str, Tone]:
         """What to do now, in words, and how serious that is.
 
-        The decision, if there is one; it never reads better than a record that cannot be read.
+        The decision, if there is one. Good news need every record to be readable, and that nothing
+        is to be done needs somebody who decided so.
         """
         if self.version is None:
-            return "Nothing serves", Outcome.INCONCLUSIVE
-        words, colour = (
-            ("Not decided yet", self.outcome)
-            if self.decision is None
-            else ACTIONS.get(self.decision.action, (self.decision.action, Outcome.INCONCLUSIVE))
-        )
-        if self.problems and colour is Outcome.PASS:
-            return "Cannot tell", Outcome.ERROR
-        # Without a decision nobody has said that nothing is to be done.
-        if self.decision is None and colour is Outcome.PASS:
-            return "Nothing found", Outcome.PASS
-        return words, colour
+            return "Nothing serves", "inconclusive"
+        if self.decision is not None:
+            action = self.decision.action
+            words, tone = ACTIONS.get(action, (action.replace("_", " "), "inconclusive"))
+        else:
+            found = self.outcome
+            words, tone = _UNDECIDED[found], _TONES[found]
+        return ("Cannot tell", "error") if self.problems and tone == "pass" else (words, tone)
 
     @property
     def objections(self) -> tuple[Objection, ...]:

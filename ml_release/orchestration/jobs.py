@@ -21,6 +21,8 @@ MONITORED = (
     "performance_report",
     "rollback_verification",
     "experiment_report",
+    "evidently_report",
+    "monitoring_report",
 )
 FIRST_PARTITION_TAG = "dagster/asset_partition_range_start"
 LAST_PARTITION_TAG = "dagster/asset_partition_range_end"
@@ -72,7 +74,7 @@ def monitor_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
         line,
         "monitor",
         MONITORED,
-        "Read the log: window, labels, drift, performance, rollback, experiment.",
+        "Read the log: window, labels, drift, performance, rollback, experiment, pages.",
     )
 
 

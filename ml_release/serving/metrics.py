@@ -69,7 +69,7 @@ def metrics_reply(
     now
         Seconds since 1970.
     """
-    families = _Families(table, counts, vitals, inference, gauges, now)
+    families = _Families(table, counts, vitals, inference=inference, gauges=gauges, now=now)
     return Reply(
         200,
         generate_latest(families),
@@ -85,6 +85,7 @@ class _Families:
         table: ModelTable,
         counts: Mapping[str, LineCounts],
         vitals: Vitals,
+        *,
         inference: Path,
         gauges: MonitoringGauges,
         now: float,

@@ -52,6 +52,10 @@ def _compact(value: float | None) -> str | None:
     return None if value is None else f"{value:,.3g}" if abs(value) < 1e4 else f"{value:,.0f}"  # noqa: PLR2004 (digits)
 
 
+def _budget(left: float) -> str:
+    return f"{100 * left:.0f} % left" if left > 0 else f"{-100 * left:.0f} % over"
+
+
 def _auc_chart(performance: PerformanceNow) -> Markup:
     points = performance.history[-_CHARTED:]
     released = performance.at_release
@@ -106,6 +110,7 @@ FILTERS: Mapping[str, Callable[..., object]] = {
     "standing_mark": _standing_mark,
     "action_words": _action_words,
     "subjects": _subjects,
+    "budget": _budget,
     "compact": _compact,
     "watched_claim": watched_claim_of,
     "auc_chart": _auc_chart,
