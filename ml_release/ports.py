@@ -32,12 +32,14 @@ if TYPE_CHECKING:
     from ml_release.domain.features import Columns
     from ml_release.domain.gates_attribution import AttributionMethod
     from ml_release.domain.gates_servability import Servability
+    from ml_release.domain.gauges import GaugeFile
     from ml_release.domain.history_table import HistoryTable
     from ml_release.domain.identity import ModelVersion, SnapshotId
     from ml_release.domain.incident import Incident
     from ml_release.domain.kill_switch import Pulled
     from ml_release.domain.label_maturity import Maturity
     from ml_release.domain.log_archive import Archived, Deleted
+    from ml_release.domain.monitoring_page import MonitoringPage
     from ml_release.domain.notices import Notice
     from ml_release.domain.regret import RegretReport
     from ml_release.domain.release_report import ReleaseReport
@@ -703,5 +705,29 @@ class ReportWriter(Protocol):
     def incident_page(self, incident: Incident) -> bytes:
         """The page of an incident, under the same conditions."""
 
+    def monitoring_page(self, page: MonitoringPage) -> bytes:
+        """The page of what monitoring found of a line, under the same conditions."""
+
     def keep(self, line: str, name: str, content: bytes) -> str:
         """Keep a file in one step, in the place of one of that name; return where it is."""
+
+
+class DriftPages(Protocol):
+    """Makes a page, with the tools of a vendor, that compares rows with rows."""
+
+    def page(self, reference: pd.DataFrame, current: pd.DataFrame, *, title: str) -> bytes:
+        """One HTML page that fetches nothing; columns are compared by name and type.
+
+        Columns of words are of dtype object, all others are numbers; missing values are allowed.
+        At most 10,000 rows of either are looked at, chosen by a fixed seed. A column without a
+        value on either side is left out.
+
+        Raises `InputError` if nothing is left to compare.
+        """
+
+
+class GaugeBoard(Protocol):
+    """Where the endpoint server finds what monitoring tells Prometheus."""
+
+    def show(self, gauges: GaugeFile) -> None:
+        """Put the values of a line and environment in the place of those before, in one step."""

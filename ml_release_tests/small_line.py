@@ -31,6 +31,7 @@ from ml_release.adapters.in_memory import (
     InMemoryWorkplace,
     SameProcessProbe,
 )
+from ml_release.adapters.in_memory_monitoring import InMemoryDriftPages, InMemoryGauges
 from ml_release.adapters.in_memory_notifier import InMemoryNotifier
 from ml_release.adapters.in_memory_profiles import InMemoryProfiles
 from ml_release.adapters.in_memory_switches import InMemorySwitches
@@ -338,6 +339,8 @@ class House:
     profiles: InMemoryProfiles = field(default_factory=InMemoryProfiles)
     notifier: InMemoryNotifier = field(default_factory=InMemoryNotifier)
     reports: InMemoryReports = field(default_factory=InMemoryReports)
+    drift_pages: InMemoryDriftPages = field(default_factory=InMemoryDriftPages)
+    gauges: InMemoryGauges = field(default_factory=InMemoryGauges)
     plotter: NoPictures = field(default_factory=NoPictures)
     attributor: Attributor = field(default_factory=ExactShapley)
     workplace: InMemoryWorkplace = field(default_factory=InMemoryWorkplace)

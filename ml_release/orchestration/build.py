@@ -50,6 +50,10 @@ from ml_release.orchestration.monitoring_assets import (
     inference_window_asset,
     performance_report_asset,
 )
+from ml_release.orchestration.monitoring_page_assets import (
+    evidently_report_asset,
+    monitoring_report_asset,
+)
 from ml_release.orchestration.release_jobs import (
     approval_spec,
     approve_job,
@@ -133,6 +137,8 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
                     slo_report_asset,
                     release_kpis_asset,
                     decision_asset,
+                    evidently_report_asset,
+                    monitoring_report_asset,
                     rollback_verification_asset,
                     drill_asset,
                     experiment_report_asset,

@@ -33,6 +33,8 @@ MONITORED = (
     "rollback_verification",
     "experiment_report",
     "decision",
+    "evidently_report",
+    "monitoring_report",
 )
 FIRST_PARTITION_TAG = "dagster/asset_partition_range_start"
 LAST_PARTITION_TAG = "dagster/asset_partition_range_end"

@@ -9,6 +9,8 @@ from ml_release.adapters.answer_store import SqliteAnswers
 from ml_release.adapters.apprise_notifier import AppriseNotifier
 from ml_release.adapters.delta_tables import DeltaTables
 from ml_release.adapters.evidence_files import EvidenceFiles
+from ml_release.adapters.evidently_report import EvidentlyPages
+from ml_release.adapters.gauge_files import GaugeFiles
 from ml_release.adapters.git_deployments import GitDeployments
 from ml_release.adapters.git_deployments.remote import GitRemote
 from ml_release.adapters.git_deployments.shared import SharedDeployments
@@ -48,9 +50,11 @@ if TYPE_CHECKING:
         Clock,
         Deployments,
         DeploymentsRemote,
+        DriftPages,
         EndpointClient,
         EvidenceStore,
         Experiments,
+        GaugeBoard,
         InferenceArchive,
         InferenceLog,
         Landing,
@@ -102,6 +106,8 @@ class Wiring:
     attributor: Attributor
     text_classifier: TextClassifier
     reports: ReportWriter
+    drift_pages: DriftPages
+    gauges: GaugeBoard
     workplace: Workplace
     notifier: Notifier
     urgent: Deployments | None = None
@@ -169,6 +175,8 @@ def local_wiring(settings: Settings) -> Wiring:
         attributor=ShapValues(),
         text_classifier=HashedNgrams(),
         reports=ReportPages(settings.reports),
+        drift_pages=EvidentlyPages(),
+        gauges=GaugeFiles(settings.gauges),
         workplace=LocalWorkplace(),
         notifier=AppriseNotifier(settings.notify)
         if settings.notify

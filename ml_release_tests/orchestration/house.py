@@ -58,6 +58,8 @@ def wiring_of(house: House) -> Wiring:
         attributor=house.attributor,
         text_classifier=HashedNgrams(),
         reports=house.reports,
+        drift_pages=house.drift_pages,
+        gauges=house.gauges,
         workplace=house.workplace,
         notifier=house.notifier,
     )
