@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ml_release.cli import drilling, experiments, explaining, incidents, releasing, withdrawing
+from ml_release.cli import (
+    drilling,
+    experiments,
+    explaining,
+    incidents,
+    releasing,
+    replaying,
+    withdrawing,
+)
 from ml_release.cli.arguments import By, Json, Line, opened, settings_now, tell
 from ml_release.domain.rebuild import TOLERANCE
 from ml_release.errors import DeclarationError, InputError, MlReleaseError, RefusedError
@@ -47,6 +55,7 @@ app.add_typer(incidents.app)
 app.add_typer(withdrawing.app)
 app.add_typer(explaining.app)
 app.add_typer(drilling.app)
+app.add_typer(replaying.app)
 
 
 @app.command()
