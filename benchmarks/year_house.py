@@ -145,9 +145,7 @@ class YearHouse:
 
     def train(self, first: str, last: str) -> int:
         """Train on some months and release the version."""
-        config, tags = training_request(
-            self.line, first=first, last=last, fresh_from=first, by=BY
-        )
+        config, tags = training_request(self.line, first=first, last=last, fresh_from=first, by=BY)
         with self.timed("training"):
             self._must(self._run("train", config, tags=tags))
         version = self.wiring.registry.versions(self.line.name)[-1].number
