@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ml_release.domain.batch_scoring import ScoreSpread
+    from ml_release.domain.bucket_profile import BucketProfile
     from ml_release.domain.build_record import BuildRecord
     from ml_release.domain.column_profile import ColumnShares
     from ml_release.domain.deployment import Declaration, DeclaredState
@@ -358,11 +359,13 @@ class InferenceLog(Protocol):
         """Bytes of all records, labels and rewards, to see cheaply whether anything came in."""
 
     def records(
-        self, line: str, *, after: Mapping[str, int]
+        self, line: str, *, after: Mapping[str, int], enough_bytes: int | None = None
     ) -> tuple[pd.DataFrame, dict[str, int]]:
         """Records after a cursor (bytes read per segment) with the cursor behind them.
 
-        A record that is still being written is left for the next read.
+        A record that is still being written is left for the next read. No further segment is begun
+        when ``enough_bytes`` were read: what is left comes with the next read, so that a long log
+        needs not be held at once.
         """
 
     def between(
@@ -378,6 +381,60 @@ class InferenceLog(Protocol):
 
     def rewards(self, line: str) -> pd.DataFrame:
         """Every reward as it was posted, one column per field of `Reward`, in order of arrival."""
+
+
+class ProfileStore(Protocol):
+    """What was counted of the inference log, by hour of the event, variant and model.
+
+    The log is what is true: what is kept here only saves reading it, and can be counted again. All
+    methods raise `IntegrityError` if what is kept was edited, or is of another version of this
+    code, until it is cleared; `UnavailableError` if it cannot be reached.
+    """
+
+    def cursor(self, line: str, environment: str) -> dict[str, int]:
+        """Everything of the log before this is counted; empty if nothing is."""
+
+    def add(
+        self,
+        line: str,
+        environment: str,
+        *,
+        profiles: Sequence[BucketProfile],
+        cursor: Mapping[str, int],
+        expected: Mapping[str, int],
+    ) -> None:
+        """Add profiles to what is kept of their buckets, and move the cursor, both or neither.
+
+        Raises `StaleWriteError` if the cursor is not the ``expected`` one any more: somebody else
+        has counted the same records. `InputError` for a profile of another line.
+        """
+
+    def newest(self, line: str, environment: str, *, model_digest: str | None) -> datetime | None:
+        """When the newest bucket begins that is no shadow's, None if there is none.
+
+        ``model_digest`` None asks of all models.
+        """
+
+    def between(
+        self,
+        line: str,
+        environment: str,
+        *,
+        model_digest: str | None,
+        since: datetime,
+        until: datetime,
+        shadows: bool = False,
+    ) -> tuple[BucketProfile, ...]:
+        """Buckets that begin from ``since`` on and before ``until``, in order of time.
+
+        ``model_digest`` None gives those of all models; ``shadows`` adds answers nobody got.
+        """
+
+    def clear(self, line: str, environment: str) -> None:
+        """Forget everything of a line, the cursor too.
+
+        Where what is kept cannot be read, everything of every line is forgotten.
+        """
 
 
 class InferenceArchive(Protocol):

@@ -31,6 +31,7 @@ from ml_release.adapters.in_memory import (
     SameProcessProbe,
 )
 from ml_release.adapters.in_memory_notifier import InMemoryNotifier
+from ml_release.adapters.in_memory_profiles import InMemoryProfiles
 from ml_release.adapters.in_memory_switches import InMemorySwitches
 from ml_release.adapters.in_memory_trial import InMemoryTrialServer
 from ml_release.adapters.inference_log import InferenceLogFiles
@@ -323,6 +324,7 @@ class House:
     experiments: InMemoryExperiments = field(default_factory=InMemoryExperiments)
     deployments: InMemoryDeployments = field(default_factory=InMemoryDeployments)
     online: InMemoryOnlineHistory = field(default_factory=InMemoryOnlineHistory)
+    profiles: InMemoryProfiles = field(default_factory=InMemoryProfiles)
     switches: InMemorySwitches = field(default_factory=InMemorySwitches)
     notifier: InMemoryNotifier = field(default_factory=InMemoryNotifier)
     reports: InMemoryReports = field(default_factory=InMemoryReports)
@@ -360,7 +362,12 @@ class House:
 
     def copied(self, log_folder: Path) -> House:
         """An independent house in the same state, with another inference log."""
-        locks = (self.tables._lock, self.registry._lock, self.deployments._lock)
+        locks = (
+            self.tables._lock,
+            self.registry._lock,
+            self.deployments._lock,
+            self.profiles._lock,
+        )
         other = deepcopy(self, {id(lock): threading.Lock() for lock in locks})
         other.log_folder = log_folder
         return other

@@ -25,6 +25,7 @@ from ml_release.adapters.onnx_compiler import OnnxCompiler
 from ml_release.adapters.onnx_models import OnnxLoader
 from ml_release.adapters.optuna_search import OptunaSearch
 from ml_release.adapters.plots import Plots
+from ml_release.adapters.profile_store import ProfileFile
 from ml_release.adapters.report_pages import ReportPages
 from ml_release.adapters.seals import Seals
 from ml_release.adapters.shap_values import ShapValues
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
         OnlineHistory,
         ParameterSearch,
         Plotter,
+        ProfileStore,
         ReportWriter,
         ServabilityProbe,
         Switches,
@@ -91,6 +93,7 @@ class Wiring:
     online: OnlineHistory
     inference_log: InferenceLog
     inference_archive: InferenceArchive
+    profiles: ProfileStore
     plotter: Plotter
     attributor: Attributor
     reports: ReportWriter
@@ -155,6 +158,7 @@ def local_wiring(settings: Settings) -> Wiring:
         online=OnlineFiles(settings.online),
         inference_log=InferenceTables(settings.inference),
         inference_archive=InferenceArchiveFiles(settings.inference),
+        profiles=ProfileFile(settings.monitoring / "profiles.db"),
         plotter=Plots(),
         attributor=ShapValues(),
         reports=ReportPages(settings.reports),

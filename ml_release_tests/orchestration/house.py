@@ -51,6 +51,7 @@ def wiring_of(house: House) -> Wiring:
         online=house.online,
         inference_log=house.inference_log,
         inference_archive=house.inference_archive,
+        profiles=house.profiles,
         plotter=house.plotter,
         attributor=house.attributor,
         reports=house.reports,

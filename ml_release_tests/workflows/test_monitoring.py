@@ -47,6 +47,7 @@ def observe(house: House, *, days: int = 7) -> WindowRecord:
         deployments=house.deployments,
         models=house.models,
         evidence=house.evidence,
+        profiles=house.profiles,
         days=days,
     )
 
