@@ -53,7 +53,7 @@ from ml_release.domain.gates_servability import ServabilityPolicy
 from ml_release.domain.gates_slices import SlicePolicy
 from ml_release.domain.label_maturity import LabelPolicy
 from ml_release.domain.quality_policy import QualityPolicy
-from ml_release.domain.retraining import RetrainingPolicy
+from ml_release.domain.retraining_policy import RetrainingPolicy
 from ml_release.domain.rollout_policy import RolloutPolicy
 from ml_release.spec.label_source import LabelSource
 from ml_release.spec.landing_source import LandingSource

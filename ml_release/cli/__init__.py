@@ -78,6 +78,9 @@ def train(
         float | None, typer.Option(help="No trial begins after this time; default the policy's.")
     ] = None,
     by: By = "",
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why; goes to its run and its model card.")
+    ] = "asked for on the command line",
     as_json: Json = False,
 ) -> None:
     """Snapshot, features, candidate, evaluation, registered version: through the gates."""
@@ -91,6 +94,7 @@ def train(
         trials=trials,
         search_seconds=search_seconds,
         by=by or getpass.getuser(),
+        reason=reason,
         settings=settings,
         wiring=wiring,
     )
@@ -229,6 +233,7 @@ def status(
             ("drift", f"{one.drift or 'not judged'} on {one.window_rows or 0} rows"),
             *(("", objection) for objection in one.drift_objections),
             ("labels", str(one.labels or 0)),
+            ("decision", one.decision or "none yet"),
             ("environment drift", _drift_in_words(one.environment_drift)),
             ("waits for", one.waits_for or "nothing"),
         ]

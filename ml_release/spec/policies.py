@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ml_release.domain.data_gates import DataGatesPolicy
+from ml_release.domain.decision_policy import DecisionPolicy
 from ml_release.domain.drift import DriftPolicy
 from ml_release.domain.evaluation_gates import EvaluationPolicy
 from ml_release.domain.history_health import HistoryHealthPolicy
@@ -16,7 +17,7 @@ from ml_release.domain.identity import digest_of_json
 from ml_release.domain.label_maturity import LabelPolicy
 from ml_release.domain.quarantine import QuarantinePolicy
 from ml_release.domain.retention import RetentionPolicy
-from ml_release.domain.retraining import RetrainingPolicy
+from ml_release.domain.retraining_policy import RetrainingPolicy
 from ml_release.domain.rollout_policy import RolloutPolicy
 from ml_release.domain.scorecard import ScorecardPolicy
 from ml_release.domain.three_truths import TruthsPolicy
@@ -37,6 +38,7 @@ class Policies(BaseModel):
     history: HistoryHealthPolicy = Field(default_factory=HistoryHealthPolicy)
     labels: LabelPolicy
     rollout: RolloutPolicy = Field(default_factory=RolloutPolicy)
+    decisions: DecisionPolicy = Field(default_factory=DecisionPolicy)
     retraining: RetrainingPolicy
     truths: TruthsPolicy = Field(default_factory=TruthsPolicy)
     retention: RetentionPolicy | None = None

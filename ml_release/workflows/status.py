@@ -14,6 +14,7 @@ from ml_release.workflows.environment_drift import environment_drift
 from ml_release.workflows.evaluation import EVALUATION_VERDICT
 from ml_release.workflows.labels import newest_labels
 from ml_release.workflows.monitoring import newest_drift_verdict, newest_window
+from ml_release.workflows.monitoring_decision import newest_decision
 from ml_release.workflows.release_under_way import ReleaseUnderWay, release_under_way
 from ml_release.workflows.training import CANDIDATE
 
@@ -52,6 +53,8 @@ class LineStatus(BaseModel):
         What is to be known of a switch that is pulled or not in Git yet, in words.
     labels
         Requests whose label was gathered.
+    decision
+        What monitoring has led to last, in one line.
     environment_drift
         What differs between the environment that runs and the one the serving version was trained
         in, in words.
@@ -83,6 +86,7 @@ class LineStatus(BaseModel):
     drift_objections: tuple[str, ...]
     window_rows: int | None
     labels: int | None
+    decision: str | None
     environment_drift: tuple[str, ...] | None
     under_way: ReleaseUnderWay | None
     waits_for: str
@@ -111,6 +115,7 @@ def line_status(
     drift = newest_drift_verdict(line, environment=environment, evidence=evidence)
     window = newest_window(line, environment=environment, evidence=evidence)
     labels = newest_labels(line, environment=environment, evidence=evidence)
+    decision = newest_decision(line, environment=environment, evidence=evidence)
     versions = registry.versions(line.name)
     objections = () if verdict is None else tuple(f.sentence() for f in verdict.objections)
     other = (
@@ -145,6 +150,7 @@ def line_status(
         drift_objections=() if drift is None else tuple(f.sentence() for f in drift.objections),
         window_rows=None if window is None else window.rows,
         labels=None if labels is None else labels.labels,
+        decision=None if decision is None else " ".join(decision.sentence().split()),
         environment_drift=None if other is None else tuple(one.sentence() for one in other),
         under_way=under_way,
         waits_for=_waits_for(

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ml_release.domain.identity import SnapshotId
     from ml_release.domain.provenance import FeaturesRecord
     from ml_release.domain.training_plan import TrainingPolicy
+    from ml_release.domain.training_reason import TrainingReason
     from ml_release.ports import (
         Attributor,
         EvidenceStore,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 CANDIDATE = "candidate"
 ESTIMATOR_ANSWERS = "estimator_answers"
+TRAINING_REASON = "training_reason"
 CANDIDATE_TAG = "ml_release.candidate_digest"
 
 
@@ -118,6 +120,7 @@ def train_candidate(
     run: ExperimentRun,
     now: datetime,
     by: str | None = None,
+    asked: TrainingReason | None = None,
     progress: Progress = lambda _done, _total, _best: None,
 ) -> Trained:
     """Search, fit on all but the last days of a window, calibrate, record what it was built from.
@@ -130,6 +133,8 @@ def train_candidate(
         Budget of the search; None for that of the policy.
     by
         Who asks for it.
+    asked
+        Why, as run and card keep it; None if nobody said.
     progress
         Told after every trial: trials done, trials asked for, the best value so far.
 
@@ -216,6 +221,8 @@ def train_candidate(
     )
     record_pictures(line, TRAINING_PICTURES, model_digest, chosen.plots, evidence=evidence)
     evidence.record(line.name, CANDIDATE, model_digest, record.to_json())
+    if asked is not None:
+        evidence.record(line.name, TRAINING_REASON, model_digest, asked.to_json())
     run.log(params=shown_params(record), metrics=shown_metrics(record))
     run.tag(
         {
@@ -224,6 +231,7 @@ def train_candidate(
             "ml_release.data_digest": record.data_digest,
             "ml_release.feature_version": record.feature_version,
             **shown_tags(record),
+            **({} if asked is None else asked.tags()),
             # An act compares this tag with the recorded candidate.
             CANDIDATE_TAG: record.digest,
         }
