@@ -22,6 +22,7 @@ from ml_release.cli import (
     incidents,
     kpis,
     releasing,
+    replaying,
     withdrawing,
 )
 from ml_release.cli.arguments import By, Json, Line, opened, settings_now, tell
@@ -56,6 +57,7 @@ app.add_typer(withdrawing.app)
 app.add_typer(explaining.app)
 app.add_typer(drilling.app)
 app.add_typer(kpis.app)
+app.add_typer(replaying.app)
 
 
 @app.command()

@@ -22,6 +22,7 @@ from ml_release.adapters.model_files import ModelFiles
 from ml_release.adapters.model_ladder import LadderCompiler, LadderLoader
 from ml_release.adapters.model_process import ModelProcess
 from ml_release.adapters.model_signatures import ModelSignatures
+from ml_release.adapters.moved_clock import MovedClock
 from ml_release.adapters.notice_file import NoticeFile
 from ml_release.adapters.online_files import OnlineFiles
 from ml_release.adapters.onnx_compiler import OnnxCompiler
@@ -124,7 +125,7 @@ class Wiring:
 
 def local_wiring(settings: Settings) -> Wiring:
     """Adapters below the home folder; nothing is opened or made until it is used."""
-    clock = SystemClock()
+    clock = local_clock(settings)
     keys = SigningKeys(
         settings.keys, signing_key=settings.signing_key, verify_keys=settings.verify_keys
     )
@@ -183,6 +184,12 @@ def local_wiring(settings: Settings) -> Wiring:
         else NoticeFile(settings.notices, now=clock.now),
         endpoint=lambda: _endpoint(settings),
     )
+
+
+def local_clock(settings: Settings) -> SystemClock | MovedClock:
+    """The machine's clock, or the one that a file moves."""
+    machine = SystemClock()
+    return machine if settings.clock is None else MovedClock(settings.clock, real=machine.now)
 
 
 def _endpoint(settings: Settings) -> EndpointClient:
