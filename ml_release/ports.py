@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from ml_release.domain.log_archive import Archived, Deleted
     from ml_release.domain.monitoring_page import MonitoringPage
     from ml_release.domain.notices import Notice
+    from ml_release.domain.performance_record import PerformanceHistory
     from ml_release.domain.regret import RegretReport
     from ml_release.domain.release_report import ReleaseReport
     from ml_release.domain.remote_state import RemoteState
@@ -670,6 +671,9 @@ class Plotter(Protocol):
 
     def maturity(self, maturity: Maturity) -> bytes:
         """PNG of the share of requests whose label is known, by days since the event."""
+
+    def performance(self, history: PerformanceHistory) -> bytes:
+        """PNG of AUC and calibration error over time, beside estimates and values at release."""
 
     def findings(self, verdict: Verdict, rule: str) -> bytes:
         """PNG of one rule's observed values beside their limits, one bar per subject."""

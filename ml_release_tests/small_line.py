@@ -54,6 +54,7 @@ from ml_release.domain.gates_robustness import RobustnessPolicy
 from ml_release.domain.gates_servability import ServabilityPolicy
 from ml_release.domain.gates_slices import SlicePolicy
 from ml_release.domain.label_maturity import LabelPolicy
+from ml_release.domain.performance_policy import PerformancePolicy
 from ml_release.domain.quality_policy import QualityPolicy
 from ml_release.domain.retraining_policy import RetrainingPolicy
 from ml_release.domain.rollout_policy import RolloutPolicy
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     from ml_release.domain.fairness_record import HistoryRow
     from ml_release.domain.gates_attribution import AttributionMethod
     from ml_release.domain.label_maturity import Maturity
+    from ml_release.domain.performance_record import PerformanceHistory
     from ml_release.domain.regret import RegretReport
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.search import Trial
@@ -197,6 +199,10 @@ SMALL_LINE = ReleaseLine(
         ),
         drift=DriftPolicy(minimum_rows=50, muted=("minute",)),
         labels=LabelPolicy(minimum_matured=50, contradicted_share_limit=0.01),
+        # Its months are served whole.
+        performance=PerformancePolicy(
+            window_days=31, minimum_rows=50, auc_margin=0.06, log_loss_margin=0.06
+        ),
         retraining=RetrainingPolicy(labels_needed=100, cooldown_days=7),
     ),
 )
@@ -278,6 +284,9 @@ class NoPictures:
 
     def maturity(self, maturity: Maturity) -> bytes:
         return self._draw(f"maturity of {maturity.known} labels")
+
+    def performance(self, history: PerformanceHistory) -> bytes:
+        return self._draw(f"performance of {len(history.rows)} windows")
 
     def findings(self, verdict: Verdict, rule: str) -> bytes:
         return self._draw(f"{rule} of {verdict.judge}")

@@ -89,78 +89,14 @@ class Adwin:
 
     def after(self, value: float, policy: AdwinPolicy) -> Adwin:
         """The state after one more value, which has to be finite."""
-        state = (Adwin() if self.changed else self)._with(value, policy)
+        state = _with(Adwin() if self.changed else self, value, policy)
         if state.ticks % policy.clock or state.width <= policy.grace_values:
             return state
         first = None
-        while (cut := state._cut(policy)) is not None:
+        while (cut := _cut(state, policy)) is not None:
             first = first or cut
-            state = state._without_oldest()
+            state = _without_oldest(state)
         return state if first is None else replace(state, older_mean=first[0], newer_mean=first[1])
-
-    def _with(self, value: float, policy: AdwinPolicy) -> Adwin:
-        width = self.width + 1
-        grown = 0.0
-        if self.width:
-            grown = self.width * (value - self.total / self.width) ** 2 / width
-        rows = [list(row) for row in self.rows]
-        rows[0].append(Bucket(value, 0.0))
-        for size, row in enumerate(rows):
-            if len(row) <= policy.maximum_buckets:
-                break
-            if size + 1 == len(rows):
-                rows.append([])
-            rows[size + 1].append(_merged(row[0], row[1], 2**size))
-            del row[:2]
-        return Adwin(
-            rows=tuple(tuple(row) for row in rows),
-            ticks=self.ticks + 1,
-            width=width,
-            total=self.total + value,
-            squares=self.squares + grown,
-        )
-
-    def _without_oldest(self) -> Adwin:
-        n = 2 ** (len(self.rows) - 1)
-        oldest, *others = self.rows[-1]
-        width, total = self.width - n, self.total - oldest.total
-        gap = oldest.total / n - total / width
-        squares = self.squares - oldest.squares - n * width * gap**2 / (n + width)
-        kept = self.rows[:-1]
-        return replace(
-            self,
-            rows=(*kept, tuple(others)) if others else kept,
-            width=width,
-            total=total,
-            squares=squares,
-        )
-
-    def _cut(self, policy: AdwinPolicy) -> tuple[float, float] | None:
-        """Means of the two sides of the first cut that is no chance; None without one."""
-        n, total = 0, 0.0
-        for size, bucket in self._oldest_first():
-            n, total = n + size, total + bucket.total
-            rest = self.width - n
-            if min(n, rest) < policy.minimum_part:
-                continue
-            means = total / n, (self.total - total) / rest
-            if abs(means[0] - means[1]) > self._allowed(n, rest, policy):
-                return means
-        return None
-
-    def _oldest_first(self) -> Iterator[tuple[int, Bucket]]:
-        for row in reversed(range(len(self.rows))):
-            for bucket in self.rows[row]:
-                yield 2**row, bucket
-
-    def _allowed(self, n: int, rest: int, policy: AdwinPolicy) -> float:
-        """How far the means of two parts may be apart by chance."""
-        doubt = log(2 * log(self.width) / policy.delta)
-        inverse = 1 / (n - policy.minimum_part + 1) + 1 / (rest - policy.minimum_part + 1)
-        return (
-            sqrt(2 * inverse * max(0.0, self.squares) / self.width * doubt)
-            + 2 / 3 * doubt * inverse
-        )
 
 
 def adwin_changes(
@@ -180,3 +116,71 @@ def _merged(older: Bucket, newer: Bucket, n: int) -> Bucket:
     """Two buckets of ``n`` values each as one."""
     gap = older.total / n - newer.total / n
     return Bucket(older.total + newer.total, older.squares + newer.squares + n * gap**2 / 2)
+
+
+def _with(state: Adwin, value: float, policy: AdwinPolicy) -> Adwin:
+    width = state.width + 1
+    grown = 0.0
+    if state.width:
+        grown = state.width * (value - state.total / state.width) ** 2 / width
+    rows = [list(row) for row in state.rows]
+    rows[0].append(Bucket(value, 0.0))
+    for size, row in enumerate(rows):
+        if len(row) <= policy.maximum_buckets:
+            break
+        if size + 1 == len(rows):
+            rows.append([])
+        rows[size + 1].append(_merged(row[0], row[1], 2**size))
+        del row[:2]
+    return Adwin(
+        rows=tuple(tuple(row) for row in rows),
+        ticks=state.ticks + 1,
+        width=width,
+        total=state.total + value,
+        squares=state.squares + grown,
+    )
+
+
+def _without_oldest(state: Adwin) -> Adwin:
+    n = 2 ** (len(state.rows) - 1)
+    oldest, *others = state.rows[-1]
+    width, total = state.width - n, state.total - oldest.total
+    gap = oldest.total / n - total / width
+    squares = state.squares - oldest.squares - n * width * gap**2 / (n + width)
+    kept = state.rows[:-1]
+    return replace(
+        state,
+        rows=(*kept, tuple(others)) if others else kept,
+        width=width,
+        total=total,
+        squares=squares,
+    )
+
+
+def _cut(state: Adwin, policy: AdwinPolicy) -> tuple[float, float] | None:
+    """Means of the two sides of the first cut that is no chance; None without one."""
+    n, total = 0, 0.0
+    for size, bucket in _oldest_first(state):
+        n, total = n + size, total + bucket.total
+        rest = state.width - n
+        if min(n, rest) < policy.minimum_part:
+            continue
+        means = total / n, (state.total - total) / rest
+        if abs(means[0] - means[1]) > _allowed(state, n, rest, policy):
+            return means
+    return None
+
+
+def _oldest_first(state: Adwin) -> Iterator[tuple[int, Bucket]]:
+    for row in reversed(range(len(state.rows))):
+        for bucket in state.rows[row]:
+            yield 2**row, bucket
+
+
+def _allowed(state: Adwin, n: int, rest: int, policy: AdwinPolicy) -> float:
+    """How far the means of two parts may be apart by chance."""
+    doubt = log(2 * log(state.width) / policy.delta)
+    inverse = 1 / (n - policy.minimum_part + 1) + 1 / (rest - policy.minimum_part + 1)
+    return (
+        sqrt(2 * inverse * max(0.0, state.squares) / state.width * doubt) + 2 / 3 * doubt * inverse
+    )

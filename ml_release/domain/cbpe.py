@@ -2,8 +2,8 @@
 
 Confidence-based performance estimation: a row of probability p is a positive with p, so it adds p
 to the true positives at every threshold below it and 1 - p to the false ones. The expected
-confusion matrices give an expected ROC curve, whose area is estimated here; NannyML 0.13 does the
-same after calibrating. Garg et al. (2022), ICLR, and Bialek et al. (2024), arXiv 2407.08649.
+confusion matrices give an expected ROC curve, whose area is estimated here; NannyML does the same
+after calibrating. Kivimaki et al. (2024), arXiv 2407.08649.
 
 It assumes
 

@@ -75,14 +75,14 @@ class ErrorChanges(_Record):
     ----------
     policy_digest
         Of the policy they were fed under; another one begins anew.
-    values
+    n
         How many values were fed.
     """
 
     model_digest: str
     policy_digest: str
     fed: tuple[FedDay, ...] = ()
-    values: int = 0
+    n: int = 0
     page_hinkley: PageHinkley = PageHinkley()
     adwin: Adwin = Adwin()
     changes: tuple[ErrorChange, ...] = ()
@@ -217,7 +217,7 @@ def fed_with(
                     error=mean if mean is not None and isfinite(mean) else None,
                 ),
             ),
-            "values": state.values + len(values),
+            "n": state.n + len(values),
             "page_hinkley": page_hinkley,
             "adwin": adwin,
             "changes": tuple(changes),

@@ -170,7 +170,7 @@ def _calibration(record: PerformanceRecord, policy: PerformancePolicy) -> Iterat
         n=window.n,
         doubt=doubt,
         detail=""
-        if window.mean_probability is None
+        if window.mean_probability is None or window.observed_rate is None
         else f"mean probability {window.mean_probability:.3f}, rate {window.observed_rate:.3f}",
     )
 
@@ -189,9 +189,9 @@ def _changes(record: PerformanceRecord, policy: PerformancePolicy) -> Iterator[F
             detail = (
                 f"errors grew from {newest.before:.4f} to {newest.after:.4f}, shown on {newest.day}"
             )
-        elif errors.values < needed:
+        elif errors.n < needed:
             outcome = Outcome.INCONCLUSIVE
-            detail = f"expected {needed} settled {policy.changes.unit}s, found {errors.values}"
+            detail = f"expected {needed} settled {policy.changes.unit}s, found {errors.n}"
         else:
             outcome, detail = Outcome.PASS, ""
         yield Finding(
@@ -200,7 +200,7 @@ def _changes(record: PerformanceRecord, policy: PerformancePolicy) -> Iterator[F
             outcome=outcome,
             observed=errors.rise if is_sum else None,
             limit=limit if is_sum else None,
-            n=errors.values,
+            n=errors.n,
             detail=detail,
         )
 

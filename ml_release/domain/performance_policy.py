@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ml_release.domain.adwin import AdwinPolicy
 from ml_release.domain.page_hinkley import PageHinkleyPolicy
@@ -82,3 +82,13 @@ class PerformancePolicy(BaseModel):
     agreement_margin: Annotated[float, Field(ge=0, le=1)] = 0.05
     bias_limit: Annotated[float, Field(ge=0, le=1)] = 0.02
     changes: ChangePolicy = ChangePolicy()
+
+    @model_validator(mode="after")
+    def _keeps_a_window(self) -> Self:
+        if self.keep_days < self.window_days:
+            message = (
+                f"keep_days: expected at least window_days, {self.window_days}, found"
+                f" {self.keep_days}"
+            )
+            raise ValueError(message)
+        return self

@@ -117,9 +117,9 @@ class LabelBias(_Record):
 
 
 class ErrorsSeen(_Record):
-    """What the change detectors have seen; ``rise`` is Page-Hinkley's sum above its least."""
+    """What ``n`` values have shown; ``rise`` is Page-Hinkley's sum above its least."""
 
-    values: int = 0
+    n: int = 0
     rise: float = 0.0
     changes: tuple[ErrorChange, ...] = ()
     anew: str = ""
@@ -231,11 +231,10 @@ def change_of(now: Measured | None, released: Measured | None) -> Measured | Non
         return None
     difference = now.estimate - released.estimate
     low = high = None
-    if None not in (now.low, now.high, released.low, released.high):
-        assert now.low is not None and now.high is not None  # noqa: S101, PT018 (for the type checker)
-        assert released.low is not None and released.high is not None  # noqa: S101, PT018
-        low = difference - hypot(now.estimate - now.low, released.high - released.estimate)
-        high = difference + hypot(now.high - now.estimate, released.estimate - released.low)
+    ends = (now.low, now.high, released.low, released.high)
+    if all(end is not None for end in ends):
+        low = difference - hypot(_reach(now, now.low), _reach(released, released.high))
+        high = difference + hypot(_reach(now, now.high), _reach(released, released.low))
     return Measured(
         estimate=difference,
         low=low,
@@ -244,6 +243,10 @@ def change_of(now: Measured | None, released: Measured | None) -> Measured | Non
         n=now.n,
         units=now.units,
     )
+
+
+def _reach(found: Measured, end: float | None) -> float:
+    return (end or 0.0) - (found.estimate or 0.0)
 
 
 def known(value: float) -> float | None:

@@ -93,8 +93,11 @@ def advance_answers(
             # What the other one has kept need not be read again.
             if attempt == _ATTEMPTS - 1:
                 raise
-    message = f"answers of {line.name} in {environment}: what was just counted cannot be read"
-    raise IntegrityError(f"{message} ({recounted})")
+    message = (
+        f"answers of {line.name} in {environment}: what was just counted cannot be read"
+        f" ({recounted})"
+    )
+    raise IntegrityError(message)
 
 
 class _UntrustedError(Exception):
@@ -228,5 +231,4 @@ def _microseconds(moments: pd.Series) -> Integers:
 def _ordinals(moments: pd.Series) -> Integers:
     """Proleptic ordinals of local moments."""
     days = moments.to_numpy(dtype="datetime64[D]").astype(np.int64)
-    whole: Integers = days + date(1970, 1, 1).toordinal()
-    return whole
+    return np.add(days, date(1970, 1, 1).toordinal(), dtype=np.int64)
