@@ -83,7 +83,5 @@ def _quarters(column: str, values: Objects, names: tuple[str, ...]) -> Slicing:
     return Slicing(
         column=column,
         codes=np.where(np.isfinite(numbers), codes, MISSING),
-        names=tuple(
-            f"{low}{_BETWEEN}{high}" for low, high in pairwise(ends)
-        ),
+        names=tuple(f"{low}{_BETWEEN}{high}" for low, high in pairwise(ends)),
     )
