@@ -59,9 +59,9 @@ def pair_excesses(
 
     The p-value is the chance of a gap as wide in either direction where the true one is at the
     limit: P(T > (|gap| - limit) / spread) + P(T > (|gap| + limit) / spread), the spread that of the
-    gap over the draws. Over G days it is widened by sqrt(G / (G - 1)), as days drawn with replacement vary that much less
-    than days do, and held against Student's distribution with G - 1 degrees of freedom; over rows
-    against the normal one. Ratios are compared on the scale of their logarithm.
+    gap over the draws. Over G days it is widened by sqrt(G / (G - 1)), as days drawn with
+    replacement vary that much less than days do, and T is Student's with G - 1 degrees of freedom;
+    over rows it is normal. Ratios are compared on the scale of their logarithm.
 
     Parameters
     ----------

@@ -217,6 +217,8 @@ def _gap(
         left_out=measure.left_out,
         n=measure.n,
         problem=problem,
+        approved_least=approved.least,
+        approved_greatest=approved.greatest,
     )
     return watched, pairs
 

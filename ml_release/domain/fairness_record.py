@@ -44,6 +44,9 @@ class WatchedGap(_Record):
         Groups of the smallest and the largest rate; None as a group: the value is missing.
     compared, left_out
         Groups with rows enough, and those without.
+    approved_least, approved_greatest
+        As ``least`` and ``greatest``, at approval. Only the size of a gap is held against its
+        limit: who is at which end of it is for people to see.
     """
 
     column: str
@@ -60,6 +63,8 @@ class WatchedGap(_Record):
     left_out: tuple[str | None, ...]
     n: int
     problem: str = ""
+    approved_least: tuple[str | None, ...] = ()
+    approved_greatest: tuple[str | None, ...] = ()
 
     @property
     def name(self) -> str:

@@ -236,6 +236,9 @@ def _words(
         return words
     if watched.least and watched.greatest:
         words.append(f"from {_names(watched.least)} to {_names(watched.greatest)}")
+        then = (watched.approved_least, watched.approved_greatest)
+        if all(then) and not {*then[0]} & {*watched.least}:
+            words.append(f"when approved from {_names(then[0])} to {_names(then[1])}")
     if watched.left_out:
         words.append(f"too few rows to judge: {_names(watched.left_out)}")
     return words

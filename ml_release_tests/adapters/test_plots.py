@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from ml_release.adapters.plots import Plots
 from ml_release.domain.batch_scoring import empty_spread
 from ml_release.domain.column_profile import ColumnShares
 from ml_release.domain.experiment_analysis import analyse
+from ml_release.domain.fairness_record import HistoryRow
 from ml_release.domain.intervals import Interval
 from ml_release.domain.label_maturity import Maturity
 from ml_release.domain.regret import report_regret
@@ -40,6 +41,48 @@ def test_a_spread_is_drawn_with_and_without_a_reference(columns: tuple[ColumnSha
     png = Plots().spread(columns)
     assert png.startswith(b"\x89PNG")
     assert Plots().spread(columns) == png
+
+
+def a_gap_row(number: int, **changes: object) -> HistoryRow:
+    known: dict[str, object] = {
+        "last_day": date(2013, 4, 1) + timedelta(days=number),
+        "version": 1,
+        "rule": "fairness_holds",
+        "subject": "origin: demographic parity difference",
+        "column": "origin",
+        "measure": "demographic_parity_difference",
+        "value": 0.1 + 0.02 * number,
+        "low": 0.05,
+        "high": 0.3,
+        "baseline": 0.1,
+        "limit": 0.15,
+        "standing": "wider than approved" if number > 3 else "holds",
+        "n": 900,
+    }
+    return HistoryRow.model_validate({**known, **changes})
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param((), id="nothing yet"),
+        pytest.param(tuple(a_gap_row(number) for number in range(6)), id="one gap"),
+        pytest.param(
+            tuple(
+                a_gap_row(number, subject=f"{name}: gap", value=value, low=None, high=None)
+                for name in "abcdef"
+                for number, value in enumerate((0.1, None, 0.2))
+            ),
+            id="more than there is room for, some not known",
+        ),
+        pytest.param((a_gap_row(0, baseline=None, limit=None),), id="no baseline"),
+    ],
+)
+def test_gaps_are_drawn_whatever_is_known_of_them(rows: tuple[HistoryRow, ...]) -> None:
+    """One panel each, those nearest their limits first."""
+    png = Plots().gaps_over_time(rows)
+    assert png.startswith(b"\x89PNG")
+    assert Plots().gaps_over_time(rows) == png
 
 
 @pytest.mark.parametrize(

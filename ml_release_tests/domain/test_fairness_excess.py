@@ -1,4 +1,4 @@
-"""Pairs of groups against a limit: what chance gives, what a real gap gives, and what is refused."""
+"""Pairs of groups against a limit: what chance and a real gap give, and what is refused."""
 
 from __future__ import annotations
 

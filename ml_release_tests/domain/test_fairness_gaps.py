@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
 from ml_release.domain.evaluation_measures import FairnessOfColumn, Measured, SliceMeasure
 from ml_release.domain.fairness import MEASURES
 from ml_release.domain.fairness_gaps import WatchedRows, watched_gaps, watched_slices
-from ml_release.domain.fairness_record import WatchedGap, WatchedSlice
 from ml_release.domain.fairness_watch import FairnessWatchPolicy
 from ml_release.domain.primary_scores import PrimaryScore
 from ml_release.domain.resampling import Resampling
 from ml_release.domain.scores import auc_interval
 from ml_release.domain.slice_scores import Slicing
+
+if TYPE_CHECKING:
+    from ml_release.domain.fairness_record import WatchedGap, WatchedSlice
 
 NAMES = ("a", "b", "c")
 POLICY = FairnessWatchPolicy(minimum_rows=30, slice_minimum_rows=100, slice_minimum_per_class=20)
@@ -138,7 +142,9 @@ def test_a_gap_that_grew_is_told() -> None:
     for gap in gaps(some_rows(5, shift=0.2), approved(names[0], 0.02), approved(names[1], 0.97)):
         assert gap.p_adjusted is not None
         assert gap.p_adjusted < 0.001
-        assert gap.value is not None and gap.low is not None and gap.high is not None
+        assert gap.value is not None
+        assert gap.low is not None
+        assert gap.high is not None
         assert gap.low <= gap.value <= gap.high
         assert "c" in (*gap.greatest, *gap.least)
 

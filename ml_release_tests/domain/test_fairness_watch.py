@@ -150,6 +150,14 @@ def test_a_finding_names_groups_limits_and_windows() -> None:
         assert part in sentence
 
 
+def test_a_finding_says_when_others_are_at_the_lower_end() -> None:
+    """A gap of the same size may have turned round."""
+    for least, turned in (("EWR", True), ("JFK", False)):
+        gap = a_gap().model_copy(update={"approved_least": (least,), "approved_greatest": ("X",)})
+        sentence = judged(a_record(a_window(gap))).sentence()
+        assert (f"when approved from {least} to X" in sentence) is turned
+
+
 @pytest.mark.parametrize(
     ("record", "said"),
     [
