@@ -10,6 +10,7 @@ import pytest
 from ml_release.adapters.plots import Plots
 from ml_release.domain.batch_scoring import empty_spread
 from ml_release.domain.column_profile import ColumnShares
+from ml_release.domain.error_budget import SliCount
 from ml_release.domain.experiment_analysis import analyse
 from ml_release.domain.intervals import Interval
 from ml_release.domain.label_maturity import Maturity
@@ -19,6 +20,7 @@ from ml_release.domain.shadow_counts import PairCounts
 from ml_release.domain.shadow_pairs import ScoreSample, SlicePairs
 from ml_release.domain.slice_scores import Slicing, slice_scores
 from ml_release.domain.threshold_curve import DecisionCosts, threshold_curve
+from ml_release_tests.domain.test_slo import a_record, days, steady
 from ml_release_tests.simulated_experiments import a_plan, an_experiment, fixed_split
 
 HALVES = np.array([0.5, 0.5, 0.0])
@@ -190,3 +192,26 @@ def test_an_experiment_is_drawn_however_little_it_has_seen(answers: int) -> None
         Plots().regret(report_regret(experiment, seen, plan)),
     ):
         assert png.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        pytest.param({}, id="all kept"),
+        pytest.param({"availability": steady(50), "correctness": days(9)}, id="far exceeded"),
+        pytest.param({"availability": steady(1, events=1)[:1]}, id="one request"),
+        pytest.param(
+            {
+                name: []
+                for name in ("availability", "latency", "correctness", "freshness", "fairness")
+            },
+            id="nothing asked",
+        ),
+    ],
+)
+def test_error_budgets_are_drawn_however_much_is_left(counts: dict[str, list[SliCount]]) -> None:
+    """One line per promise, one bar per alert; without events neither."""
+    record = a_record(counts=counts)
+    png = Plots().error_budgets(record)
+    assert png.startswith(b"\x89PNG")
+    assert Plots().error_budgets(record) == png
