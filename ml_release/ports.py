@@ -360,11 +360,13 @@ class InferenceLog(Protocol):
         """Bytes of all records, labels and rewards, to see cheaply whether anything came in."""
 
     def records(
-        self, line: str, *, after: Mapping[str, int]
+        self, line: str, *, after: Mapping[str, int], enough_bytes: int | None = None
     ) -> tuple[pd.DataFrame, dict[str, int]]:
         """Records after a cursor (bytes read per segment) with the cursor behind them.
 
-        A record that is still being written is left for the next read.
+        A record that is still being written is left for the next read. No further segment is begun
+        when ``enough_bytes`` were read: what is left comes with the next read, so that a long log
+        needs not be held at once.
         """
 
     def between(

@@ -27,18 +27,18 @@ Table = tuple[tuple[int, ...], ...]
 
 
 class NumberFacts(BaseModel):
-    """The present values of one numeric feature; missing ones are left out.
+    """The finite values of one numeric feature; missing and infinite ones are left out.
 
     Attributes
     ----------
     n
-        Present values.
+        Finite values.
     mean, sd, minimum, maximum
-        Of them, in the unit of the feature; ``sd`` divides by n. None without any finite value:
-        infinite ones count in ``n`` and in no other of these.
+        Of them, in the unit of the feature; ``sd`` divides by n. None without any, and where a sum
+        of them is beyond what a float holds.
     outside
-        Of a later window: values below the reference's minimum or above its maximum. 0 in the
-        reference itself, and where the reference knows no range.
+        Of a later window: values below the reference's minimum or above its maximum, infinite ones
+        included. 0 in the reference itself, and where the reference knows no range.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -193,13 +193,13 @@ def number_facts(values: npt.NDArray[np.float64]) -> NumberFacts:
     >>> number_facts(np.array([1.0, np.nan, 3.0]))
     NumberFacts(n=2, mean=2.0, sd=1.0, minimum=1.0, maximum=3.0, outside=0)
     """
-    present = values[~np.isnan(values)]
-    finite = present[np.isfinite(present)]
+    finite = values[np.isfinite(values)]
     if not len(finite):
-        return NumberFacts(n=len(present), mean=None, sd=None, minimum=None, maximum=None)
-    mean, sd = float(finite.mean()), float(finite.std())
+        return NumberFacts(n=0, mean=None, sd=None, minimum=None, maximum=None)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, sd = float(finite.mean()), float(finite.std())
     return NumberFacts(
-        n=len(present),
+        n=len(finite),
         mean=rounded(mean) if np.isfinite(mean) else None,
         sd=rounded(sd) if np.isfinite(sd) else None,
         # Not rounded: a value would be outside of the range it belongs to.

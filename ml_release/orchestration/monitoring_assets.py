@@ -45,6 +45,7 @@ def inference_window_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefini
                 deployments=wiring.deployments,
                 models=wiring.models,
                 evidence=wiring.evidence,
+                profiles=wiring.profiles,
             )
             verdict = check_skew(
                 line,
@@ -54,6 +55,7 @@ def inference_window_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefini
                 evidence=wiring.evidence,
                 models=wiring.models,
                 deployments=wiring.deployments,
+                window=window,
             )
             history = check_history(line, environment=wiring.environment, evidence=wiring.evidence)
         return dg.MaterializeResult(
@@ -63,6 +65,7 @@ def inference_window_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefini
                 "days": window.days,
                 "dagster/row_count": window.rows,
                 "errors": window.errors,
+                "records that came late": window.late,
                 "labels": window.labels,
                 "latency p50, ms": number(window.latency_p50_ms),
                 "latency p99, ms": number(window.latency_p99_ms),
