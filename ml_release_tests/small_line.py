@@ -330,7 +330,6 @@ class House:
     online: InMemoryOnlineHistory = field(default_factory=InMemoryOnlineHistory)
     profiles: InMemoryProfiles = field(default_factory=InMemoryProfiles)
     switches: InMemorySwitches = field(default_factory=InMemorySwitches)
-    profiles: InMemoryProfiles = field(default_factory=InMemoryProfiles)
     notifier: InMemoryNotifier = field(default_factory=InMemoryNotifier)
     reports: InMemoryReports = field(default_factory=InMemoryReports)
     plotter: NoPictures = field(default_factory=NoPictures)

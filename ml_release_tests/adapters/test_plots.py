@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -10,7 +11,6 @@ import pytest
 from ml_release.adapters.plots import Plots
 from ml_release.domain.batch_scoring import empty_spread
 from ml_release.domain.column_profile import ColumnShares
-from ml_release.domain.error_budget import SliCount
 from ml_release.domain.experiment_analysis import analyse
 from ml_release.domain.intervals import Interval
 from ml_release.domain.label_maturity import Maturity
@@ -22,6 +22,9 @@ from ml_release.domain.slice_scores import Slicing, slice_scores
 from ml_release.domain.threshold_curve import DecisionCosts, threshold_curve
 from ml_release_tests.domain.test_slo import a_record, days, steady
 from ml_release_tests.simulated_experiments import a_plan, an_experiment, fixed_split
+
+if TYPE_CHECKING:
+    from ml_release.domain.error_budget import SliCount
 
 HALVES = np.array([0.5, 0.5, 0.0])
 
