@@ -33,7 +33,6 @@ from ml_release.adapters.in_memory import (
 )
 from ml_release.adapters.in_memory_monitoring import InMemoryDriftPages, InMemoryGauges
 from ml_release.adapters.in_memory_notifier import InMemoryNotifier
-from ml_release.adapters.in_memory_profiles import InMemoryProfiles
 from ml_release.adapters.in_memory_switches import InMemorySwitches
 from ml_release.adapters.in_memory_trial import InMemoryTrialServer
 from ml_release.adapters.inference_log import InferenceLogFiles
@@ -344,7 +343,6 @@ class House:
     deployments: InMemoryDeployments = field(default_factory=InMemoryDeployments)
     online: InMemoryOnlineHistory = field(default_factory=InMemoryOnlineHistory)
     switches: InMemorySwitches = field(default_factory=InMemorySwitches)
-    profiles: InMemoryProfiles = field(default_factory=InMemoryProfiles)
     notifier: InMemoryNotifier = field(default_factory=InMemoryNotifier)
     reports: InMemoryReports = field(default_factory=InMemoryReports)
     drift_pages: InMemoryDriftPages = field(default_factory=InMemoryDriftPages)

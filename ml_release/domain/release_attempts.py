@@ -56,8 +56,8 @@ def declared_attempts(history: Sequence[Declaration]) -> tuple[DeclaredAttempt, 
         at = datetime.fromisoformat(one.committed_at)
         for version in [version for commit, version in ends if commit == one.commit]:
             if version in going:
-                place = going.pop(version)
-                found[place] = replace(found[place], taken=ends[one.commit, version])
+                ended = going.pop(version)
+                found[ended] = replace(found[ended], taken=ends[one.commit, version])
         now = {v.version for v in one.state.variants if v.role in _ANSWERING}
         for variant in one.state.variants:
             version = variant.version

@@ -7,6 +7,7 @@ what an answer costs. What nothing is known of is not known: it is never 0.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -81,15 +82,13 @@ class KpiPolicy(_Model):
     price_per_core_hour: Annotated[float, Field(gt=0)] | None = None
     currency: str = "EUR"
     cores: Annotated[float, Field(gt=0)] = 1.0
-    limits: dict[KpiName, Limit] = Field(
-        default_factory=lambda: {
-            "lead_time_hours": 336.0,
-            "change_failure_rate": 0.3,
-            "time_to_restore_minutes": 60.0,
-            "drift_reaction_hours": 336.0,
-            "rebuildable_share": 1.0,
-        }
-    )
+    limits: Mapping[KpiName, Limit] = {
+        "lead_time_hours": 336.0,
+        "change_failure_rate": 0.3,
+        "time_to_restore_minutes": 60.0,
+        "drift_reaction_hours": 336.0,
+        "rebuildable_share": 1.0,
+    }
     minimum_releases: Annotated[int, Field(ge=1)] = 3
 
     @property

@@ -162,8 +162,8 @@ def _waits_for(
         ]
         frozen = frozen_by(gathered.standing)
         if shut or frozen is not None:
-            said = [finding.sentence() for finding in shut]
-            return "; ".join(said if frozen is None else [*said, frozen])
+            told = [finding.sentence() for finding in shut]
+            return "; ".join(told if frozen is None else [*told, frozen])
     if verdict.outcome is not Outcome.PASS:
         said = "; ".join(finding.sentence() for finding in verdict.objections[:1])
         return f"its {rollout.leg}: {said or 'nothing was found out'}"
