@@ -266,7 +266,7 @@ def test_the_requested_retraining_runs_and_says_why(
     assert "newer rows are worth +0.0200" in text
     (asked,) = memory(champion).asked
     assert asked.ending == "trained"
-    assert "learned from 2013-04 already" in skipped(tick(champion, "label_volume", instance))
+    assert "learned from 2013-04 already" in skipped(tick(champion, "staleness", instance))
 
 
 @pytest.mark.parametrize(
