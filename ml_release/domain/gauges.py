@@ -83,7 +83,7 @@ GAUGES: Mapping[str, Gauge] = {
     "ml_release_model_age_days": Gauge(
         "Days from the end of the training data to the newest event."
     ),
-    "ml_release_kpi": Gauge("Release KPIs, each in the unit that ends its name.", ("kpi",)),
+    "ml_release_kpi": Gauge("Release KPIs, each in its own unit.", ("kpi",)),
     "ml_release_decision": Gauge("1 for the action that monitoring decided on last.", ("action",)),
 }
 """Name to gauge: the endpoint exposes these and no other."""

@@ -48,7 +48,7 @@ def _window(page: MonitoringPage) -> Mapping[str, Values]:
         "ml_release_model_age_days": [((), page.model_age_days)],
         "ml_release_monitoring_outcome": [(labels, 1.0) for labels in _outcomes(page)],
         "ml_release_decision": [] if page.decision is None else [((page.decision.action,), 1.0)],
-        "ml_release_kpi": [((name,), value) for name, value in page.kpis.items()],
+        "ml_release_kpi": [((one.name,), one.value) for one in page.kpis],
     }
 
 

@@ -63,6 +63,8 @@ def test_every_asset_can_be_materialized_in_one_go(
         "performance_report",
         "rollback_verification",
         "experiment_report",
+        "evidently_report",
+        "monitoring_report",
     }
     checks = result.get_asset_check_evaluations()
     assert len(checks) == 20
