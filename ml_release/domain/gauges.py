@@ -80,6 +80,10 @@ GAUGES: Mapping[str, Gauge] = {
         "How fast the error budget is spent; 1 spends it in the whole SLO window.",
         ("slo", "window"),
     ),
+    "ml_release_burn_alert": Gauge(
+        "1 where a budget burns so fast that the policy asks for a page or a ticket.",
+        ("slo", "level"),
+    ),
     "ml_release_model_age_days": Gauge(
         "Days from the end of the training data to the newest event."
     ),

@@ -97,6 +97,7 @@ def _promises(page: MonitoringPage) -> Mapping[str, Values]:
         "ml_release_fairness_gap": [((one.column, one.metric), one.gap) for one in gaps],
         "ml_release_fairness_gap_limit": [((one.column, one.metric), one.limit) for one in gaps],
         "ml_release_error_budget_left": [((one.slo,), one.budget_left) for one in slos],
+        "ml_release_burn_alert": [((one.slo, one.level), 1.0) for one in slos if one.level],
         "ml_release_burn_rate": [
             ((one.slo, f"{burn.hours}h"), burn.rate) for one in slos for burn in one.burns
         ],
