@@ -22,6 +22,7 @@ from ml_release.domain.provenance import CandidateRecord, record_from_json
 from ml_release.domain.verdict import verdict_from_json
 from ml_release.errors import IntegrityError
 from ml_release.workflows.drift_pages import compared_rows
+from ml_release.workflows.history_health import HISTORY_VERDICT
 from ml_release.workflows.monitoring import DRIFT_VERDICT, INFERENCE_WINDOW
 from ml_release.workflows.skew import SKEW_VERDICT
 from ml_release.workflows.training import CANDIDATE
@@ -49,6 +50,7 @@ VERDICTS = {
     "promises": "slo_verdict",
     "text": "text_drift_verdict",
     "skew": SKEW_VERDICT,
+    "history": HISTORY_VERDICT,
 }
 """What the page calls a judge, and the kind of its verdict."""
 
