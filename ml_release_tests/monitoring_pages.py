@@ -11,6 +11,7 @@ from ml_release.domain.monitoring_page import (
     DecisionTaken,
     FairnessGap,
     FeatureShift,
+    Kpi,
     MonitoringPage,
     PerformanceNow,
     PerformancePoint,
@@ -286,12 +287,12 @@ def full_page(**changes: Any) -> MonitoringPage:
             ),
             DecisionTaken(action="nothing", why="all is well", at="2014-01-03T06:10:00+00:00"),
         ),
-        "kpis": {
-            "lead time, hours": 5.2,
-            "deployments per week": 0.46,
-            "change failure rate, share": 0.125,
-            "time to restore, minutes": None,
-        },
+        "kpis": (
+            Kpi(name="lead_time_hours", value=5.2, unit="hours"),
+            Kpi(name="deployments_per_week", value=0.46, unit="per week"),
+            Kpi(name="change_failure_rate", value=0.125, unit="of changes"),
+            Kpi(name="time_to_restore_minutes", value=None, unit="minutes"),
+        ),
         "compared_at": "/home/release/.ml_release/reports/small_line/drift-comparison.html",
     }
     return MonitoringPage(**{**known, **changes})

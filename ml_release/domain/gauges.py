@@ -80,10 +80,14 @@ GAUGES: Mapping[str, Gauge] = {
         "How fast the error budget is spent; 1 spends it in the whole SLO window.",
         ("slo", "window"),
     ),
+    "ml_release_burn_alert": Gauge(
+        "1 where a budget burns so fast that the policy asks for a page or a ticket.",
+        ("slo", "level"),
+    ),
     "ml_release_model_age_days": Gauge(
         "Days from the end of the training data to the newest event."
     ),
-    "ml_release_kpi": Gauge("Release KPIs, each in the unit that ends its name.", ("kpi",)),
+    "ml_release_kpi": Gauge("Release KPIs, each in its own unit.", ("kpi",)),
     "ml_release_decision": Gauge("1 for the action that monitoring decided on last.", ("action",)),
 }
 """Name to gauge: the endpoint exposes these and no other."""

@@ -48,7 +48,7 @@ def _window(page: MonitoringPage) -> Mapping[str, Values]:
         "ml_release_model_age_days": [((), page.model_age_days)],
         "ml_release_monitoring_outcome": [(labels, 1.0) for labels in _outcomes(page)],
         "ml_release_decision": [] if page.decision is None else [((page.decision.action,), 1.0)],
-        "ml_release_kpi": [((name,), value) for name, value in page.kpis.items()],
+        "ml_release_kpi": [((one.name,), one.value) for one in page.kpis],
     }
 
 
@@ -97,6 +97,7 @@ def _promises(page: MonitoringPage) -> Mapping[str, Values]:
         "ml_release_fairness_gap": [((one.column, one.metric), one.gap) for one in gaps],
         "ml_release_fairness_gap_limit": [((one.column, one.metric), one.limit) for one in gaps],
         "ml_release_error_budget_left": [((one.slo,), one.budget_left) for one in slos],
+        "ml_release_burn_alert": [((one.slo, one.level), 1.0) for one in slos if one.level],
         "ml_release_burn_rate": [
             ((one.slo, f"{burn.hours}h"), burn.rate) for one in slos for burn in one.burns
         ],

@@ -179,6 +179,15 @@ class SloState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Kpi:
+    """One release indicator; a value of None is not known, never 0."""
+
+    name: str
+    value: float | None
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One question on the way to a decision."""
 
@@ -223,8 +232,6 @@ class MonitoringPage:
         None where nothing is recorded of it.
     decisions
         Newest first.
-    kpis
-        Name with its unit to the value.
     problems
         What is recorded and cannot be read, in sentences: never taken for good news.
     compared_at
@@ -249,7 +256,7 @@ class MonitoringPage:
     slos: tuple[SloState, ...] | None = None
     decision: DecisionTaken | None = None
     decisions: tuple[DecisionTaken, ...] = ()
-    kpis: Mapping[str, float | None] = field(default_factory=dict)
+    kpis: tuple[Kpi, ...] = ()
     problems: tuple[str, ...] = ()
     compared_at: str | None = None
 

@@ -7,15 +7,17 @@ none of its kind raises; it is never read as empty.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ml_release.domain.monitoring_page import (
     Burn,
     DecisionTaken,
     FairnessGap,
     FeatureShift,
+    Kpi,
     PerformanceNow,
     PerformancePoint,
     SloState,
@@ -68,50 +70,65 @@ class _DriftHistory(_Seen):
     rows: tuple[_ShiftThen, ...]
 
 
+class _Measured(_Seen):
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
 class _Scores(_Seen):
-    """Scores of one window; an AUC may come with its interval inside or beside it."""
+    """Of one window, or of the release's own evaluation."""
 
-    end: str | None = Field(
-        default=None, validation_alias=AliasChoices("end", "as_of", "last_day", "day", "window_end")
-    )
-    n: int | None = Field(default=None, validation_alias=AliasChoices("n", "rows"))
-    auc: float | None = None
-    auc_low: float | None = None
-    auc_high: float | None = None
+    until: str | None = None
+    n: int | None = None
+    auc: _Measured | None = None
+    log_loss: _Measured | None = None
+    calibration_error: float | None = None
     estimated_auc: float | None = None
-    log_loss: float | None = None
-    ece: float | None = Field(
-        default=None, validation_alias=AliasChoices("ece", "calibration_error")
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _flat(cls, found: Any) -> Any:  # noqa: ANN401 (whatever the record holds)
-        if isinstance(found, dict) and isinstance(found.get("auc"), dict):
-            interval = found["auc"]
-            ends = {"auc_low": interval.get("low"), "auc_high": interval.get("high")}
-            return {**ends, **found, "auc": interval.get("estimate")}
-        return found
 
     def point(self) -> PerformancePoint:
+        auc, loss = self.auc or _Measured(), self.log_loss or _Measured()
         return PerformancePoint(
-            end=self.end or "",
+            end=self.until or "",
             n=self.n,
-            auc=self.auc,
-            auc_low=self.auc_low,
-            auc_high=self.auc_high,
+            auc=auc.estimate,
+            auc_low=auc.low,
+            auc_high=auc.high,
             auc_estimated=self.estimated_auc,
-            log_loss=self.log_loss,
-            calibration_error=self.ece,
+            log_loss=loss.estimate,
+            calibration_error=self.calibration_error,
         )
 
 
-class _Performance(_Scores):
+class _Newest(_Seen):
+    auc: float | None = None
+
+
+class _Performance(_Seen):
+    window: _Scores
     baseline: _Scores | None = None
+    newest: _Newest = _Newest()
+
+
+class _ScoresThen(_Seen):
+    until: str
+    n: int | None = None
+    auc: float | None = None
+    auc_low: float | None = None
+    auc_high: float | None = None
+    log_loss: float | None = None
+    calibration_error: float | None = None
+    estimated_auc: float | None = None
+
+    def point(self) -> PerformancePoint:
+        known = self.model_dump()
+        return PerformancePoint(
+            end=known.pop("until"), auc_estimated=known.pop("estimated_auc"), **known
+        )
 
 
 class _PerformanceHistory(_Seen):
-    rows: tuple[_Scores, ...] = Field(validation_alias=AliasChoices("rows", "windows", "points"))
+    rows: tuple[_ScoresThen, ...]
 
 
 class _Gap(_Seen):
@@ -169,6 +186,16 @@ class _Slos(_Seen):
     model_age_days: float | None = None
 
 
+class _Kpi(_Seen):
+    name: str
+    value: float | None = None
+    unit: str = ""
+
+
+class _Kpis(_Seen):
+    kpis: tuple[_Kpi, ...]
+
+
 class _Step(_Seen):
     question: str
     answer: str
@@ -207,8 +234,12 @@ def performance_shown(record: bytes, history: bytes | None) -> PerformanceNow:
     past = (
         () if history is None else _view(_PerformanceHistory, history, "performance history").rows
     )
+    point = now.window.point()
+    if now.newest.auc is not None:
+        # Of the newest answers, whose labels are not due yet: what an estimate is for.
+        point = replace(point, auc_estimated=now.newest.auc)
     return PerformanceNow(
-        now=now.point(),
+        now=point,
         at_release=None if now.baseline is None else now.baseline.point(),
         history=tuple(one.point() for one in past),
     )
@@ -256,6 +287,12 @@ def slos_shown(record: bytes) -> tuple[tuple[SloState, ...], float | None]:
         for one in found.standings
     )
     return slos, found.model_age_days
+
+
+def kpis_shown(record: bytes) -> tuple[Kpi, ...]:
+    """The release indicators; `IntegrityError` for no record."""
+    found = _view(_Kpis, record, "release KPIs").kpis
+    return tuple(Kpi(name=one.name, value=one.value, unit=one.unit) for one in found)
 
 
 def decision_shown(record: bytes) -> DecisionTaken:

@@ -13,6 +13,7 @@ from ml_release.domain.monitoring_records import (
     decisions_shown,
     drift_shown,
     fairness_shown,
+    kpis_shown,
     performance_shown,
     slos_shown,
 )
@@ -21,6 +22,7 @@ from ml_release.domain.provenance import CandidateRecord, record_from_json
 from ml_release.domain.verdict import verdict_from_json
 from ml_release.errors import IntegrityError
 from ml_release.workflows.drift_pages import compared_rows
+from ml_release.workflows.history_health import HISTORY_VERDICT
 from ml_release.workflows.monitoring import DRIFT_VERDICT, INFERENCE_WINDOW
 from ml_release.workflows.skew import SKEW_VERDICT
 from ml_release.workflows.training import CANDIDATE
@@ -39,6 +41,7 @@ DRIFT_RECORD, DRIFT_HISTORY = "drift_record", "drift_history"
 PERFORMANCE_RECORD, PERFORMANCE_HISTORY = "performance_record", "performance_history"
 FAIRNESS_RECORD, FAIRNESS_HISTORY = "fairness_record", "fairness_history"
 SLO_RECORD = "slo_record"
+RELEASE_KPIS = "release_kpis"
 DECISION_RECORD, DECISION_HISTORY = "decision_record", "decision_history"
 VERDICTS = {
     "drift": DRIFT_VERDICT,
@@ -47,6 +50,7 @@ VERDICTS = {
     "promises": "slo_verdict",
     "text": "text_drift_verdict",
     "skew": SKEW_VERDICT,
+    "history": HISTORY_VERDICT,
 }
 """What the page calls a judge, and the kind of its verdict."""
 
@@ -98,7 +102,12 @@ def page_of(
         for name, kind in VERDICTS.items()
         if (verdict := records.part(kind, verdict_from_json)) is not None
     }
+    kpis = records.part(RELEASE_KPIS, kpis_shown) or ()
     decision = records.part(DECISION_RECORD, decision_shown)
+    drift = records.part_with(DRIFT_RECORD, DRIFT_HISTORY, drift_shown)
+    performance = records.part_with(PERFORMANCE_RECORD, PERFORMANCE_HISTORY, performance_shown)
+    fairness = records.part_with(FAIRNESS_RECORD, FAIRNESS_HISTORY, fairness_shown)
+    age = _age(window, slos, records)
     return MonitoringPage(
         line=line.name,
         environment=environment,
@@ -106,19 +115,20 @@ def page_of(
         made_at=now.isoformat(),
         version=None if window is None else window.version,
         model_digest=None if window is None else window.model_digest,
-        model_age_days=_age(window, slos, records),
+        model_age_days=age,
         as_of=None if window is None or window.as_of is None else window.as_of.isoformat(),
         days=0 if window is None else window.days,
         rows=0 if window is None else window.rows,
         errors=0 if window is None else window.errors,
         verdicts=verdicts,
-        drift=records.part_with(DRIFT_RECORD, DRIFT_HISTORY, drift_shown),
-        performance=records.part_with(PERFORMANCE_RECORD, PERFORMANCE_HISTORY, performance_shown),
-        fairness=records.part_with(FAIRNESS_RECORD, FAIRNESS_HISTORY, fairness_shown) or None,
+        drift=drift,
+        performance=performance,
+        fairness=fairness or None,
         slos=None if slos is None else slos[0] or None,
         decision=decision,
         # The newest of the history is the decision that stands above it.
         decisions=decisions[1:] if decision is not None else decisions,
+        kpis=kpis,
         problems=tuple(records.problems),
         compared_at=compared_rows(line, environment=environment, evidence=evidence),
     )

@@ -65,6 +65,8 @@ def test_every_asset_can_be_materialized_in_one_go(
         "rollback_verification",
         "experiment_report",
         "decision",
+        "evidently_report",
+        "monitoring_report",
     }
     checks = result.get_asset_check_evaluations()
     assert len(checks) == 22
