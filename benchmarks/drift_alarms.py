@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 QUARTERS = tuple(tuple(f"2013-{q + m:02d}" for m in range(3)) for q in (1, 4, 7, 10))
 SIZES = (100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
-LENGTHS = {1: 2, 3: 1, 7: 1}
+LENGTHS = {1: 3, 3: 2, 7: 1}
 """Days of a contiguous window, and days from one to the next."""
 HURTING_LIMIT = 0.01
 PAGE = Path(__file__).parents[1] / "docs" / "drift_alarms.md"

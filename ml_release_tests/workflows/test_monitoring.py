@@ -59,6 +59,7 @@ def drift(house: House) -> DriftReport | None:
         models=house.models,
         evidence=house.evidence,
         plotter=house.plotter,
+        tables=house.tables,
     )
 
 
