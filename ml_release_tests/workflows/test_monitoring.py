@@ -191,7 +191,7 @@ def test_a_window_that_is_filling_is_only_as_long_as_it_is(serving: House) -> No
 
 
 def test_latency_and_labels_are_told(serving: House) -> None:
-    """Quantiles of the answered rows; labels whichever version answered."""
+    """Quantiles of the answered requests, at most five percent too great; labels once gathered."""
     write(
         serving,
         [
@@ -200,9 +200,14 @@ def test_latency_and_labels_are_told(serving: House) -> None:
         ],
         [a_label("1", 0), a_label("nobody", 1)],
     )
+    assert observe(serving).labels == 0
+    steps.gather(serving)
     window = observe(serving)
-    assert (window.latency_p50_ms, window.latency_p99_ms) == (50.0, 99.0)
-    assert window.labels == 2
+    assert window.latency_p50_ms is not None
+    assert window.latency_p99_ms is not None
+    assert 50.0 <= window.latency_p50_ms <= 52.5
+    assert 99.0 <= window.latency_p99_ms <= 104.0
+    assert window.labels == 1
 
 
 def test_a_month_like_the_reference_has_not_drifted(serving: House) -> None:
