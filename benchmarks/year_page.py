@@ -105,7 +105,8 @@ def _summary(document: dict[str, Any]) -> list[str]:
 def _by_month(measured: dict[str, Any]) -> list[str]:
     rows = [
         "\n## By month\n\n"
-        "| month | versions | AUC never | AUC every month | AUC ours | estimated AUC | ECE ours | drift that hurts | drift that does not | decisions |\n"
+        "| month | versions | AUC never | AUC every month | AUC ours "
+        "| estimated AUC | ECE ours | drift that hurts | drift that does not | decisions |\n"
         "|---|---|---|---|---|---|---|---|---|---|\n"
     ]
     for row in measured["months"]:
