@@ -15,12 +15,13 @@ from ml_release.domain.answering import ModelLoader as ModelLoader  # noqa: PLC0
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from datetime import datetime
+    from datetime import date, datetime
 
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
 
+    from ml_release.domain.answers import AnswerProgress, AnswerTable, DayCount, NewLabels
     from ml_release.domain.batch_scoring import ScoreSpread
     from ml_release.domain.bucket_profile import BucketProfile
     from ml_release.domain.build_record import BuildRecord
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from ml_release.domain.label_maturity import Maturity
     from ml_release.domain.log_archive import Archived, Deleted
     from ml_release.domain.notices import Notice
+    from ml_release.domain.performance_record import PerformanceHistory
     from ml_release.domain.regret import RegretReport
     from ml_release.domain.release_report import ReleaseReport
     from ml_release.domain.remote_state import RemoteState
@@ -453,6 +455,55 @@ class InferenceArchive(Protocol):
         """Delete archived records and labels that came in before a moment."""
 
 
+class AnswerStore(Protocol):
+    """Answers waiting for their label, and labelled ones, so that only what is new is read.
+
+    What is kept here can be had again from the log and the labels table. Every method but `clear`
+    raises `IntegrityError` if what is kept cannot be read, and `UnavailableError` if it cannot be
+    reached.
+    """
+
+    def progress(self, line: str, environment: str) -> AnswerProgress:
+        """How far the log and the labels table were read; at first nowhere."""
+
+    def add(
+        self,
+        line: str,
+        environment: str,
+        *,
+        answers: AnswerTable,
+        labels: NewLabels,
+        progress: AnswerProgress,
+        expected: AnswerProgress,
+        keep_from: date,
+        received_from_us: int = 0,
+    ) -> None:
+        """Keep answers, then labels, and forget what is too old; all or nothing.
+
+        Too old are events of days before ``keep_from``, and what came in before
+        ``received_from_us``. The first answer to a request id stands, and so does its first label;
+        a label of a request that is not kept is left out. Raises `StaleWriteError` if ``expected``
+        is not how far it was read when this is written: somebody else counted the same.
+        """
+
+    def waiting(self, line: str, environment: str) -> frozenset[str]:
+        """Request ids of the answers that have no label."""
+
+    def days(self, line: str, environment: str, *, model_digest: str) -> tuple[DayCount, ...]:
+        """Days with answers of one model, in order; costs as much as there are days."""
+
+    def between(
+        self, line: str, environment: str, *, model_digest: str, since: date, until: date
+    ) -> AnswerTable:
+        """Answers of one model with an event day from ``since`` on and before ``until``.
+
+        In the order of their events, then of their request ids.
+        """
+
+    def clear(self, line: str, environment: str) -> None:
+        """Forget a line; what cannot be read at all is put aside, so that it is counted anew."""
+
+
 class EndpointClient(Protocol):
     """An endpoint, spoken to as a client."""
 
@@ -600,6 +651,9 @@ class Plotter(Protocol):
 
     def maturity(self, maturity: Maturity) -> bytes:
         """PNG of the share of requests whose label is known, by days since the event."""
+
+    def performance(self, history: PerformanceHistory) -> bytes:
+        """PNG of AUC and calibration error over time, beside estimates and values at release."""
 
     def findings(self, verdict: Verdict, rule: str) -> bytes:
         """PNG of one rule's observed values beside their limits, one bar per subject."""

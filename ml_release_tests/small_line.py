@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ml_release.adapters.answer_store import SqliteAnswers
 from ml_release.adapters.exact_shapley import ExactShapley
 from ml_release.adapters.in_memory import (
     InMemoryClock,
@@ -52,6 +53,7 @@ from ml_release.domain.gates_robustness import RobustnessPolicy
 from ml_release.domain.gates_servability import ServabilityPolicy
 from ml_release.domain.gates_slices import SlicePolicy
 from ml_release.domain.label_maturity import LabelPolicy
+from ml_release.domain.performance_policy import PerformancePolicy
 from ml_release.domain.quality_policy import QualityPolicy
 from ml_release.domain.retraining_policy import RetrainingPolicy
 from ml_release.domain.rollout_policy import RolloutPolicy
@@ -72,6 +74,7 @@ if TYPE_CHECKING:
     from ml_release.domain.experiment_analysis import Analysis
     from ml_release.domain.gates_attribution import AttributionMethod
     from ml_release.domain.label_maturity import Maturity
+    from ml_release.domain.performance_record import PerformanceHistory
     from ml_release.domain.regret import RegretReport
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.search import Trial
@@ -193,6 +196,10 @@ SMALL_LINE = ReleaseLine(
         ),
         drift=DriftPolicy(minimum_rows=50, muted=("minute",)),
         labels=LabelPolicy(minimum_matured=50, contradicted_share_limit=0.01),
+        # Its months are served whole.
+        performance=PerformancePolicy(
+            window_days=31, minimum_rows=50, auc_margin=0.06, log_loss_margin=0.06
+        ),
         retraining=RetrainingPolicy(labels_needed=100, cooldown_days=7),
     ),
 )
@@ -272,6 +279,9 @@ class NoPictures:
     def maturity(self, maturity: Maturity) -> bytes:
         return self._draw(f"maturity of {maturity.known} labels")
 
+    def performance(self, history: PerformanceHistory) -> bytes:
+        return self._draw(f"performance of {len(history.rows)} windows")
+
     def findings(self, verdict: Verdict, rule: str) -> bytes:
         return self._draw(f"{rule} of {verdict.judge}")
 
@@ -348,6 +358,10 @@ class House:
     @property
     def inference_archive(self) -> InferenceArchiveFiles:
         return InferenceArchiveFiles(self.log_folder)
+
+    @property
+    def answers(self) -> SqliteAnswers:
+        return SqliteAnswers(self.log_folder.with_name(f"{self.log_folder.name}-answers.db"))
 
     @property
     def trial_server(self) -> TrialServer:

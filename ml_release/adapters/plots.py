@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ml_release.domain.experiment_analysis import Analysis
     from ml_release.domain.gates_attribution import AttributionMethod
     from ml_release.domain.label_maturity import Maturity
+    from ml_release.domain.performance_record import HistoryRow, PerformanceHistory
     from ml_release.domain.regret import RegretReport
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.search import Trial
@@ -278,6 +280,24 @@ class Plots:
         axes.legend(frameon=False, loc="lower right")
         return _png(figure)
 
+    def performance(self, history: PerformanceHistory) -> bytes:
+        """PNG of AUC and calibration error over time, beside estimates and values at release."""
+        figure, (left, right) = _figures(10.0, 3.6, 2)
+        models = list(dict.fromkeys(row.model_digest for row in history.rows))
+        for colour, digest in zip(cycle(_COLOURS[::2]), models, strict=False):
+            rows = [row for row in history.rows if row.model_digest == digest]
+            _auc_over_time(left, rows, colour)
+            _calibration_over_time(right, rows, colour)
+        left.set_title("AUC of windows, by their last day; dashed is estimated", loc="left")
+        right.set_title("Calibration error; grey is less than chance", loc="left")
+        right.set_ylim(bottom=0)
+        for axes in (left, right):
+            axes.title.set_fontsize(10)
+            if models:
+                axes.legend(frameon=False, fontsize=8)
+            axes.tick_params(axis="x", rotation=30)
+        return _png(figure)
+
     def findings(self, verdict: Verdict, rule: str) -> bytes:
         """PNG of one rule's observed values beside their limits, one bar per subject."""
         found = [f for f in verdict.findings if f.rule == rule]
@@ -430,6 +450,47 @@ class Plots:
         for axes in (left, right):
             axes.set_xlabel(f"day, 1 is {report.days[0]}" if len(report.days) else "day")
         return _png(figure)
+
+
+def _auc_over_time(axes: Axes, rows: Sequence[HistoryRow], colour: str) -> None:
+    days, version = _days(rows), f"version {rows[0].version}"
+    ends = rows[0].baseline_auc_low, rows[0].baseline_auc_high
+    if None not in ends:
+        low, high = (_numbers([end])[0] for end in ends)
+        axes.fill_between(
+            days[[0, -1]],
+            low,
+            high,
+            color="#999999",
+            alpha=0.15,
+            label=f"{version} at release",
+        )
+    low, high = ([getattr(row, name) for row in rows] for name in ("auc_low", "auc_high"))
+    axes.fill_between(days, _numbers(low), _numbers(high), color=colour, alpha=0.2)
+    auc, estimated = [row.auc for row in rows], [row.estimated_auc for row in rows]
+    axes.plot(days, _numbers(auc), color=colour, marker="o", markersize=3, label=version)
+    axes.plot(days, _numbers(estimated), color=colour, linestyle="--", linewidth=1)
+
+
+def _calibration_over_time(axes: Axes, rows: Sequence[HistoryRow], colour: str) -> None:
+    days = _days(rows)
+    chance = _numbers([row.calibration_upper for row in rows])
+    axes.fill_between(days, 0, chance, color="#999999", alpha=0.15)
+    error = _numbers([row.calibration_error for row in rows])
+    axes.plot(
+        days, error, color=colour, marker="o", markersize=3, label=f"version {rows[0].version}"
+    )
+    released = _numbers([row.baseline_calibration_error for row in rows])
+    axes.plot(days, released, color=colour, linestyle=":", linewidth=1)
+
+
+def _days(rows: Sequence[HistoryRow]) -> npt.NDArray[np.datetime64]:
+    return np.array([row.until for row in rows], dtype="datetime64[D]")
+
+
+def _numbers(values: Sequence[float | None]) -> npt.NDArray[np.float64]:
+    """NaN in the place of what is not known, which is drawn as a gap."""
+    return np.array(values, dtype=np.float64)
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:

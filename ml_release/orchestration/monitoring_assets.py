@@ -2,23 +2,23 @@
 
 import dagster as dg
 
-from ml_release.domain import drift, history_health, skew
+from ml_release.domain import drift, history_health, performance_judge, skew
 from ml_release.domain.features import History
 from ml_release.domain.history_health import HistoryUse
 from ml_release.orchestration.endpoint_assets import endpoint_key
+from ml_release.orchestration.performance_page import performance_metadata
 from ml_release.orchestration.rendering import (
     check_results,
     check_specs,
-    frame_table,
     number,
     picture,
     reported,
-    scores_table,
 )
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
 from ml_release.workflows.history_health import check_history
-from ml_release.workflows.monitoring import observe_window, report_drift, report_performance
+from ml_release.workflows.monitoring import observe_window, report_drift
+from ml_release.workflows.performance import report_performance
 from ml_release.workflows.skew import check_skew
 
 
@@ -151,13 +151,16 @@ def drift_report_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition
 
 def performance_report_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
     """The asset ``<line>/performance_report``."""
+    key = dg.AssetKey([line.name, "performance_report"])
 
     @dg.asset(
-        key=[line.name, "performance_report"],
+        key=key,
         deps=[dg.AssetKey([line.name, name]) for name in ("inference_window", "labels")],
+        check_specs=check_specs(key, performance_judge.DESCRIPTIONS, blocking=False),
         group_name=line.name,
         kinds={"numpy"},
-        description="Scores of the champion's answers whose label is due and was gathered.",
+        description="Scores of the champion's answers whose label is due and was gathered, held"
+        " against its release.",
     )
     def performance_report() -> dg.MaterializeResult:
         with reported():
@@ -167,20 +170,21 @@ def performance_report_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefi
                 inference_log=wiring.inference_log,
                 deployments=wiring.deployments,
                 tables=wiring.tables,
+                answers=wiring.answers,
+                evidence=wiring.evidence,
                 plotter=wiring.plotter,
                 now=wiring.clock.now(),
             )
+        # Worse than at release is news for a person and for the retraining; it stops no run.
         return dg.MaterializeResult(
-            metadata={
-                "labelled rows": report.performance.rows,
-                "immature rows": report.immature,
-                "unlabelled rows": report.unlabelled,
-                "rows of several classes, not monitored": report.not_monitored,
-                "AUC": number(report.performance.auc.estimate),
-                "scores": scores_table({f"version {report.version}, served": report.performance}),
-                "per day": frame_table(report.per_day),
-                **{name: picture(png) for name, png in report.plots.items()},
-            }
+            metadata=performance_metadata(report),
+            check_results=check_results(
+                key,
+                performance_judge.RULES,
+                {line.name: report.verdict},
+                severity=dg.AssetCheckSeverity.WARN,
+                plots={"no_worse_than_at_release": report.plots},
+            ),
         )
 
     return performance_report

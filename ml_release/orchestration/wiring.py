@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ml_release.adapters.answer_store import SqliteAnswers
 from ml_release.adapters.apprise_notifier import AppriseNotifier
 from ml_release.adapters.delta_tables import DeltaTables
 from ml_release.adapters.evidence_files import EvidenceFiles
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ml_release.ports import (
+        AnswerStore,
         Attributor,
         Clock,
         Deployments,
@@ -94,6 +96,7 @@ class Wiring:
     inference_log: InferenceLog
     inference_archive: InferenceArchive
     profiles: ProfileStore
+    answers: AnswerStore
     plotter: Plotter
     attributor: Attributor
     reports: ReportWriter
@@ -159,6 +162,7 @@ def local_wiring(settings: Settings) -> Wiring:
         inference_log=InferenceTables(settings.inference),
         inference_archive=InferenceArchiveFiles(settings.inference),
         profiles=ProfileFile(settings.monitoring / "profiles.db"),
+        answers=SqliteAnswers(settings.monitoring / "answers.db"),
         plotter=Plots(),
         attributor=ShapValues(),
         reports=ReportPages(settings.reports),

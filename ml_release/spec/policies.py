@@ -15,6 +15,7 @@ from ml_release.domain.evaluation_gates import EvaluationPolicy
 from ml_release.domain.history_health import HistoryHealthPolicy
 from ml_release.domain.identity import digest_of_json
 from ml_release.domain.label_maturity import LabelPolicy
+from ml_release.domain.performance_policy import PerformancePolicy
 from ml_release.domain.quarantine import QuarantinePolicy
 from ml_release.domain.retention import RetentionPolicy
 from ml_release.domain.retraining_policy import RetrainingPolicy
@@ -37,6 +38,7 @@ class Policies(BaseModel):
     drift: DriftPolicy
     history: HistoryHealthPolicy = Field(default_factory=HistoryHealthPolicy)
     labels: LabelPolicy
+    performance: PerformancePolicy = Field(default_factory=PerformancePolicy)
     rollout: RolloutPolicy = Field(default_factory=RolloutPolicy)
     decisions: DecisionPolicy = Field(default_factory=DecisionPolicy)
     retraining: RetrainingPolicy

@@ -1,4 +1,4 @@
-"""Read the inference log and judge it: the window, its drift, the realised performance."""
+"""Read the inference log and judge it: the window, and its drift."""
 
 from __future__ import annotations
 
@@ -13,23 +13,20 @@ from ml_release.domain.features import plan_from_json
 from ml_release.domain.identity import digest_of_bytes
 from ml_release.domain.performance import (
     WINDOW_DAYS,
-    Performance,
     WindowRecord,
-    realised_performance,
     window_from_json,
 )
 from ml_release.domain.reference_profile import profile_from_json
 from ml_release.domain.verdict import Verdict, verdict_from_json
 from ml_release.errors import IntegrityError
 from ml_release.workflows.columns import floats_of
-from ml_release.workflows.labels import gathered_labels, newest_labels
+from ml_release.workflows.labels import newest_labels
 from ml_release.workflows.log_profiles import advance_profiles
 from ml_release.workflows.masked import masked_features
 from ml_release.workflows.window_merging import merge_window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     import pandas as pd
 
@@ -41,7 +38,6 @@ if TYPE_CHECKING:
         ModelStore,
         Plotter,
         ProfileStore,
-        Tables,
     )
     from ml_release.spec.release_line import ReleaseLine
 
@@ -56,31 +52,6 @@ class DriftReport:
 
     window: WindowRecord
     verdict: Verdict
-    plots: Mapping[str, bytes]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PerformanceReport:
-    """Realised performance of the champion on its labelled answers, overall and per day.
-
-    Attributes
-    ----------
-    immature
-        Answers whose label delay has not passed: not scored, since labels that come early are of
-        one kind.
-    unlabelled
-        Answers whose label delay has passed and whose label was not gathered.
-    not_monitored
-        Answers that are probabilities of several classes: not scored, since a label of 0 or 1 says
-        nothing of them.
-    """
-
-    version: int | None
-    performance: Performance
-    immature: int
-    unlabelled: int
-    not_monitored: int
-    per_day: pd.DataFrame
     plots: Mapping[str, bytes]
 
 
@@ -212,63 +183,6 @@ def report_drift(
     evidence.record(line.name, DRIFT_VERDICT, environment, verdict.to_json())
     plots = {"drift.png": plotter.findings(verdict, "distribution_is_stable")}
     return DriftReport(window=window, verdict=verdict, plots=plots)
-
-
-def report_performance(
-    line: ReleaseLine,
-    *,
-    environment: str,
-    inference_log: InferenceLog,
-    deployments: Deployments,
-    tables: Tables,
-    plotter: Plotter,
-    now: datetime,
-) -> PerformanceReport:
-    """Score the champion's answers whose label is due and was gathered."""
-    import pandas as pd
-
-    declaration = deployments.sealed(line.name, environment)
-    state = None if declaration is None else declaration.state
-    records, _ = inference_log.records(line.name, after={})
-    served = served_by(records, state)
-    answered = served[(served["outcome"] != "error") & (served["row"] == 0)]
-    has_classes = answered["probabilities"].notna()
-    not_monitored, answered = int(has_classes.sum()), answered[~has_classes]
-    mature = answered[answered["event_time"] + line.label_delay <= pd.Timestamp(now)]
-    labels = gathered_labels(line, tables=tables)[["request_id", "label"]]
-    joined = mature.merge(labels, on="request_id", how="inner")
-    confidence = line.policies.evaluation.confidence
-    target, probability = floats_of(joined["label"]), floats_of(joined["prediction"])
-    performance = realised_performance(target, probability, confidence=confidence)
-    rows = []
-    days = _local_days(line, joined["event_time"])
-    for day in sorted(set(days)):
-        chosen = (days == day).to_numpy()
-        one = realised_performance(target[chosen], probability[chosen], confidence=confidence)
-        rows.append(
-            {
-                "day": str(day),
-                "rows": one.rows,
-                "AUC": one.auc.estimate,
-                "low": one.auc.low,
-                "high": one.auc.high,
-                "mean probability": one.mean_probability,
-                "observed rate": one.observed_rate,
-            }
-        )
-    version = None if state is None else state.champion.version
-    name = f"version {version}, served"
-    return PerformanceReport(
-        version=version,
-        performance=performance,
-        immature=len(answered) - len(mature),
-        unlabelled=len(mature) - len(joined),
-        not_monitored=not_monitored,
-        per_day=pd.DataFrame(rows),
-        plots={"reliability.png": plotter.reliability({name: performance.bins})}
-        if performance.bins
-        else {},
-    )
 
 
 def _local_days(line: ReleaseLine, moments: pd.Series) -> pd.Series:

@@ -52,6 +52,7 @@ def wiring_of(house: House) -> Wiring:
         inference_log=house.inference_log,
         inference_archive=house.inference_archive,
         profiles=house.profiles,
+        answers=house.answers,
         plotter=house.plotter,
         attributor=house.attributor,
         reports=house.reports,
