@@ -187,8 +187,7 @@ def power(
             found[f"{one.feature}: {one.name}"].append(
                 {
                     "moved": feature.windows_in_a_row > 0,
-                    "shifted": feature.standing
-                    in {DriftStanding.HARMLESS, DriftStanding.HURTING},
+                    "shifted": feature.standing in {DriftStanding.HARMLESS, DriftStanding.HURTING},
                     "hurting": feature.standing is DriftStanding.HURTING,
                     "any_hurting": bool(drifted_features(said.verdict)),
                     "quality": one.feature in data_quality_problems(said.verdict),

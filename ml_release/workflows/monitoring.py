@@ -19,7 +19,6 @@ from ml_release.domain.performance import (
 from ml_release.domain.reference_profile import profile_from_json
 from ml_release.domain.verdict import Verdict, verdict_from_json
 from ml_release.errors import IntegrityError
-from ml_release.workflows.columns import floats_of
 from ml_release.workflows.labels import newest_labels
 from ml_release.workflows.log_profiles import advance_profiles
 from ml_release.workflows.masked import masked_features
