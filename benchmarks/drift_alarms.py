@@ -39,12 +39,12 @@ if TYPE_CHECKING:
     from drift_replay import Period, Rows
 
     from ml_release.domain.drift import Judged
+    from ml_release.domain.drift_departure import WindowCounts
     from ml_release.domain.drift_policy import DriftPolicy
-    from ml_release.domain.reference_profile import ReferenceProfile
 
 QUARTERS = tuple(tuple(f"2013-{q + m:02d}" for m in range(3)) for q in (1, 4, 7, 10))
 SIZES = (100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
-LENGTHS = {1: 2, 3: 1, 7: 1}
+LENGTHS = {1: 3, 3: 2, 7: 1}
 """Days of a contiguous window, and days from one to the next."""
 HURTING_LIMIT = 0.01
 PAGE = Path(__file__).parents[1] / "docs" / "drift_alarms.md"
@@ -95,24 +95,13 @@ class Tally:
         }
 
 
-def judged(
-    period: Period,
-    profile: ReferenceProfile,
-    calibration: Calibration,
-    windows: Sequence[Rows],
-    *,
-    changed: Sequence[Mapping[str, Any]] = (),
-) -> Judged:
-    """The newest of some windows, whose rows are given, as the monitor judges it."""
-    counted = [
-        period.window(rows, profile, changed=changed[at] if changed else None)
-        for at, rows in enumerate(windows)
-    ]
+def judged(calibration: Calibration, windows: Sequence[WindowCounts]) -> Judged:
+    """The newest of some windows, which stands first, as the monitor judges it."""
     return judge_drift(
         line=LINE.name,
-        profile=profile,
-        window=counted[0],
-        earlier=counted[1:],
+        profile=calibration.profile,
+        window=windows[0],
+        earlier=windows[1:],
         subject_digest="replay",
         policy=calibration.policy,
         calibration=calibration,
@@ -126,27 +115,27 @@ def random_windows(
     profile = period.reference(np.empty(0, dtype=np.int64))
     calibration = Calibration(profile, policy)
     rng = np.random.default_rng(_SEED)
-    found = {}
+    window_of, found = period.drawn_windows(profile), {}
     for size in sizes:
         tally = found[f"{size:,} rows"] = Tally()
         for _ in range(each):
-            rows = [
-                rng.integers(0, len(period.day), size) for _ in range(policy.persistence_windows)
+            windows = [
+                window_of(rng.integers(0, len(period.day), size))
+                for _ in range(policy.persistence_windows)
             ]
-            tally.add(judged(period, profile, calibration, rows))
+            tally.add(judged(calibration, windows))
     return found
 
 
 def held_out(
     period: Period, policy: DriftPolicy, *, length: int, step: int
-) -> Iterator[tuple[ReferenceProfile, Calibration, list[Rows]]]:
+) -> Iterator[tuple[Calibration, list[Rows]]]:
     """Contiguous windows with those before them, and a reference that knows none of their days."""
     block = length * policy.persistence_windows
     for first in range(0, period.days - block + 1, step):
         profile = period.reference(period.rows(first, first + block))
         ends = range(first + block, first, -length)
         yield (
-            profile,
             Calibration(profile, policy),
             [period.rows(end - length, end) for end in ends],
         )
@@ -159,8 +148,9 @@ def contiguous_windows(
     found = {}
     for length, step in lengths.items():
         tally = found[f"{length} days" if length > 1 else "1 day"] = Tally()
-        for profile, calibration, rows in held_out(period, policy, length=length, step=step):
-            tally.add(judged(period, profile, calibration, rows))
+        for calibration, windows in held_out(period, policy, length=length, step=step):
+            counted = [period.window(rows, calibration.profile) for rows in windows]
+            tally.add(judged(calibration, counted))
     return found
 
 
@@ -170,7 +160,7 @@ def power(
     """What the judge says of held-out weeks into which a shift was put."""
     rng = np.random.default_rng(_SEED)
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for profile, calibration, windows in held_out(period, policy, length=7, step=step):
+    for calibration, windows in held_out(period, policy, length=7, step=step):
         for one in wanted:
             rows, changed = list(windows), []
             for at, own in enumerate(windows):
@@ -180,7 +170,11 @@ def power(
                     rows[at] = own[made]
                 else:
                     changed.append({one.feature: made})
-            said = judged(period, profile, calibration, rows, changed=changed)
+            counted = [
+                period.window(own, calibration.profile, changed=changed[at] if changed else None)
+                for at, own in enumerate(rows)
+            ]
+            said = judged(calibration, counted)
             (feature,) = (f for f in said.features if f.feature == one.feature)
             before = period.loss(windows[0], period.scores[windows[0]])
             answers = period.answers(rows[0], changed[0] if changed else {})

@@ -101,8 +101,9 @@ def _unit(factor: float, offset: float) -> Change:
 
 def _missing(values: Values, all_values: Values, rng: np.random.Generator) -> Values:
     del all_values
-    nothing = None if values.dtype == object else np.nan
-    return np.where(rng.random(len(values)) < _MISSING, nothing, values)
+    found = values.copy()
+    found[rng.random(len(values)) < _MISSING] = None if values.dtype == object else np.nan
+    return found
 
 
 def _mixed(values: Values, all_values: Values, rng: np.random.Generator) -> Values:

@@ -27,7 +27,7 @@ from ml_release.workflows.feature_building import FEATURES_TABLE, build_features
 from ml_release.workflows.snapshots import take_snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -125,6 +125,28 @@ class Period:
                 for name, known in profile.numbers.items()
             },
         )
+
+    def drawn_windows(self, profile: ReferenceProfile) -> Callable[[Rows], WindowCounts]:
+        """The same for any rows of the reference itself, which are sorted into bins once."""
+        assert profile.score is not None  # noqa: S101 (made with a holdout)
+        bins = {**profile.bins, SCORE: profile.score.bins}
+        places = {
+            name: own.positions(self.scores if name == SCORE else self.values[name])
+            for name, own in bins.items()
+        }
+
+        def window(rows: Rows) -> WindowCounts:
+            return WindowCounts(
+                days=len(np.unique(self.day[rows])),
+                counts={
+                    name: np.bincount(places[name][rows], minlength=own.size)
+                    for name, own in bins.items()
+                },
+                # Nothing of the reference is outside of it, and random rows are not stuck.
+                numbers=profile.numbers,
+            )
+
+        return window
 
     def loss(self, rows: Rows, scores: Floats) -> float:
         """Mean log loss of the labelled ones of some rows, in nats."""

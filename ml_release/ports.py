@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ml_release.domain.build_record import BuildRecord
     from ml_release.domain.column_profile import ColumnShares
     from ml_release.domain.deployment import Declaration, DeclaredState
+    from ml_release.domain.drift_record import DriftHistory, DriftRecord
     from ml_release.domain.experiment_analysis import Analysis
     from ml_release.domain.features import Columns
     from ml_release.domain.gates_attribution import AttributionMethod
@@ -657,6 +658,12 @@ class Plotter(Protocol):
 
     def findings(self, verdict: Verdict, rule: str) -> bytes:
         """PNG of one rule's observed values beside their limits, one bar per subject."""
+
+    def drift(self, record: DriftRecord) -> bytes:
+        """PNG of every feature's PSI over its limit, coloured by how the feature stands."""
+
+    def drift_history(self, history: DriftHistory) -> bytes:
+        """PNG of PSI over its limit from window to window, of the features that moved most."""
 
     def paired_scores(self, sample: ScoreSample) -> bytes:
         """PNG of the scores of champion and shadow on the same requests, and their differences."""

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
 
     from ml_release.domain.batch_scoring import ScoreSpread
     from ml_release.domain.column_profile import ColumnShares
+    from ml_release.domain.drift_record import DriftHistory, DriftRecord
     from ml_release.domain.experiment_analysis import Analysis
     from ml_release.domain.gates_attribution import AttributionMethod
     from ml_release.domain.label_maturity import Maturity
@@ -284,6 +285,12 @@ class NoPictures:
 
     def findings(self, verdict: Verdict, rule: str) -> bytes:
         return self._draw(f"{rule} of {verdict.judge}")
+
+    def drift(self, record: DriftRecord) -> bytes:
+        return self._draw(f"standings of {len(record.features)} features")
+
+    def drift_history(self, history: DriftHistory) -> bytes:
+        return self._draw(f"drift of {len(history.windows)} windows")
 
     def paired_scores(self, sample: ScoreSample) -> bytes:
         return self._draw(f"{sample.n} pairs of scores")

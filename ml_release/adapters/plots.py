@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ml_release.domain.drift_standing import DriftStanding
 from ml_release.domain.gates_attribution import IMPORTANCE
 from ml_release.domain.search import TrialState, best_trial
 from ml_release.domain.search_objectives import grows_with_quality
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
     from ml_release.domain.batch_scoring import ScoreSpread
     from ml_release.domain.column_profile import ColumnShares
+    from ml_release.domain.drift_record import DriftHistory, DriftRecord
     from ml_release.domain.experiment_analysis import Analysis
     from ml_release.domain.gates_attribution import AttributionMethod
     from ml_release.domain.label_maturity import Maturity
@@ -44,6 +47,12 @@ _OUTCOME_COLOURS = {
     Outcome.INCONCLUSIVE: "#999999",
     Outcome.ERROR: "#E69F00",
     Outcome.FAIL: "#D55E00",
+}
+_STANDING_COLOURS = {
+    DriftStanding.STABLE: "#009E73",
+    DriftStanding.HARMLESS: "#E69F00",
+    DriftStanding.HURTING: "#D55E00",
+    DriftStanding.UNKNOWN: "#999999",
 }
 _DPI = 110
 _CHANGES_SHOWN = 8
@@ -327,6 +336,64 @@ class Plots:
         axes.set_title(rule.replace("_", " "))
         return _png(figure)
 
+    def drift(self, record: DriftRecord) -> bytes:
+        """PNG of every feature's PSI over its limit, coloured by how the feature stands."""
+        features = list(reversed(record.features))
+        figure, axes = _figure(6.4, 1.3 + 0.27 * len(features))
+        for position, one in enumerate(features):
+            ratio = _over_limit(one.psi_nats, one.limit_nats)
+            axes.barh(position, ratio or 0.0, color=_STANDING_COLOURS[one.standing], height=0.62)
+            if ratio is None:
+                axes.text(0.02, position, "not known", va="center", fontsize=8)
+        axes.axvline(1.0, color="black", linewidth=1.2)
+        axes.set_yticks(range(len(features)), [one.feature for one in features])
+        axes.set_xscale("symlog", linthresh=1.0)
+        axes.set_xlim(left=0)
+        axes.set_xlabel("PSI over the limit that the reference shows of itself")
+        axes.set_title(f"Drift of the {record.days} days to {record.as_of or 'no events'}")
+        axes.legend(
+            handles=[_patch(colour, name.value) for name, colour in _STANDING_COLOURS.items()],
+            frameon=False,
+            loc="upper left",
+            bbox_to_anchor=(1.0, 1.0),
+        )
+        return _png(figure)
+
+    def drift_history(self, history: DriftHistory) -> bytes:
+        """PNG of PSI over its limit from window to window, of the features that moved most."""
+        figure, axes = _figure(6.4, 3.2)
+        ends = {end: place for place, end in enumerate(history.windows)}
+        largest: dict[str, float] = {}
+        for row in history.rows:
+            ratio = _over_limit(row.psi_nats, row.limit_nats)
+            largest[row.feature] = max(largest.get(row.feature, 0.0), ratio or 0.0)
+        shown = sorted(largest, key=lambda name: -largest[name])[: len(_COLOURS)]
+        for colour, name in zip(_COLOURS, shown, strict=False):
+            rows = history.of(name)
+            places = [ends[row.as_of] for row in rows]
+            ratios = [_over_limit(row.psi_nats, row.limit_nats) for row in rows]
+            heights = [np.nan if ratio is None else ratio for ratio in ratios]
+            axes.plot(places, heights, color=colour, linewidth=1.3, label=name, zorder=2)
+            axes.scatter(
+                places,
+                heights,
+                color=[_STANDING_COLOURS[row.standing] for row in rows],
+                s=16,
+                zorder=3,
+            )
+        axes.axhline(1.0, color="black", linewidth=1, linestyle="--")
+        # As many dates as can be read.
+        labelled = list(ends)[:: max(1, len(ends) // 6)]
+        axes.set_xticks([ends[end] for end in labelled], labelled)
+        axes.set_yscale("symlog", linthresh=1.0)
+        axes.set_ylim(bottom=0)
+        axes.set_ylabel("PSI over its limit")
+        axes.set_title("Drift over time, by the end of the window; dots by standing", fontsize=10)
+        if shown:
+            axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+        figure.autofmt_xdate()
+        return _png(figure)
+
     def paired_scores(self, sample: ScoreSample) -> bytes:
         """PNG of both scores of the same requests, and a histogram of their differences."""
         figure, single = _figure(7.6, 3.6)
@@ -515,3 +582,14 @@ def _png(figure: Figure) -> bytes:
     # Without the software stamp equal pictures are equal bytes.
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
+
+
+def _over_limit(psi_nats: float | None, limit_nats: float | None) -> float | None:
+    """How many times its limit a PSI is; None where it is not known."""
+    return None if psi_nats is None or not limit_nats else psi_nats / limit_nats
+
+
+def _patch(colour: str, name: str) -> Patch:
+    from matplotlib.patches import Patch
+
+    return Patch(color=colour, label=name)

@@ -97,7 +97,7 @@ class BucketProfile:
         ISO 8601 in UTC, of the records.
     features
         By name, of answered rows; those that are masked, and those of a model that is gone, are
-        not known and not here. A record without a feature counts as missing.
+        not known and not here. A record that does not name a feature is not counted in it.
     score
         The predictions over the bins of the reference's `ScoreReference`; None without them.
     decided, positives

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml_release.domain.bucket_profile import SHADOW, BucketProfile, CountedFeature
-from ml_release.domain.inference import feature_columns
 from ml_release.domain.latency_sketch import LatencySketch
 from ml_release.domain.reference_profile import SCORE
 from ml_release.workflows.columns import floats_of
@@ -161,16 +160,30 @@ def _features(
 ) -> dict[str, list[CountedFeature]]:
     if not bins.bins:
         return {}
-    columns: dict[str, npt.NDArray[np.generic]] = feature_columns(answered["features"].tolist())
-    # No feature is called so, and what a record calls so is none.
-    columns[SCORE] = floats_of(answered["prediction"])
-    nothing = np.full(len(answered), np.nan)
-    return {
-        name: count_feature(
-            own, columns.get(name, nothing), group, groups=groups, limits=bins.ranges.get(name)
-        )
-        for name, own in sorted(bins.bins.items())
-    }
+    rows = answered["features"].tolist()
+    found = {}
+    for name, own in sorted(bins.bins.items()):
+        if name == SCORE:
+            values, of = floats_of(answered["prediction"]), group
+        else:
+            logged = [row[name] for row in rows if name in row]
+            values = _column(logged, own)
+            of = group
+            if len(logged) < len(rows):
+                # Nothing is known of it there: that is no missing value.
+                of = group[np.array([name in row for row in rows], dtype=np.bool_)]
+        found[name] = count_feature(own, values, of, groups=groups, limits=bins.ranges.get(name))
+    return found
+
+
+def _column(logged: list[Any], bins: FeatureBins) -> npt.NDArray[np.generic]:
+    if bins.words is not None:
+        return np.array(logged, dtype=np.object_)
+    try:
+        return np.array(logged, dtype=np.float64)
+    except ValueError:
+        # One record that holds a word must not stop all others from being counted.
+        return np.array([one if isinstance(one, float | int) else np.nan for one in logged])
 
 
 def count_feature(

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ml_release.domain.artefact import PLAN_FILE, REFERENCE_FILE
-from ml_release.domain.drift import judge_drift
+from ml_release.domain.drift import judge_drift, record_of
 from ml_release.domain.features import plan_from_json
 from ml_release.domain.identity import digest_of_bytes
 from ml_release.domain.performance import (
@@ -19,6 +17,12 @@ from ml_release.domain.performance import (
 from ml_release.domain.reference_profile import profile_from_json
 from ml_release.domain.verdict import Verdict, verdict_from_json
 from ml_release.errors import IntegrityError
+from ml_release.workflows.drift_evidence import (
+    counts_of,
+    keep_drift,
+    realised_change,
+    season_counts,
+)
 from ml_release.workflows.labels import newest_labels
 from ml_release.workflows.log_profiles import advance_profiles
 from ml_release.workflows.masked import masked_features
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ml_release.domain.deployment import DeclaredState
+    from ml_release.domain.drift_record import DriftRecord
     from ml_release.ports import (
         Deployments,
         EvidenceStore,
@@ -47,10 +52,21 @@ DRIFT_VERDICT = "drift_verdict"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftReport:
-    """The verdict on a window with its pictures."""
+    """The verdict on a window with its features one by one, and pictures.
+
+    Attributes
+    ----------
+    season
+        Whether a second reference of the same season was there; None if none is declared.
+    realised
+        Labelled answers whose change of the loss was taken into account; None without any.
+    """
 
     window: WindowRecord
     verdict: Verdict
+    record: DriftRecord
+    season: bool | None
+    realised: int | None
     plots: Mapping[str, bytes]
 
 
@@ -95,7 +111,7 @@ def observe_window(
         return merge_window(
             line,
             environment=environment,
-            state=state,
+            champion=state.champion,
             reference=profile_from_json(files[REFERENCE_FILE]),
             masked=masked_features(files),
             history_features=len(plan_from_json(files[PLAN_FILE]).history_features),
@@ -159,10 +175,13 @@ def report_drift(
     models: ModelStore,
     evidence: EvidenceStore,
     plotter: Plotter,
+    tables: Tables,
 ) -> DriftReport | None:
     """Judge the newest window against the reference of the version that answered, and record it.
 
-    None if nothing is declared, or no window was recorded.
+    The windows before it confirm a shift, labels that are in say what it costs, and a same season
+    is a second reference where the policy declares one. None if nothing is declared, or no window
+    was recorded.
     """
     content = evidence.find(line.name, INFERENCE_WINDOW, environment)
     window = newest_window(line, environment=environment, evidence=evidence)
@@ -170,18 +189,40 @@ def report_drift(
         return None
     files = models.read(window.model_digest)
     profile = profile_from_json(files[REFERENCE_FILE])
-    verdict = judge_drift(
+    counted, policy = counts_of(window), line.policies.drift
+    season = season_counts(line, window, profile=profile, tables=tables)
+    realised = realised_change(line, window, environment=environment, evidence=evidence)
+    judged = judge_drift(
         line=line.name,
         profile=profile,
-        current={name: np.array(counts, dtype=np.int64) for name, counts in window.counts.items()},
-        days=window.days,
+        window=counted,
+        earlier=[counts_of(one) for one in window.earlier],
         subject_digest=digest_of_bytes(content),
-        policy=line.policies.drift,
+        policy=policy,
+        seasonal=season,
+        realised=realised,
         masked=masked_features(files),
     )
-    evidence.record(line.name, DRIFT_VERDICT, environment, verdict.to_json())
-    plots = {"drift.png": plotter.findings(verdict, "distribution_is_stable")}
-    return DriftReport(window=window, verdict=verdict, plots=plots)
+    record = record_of(
+        judged,
+        model_digest=window.model_digest,
+        as_of=None if window.as_of is None else window.as_of.isoformat(),
+        window=counted,
+        rows=window.rows,
+    )
+    evidence.record(line.name, DRIFT_VERDICT, environment, judged.verdict.to_json())
+    history = keep_drift(line, record, environment=environment, evidence=evidence)
+    return DriftReport(
+        window=window,
+        verdict=judged.verdict,
+        record=record,
+        season=None if policy.seasonal_lag_days is None else season is not None,
+        realised=None if realised is None else realised.n,
+        plots={
+            "drift.png": plotter.drift(record),
+            "drift over time.png": plotter.drift_history(history),
+        },
+    )
 
 
 def _local_days(line: ReleaseLine, moments: pd.Series) -> pd.Series:

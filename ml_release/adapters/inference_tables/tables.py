@@ -135,9 +135,10 @@ class InferenceTables:
             start = after.get(part.name, 0)
             is_enough = enough_bytes is not None and read_bytes >= enough_bytes
             # An archive does not grow: of one that was read, not even an empty frame is made.
-            if is_enough or (part.archive is not None and start >= part.size_bytes):
-                if part.name in after:
-                    cursor[part.name] = start
+            is_read = part.archive is not None and start >= part.size_bytes
+            if is_read or (is_enough and part.name in after):
+                cursor[part.name] = start
+            if is_read or is_enough:
                 continue
             # Gone means that it was older than the line keeps its records.
             with suppress(FileNotFoundError):
