@@ -92,6 +92,7 @@ class YearHouse:
         self.wiring = local_wiring(self.settings)
         self.happened: list[Happened] = []
         self.seconds: dict[str, float] = {}
+        """By kind of work, and by job and step."""
         self._instance = open_instance(self.settings)
         self._cursors: dict[str, str | None] = {}
         self._definitions = build_definitions(
@@ -234,13 +235,19 @@ class YearHouse:
     ) -> dg.ExecuteInProcessResult:
         found = self._definitions.resolve_job_def(f"{self.line.name}_{job}")
         chosen = [dg.AssetKey([self.line.name, name]) for name in assets]
-        return found.execute_in_process(
+        result = found.execute_in_process(
             instance=self._instance,
             run_config=dict(config or {}),
             tags=dict(tags or {}),
             asset_selection=chosen or None,
             raise_on_error=False,
         )
+        for event in result.all_events:
+            if event.is_step_success:
+                name = f"{job}: {event.step_key.removeprefix(f'{self.line.name}__')}"
+                spent = event.step_success_data.duration_ms / 1000
+                self.seconds[name] = self.seconds.get(name, 0.0) + spent
+        return result
 
     def _must(self, result: dg.ExecuteInProcessResult) -> None:
         if not result.success:

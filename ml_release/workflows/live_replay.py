@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ml_release.spec.release_line import ReleaseLine
 
 STEP = timedelta(minutes=10)
-"""How far an event lies back at most when its row is asked with the clock moved."""
+"""How far an event lies back at most when its row is asked with the clock moved, by default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +89,8 @@ class LiveReplay:
     ----------
     first, last
         Local days of the events, both included.
+    step
+        How much is lived through at once, above 0; the clock is moved once for each.
     labels_at_end
         Whether labels are told after the last row instead of ``label_delay`` after their event.
     concurrency
@@ -107,6 +109,7 @@ class LiveReplay:
     landing: Landing
     endpoint: EndpointClient
     pace: Pace = field(default_factory=Pace)
+    step: timedelta = STEP
     labels_at_end: bool = False
     concurrency: int = 4
     unit: Sequence[str] = ()
@@ -161,7 +164,7 @@ class LiveReplay:
         told = 0
         with ThreadPoolExecutor(max_workers=self.concurrency) as pool:
             while (start := self._next_moment()) is not None:
-                end = start + STEP if until is None else min(start + STEP, until)
+                end = start + self.step if until is None else min(start + self.step, until)
                 if end <= start:
                     break
                 rows = self._rows_before(end)
