@@ -31,6 +31,7 @@ from ml_release.adapters.in_memory import (
     InMemoryWorkplace,
     SameProcessProbe,
 )
+from ml_release.adapters.in_memory_monitoring import InMemoryDriftPages, InMemoryGauges
 from ml_release.adapters.in_memory_notifier import InMemoryNotifier
 from ml_release.adapters.in_memory_switches import InMemorySwitches
 from ml_release.adapters.in_memory_trial import InMemoryTrialServer
@@ -54,7 +55,7 @@ from ml_release.domain.gates_slices import SlicePolicy
 from ml_release.domain.label_maturity import LabelPolicy
 from ml_release.domain.performance_policy import PerformancePolicy
 from ml_release.domain.quality_policy import QualityPolicy
-from ml_release.domain.retraining import RetrainingPolicy
+from ml_release.domain.retraining_policy import RetrainingPolicy
 from ml_release.domain.rollout_policy import RolloutPolicy
 from ml_release.spec.label_source import LabelSource
 from ml_release.spec.landing_source import LandingSource
@@ -70,7 +71,9 @@ if TYPE_CHECKING:
 
     from ml_release.domain.batch_scoring import ScoreSpread
     from ml_release.domain.column_profile import ColumnShares
+    from ml_release.domain.drift_record import DriftHistory, DriftRecord
     from ml_release.domain.experiment_analysis import Analysis
+    from ml_release.domain.fairness_record import HistoryRow
     from ml_release.domain.gates_attribution import AttributionMethod
     from ml_release.domain.label_maturity import Maturity
     from ml_release.domain.performance_record import PerformanceHistory
@@ -79,6 +82,7 @@ if TYPE_CHECKING:
     from ml_release.domain.search import Trial
     from ml_release.domain.shadow_pairs import ScoreSample, SlicePairs
     from ml_release.domain.slice_scores import SliceTable
+    from ml_release.domain.slo_record import SloRecord
     from ml_release.domain.threshold_curve import ThresholdPoint
     from ml_release.domain.traffic import TrafficPoint
     from ml_release.domain.verdict import Verdict
@@ -269,6 +273,9 @@ class NoPictures:
     ) -> bytes:
         return self._draw(f"importances by {method} of " + ", ".join(candidate))
 
+    def error_budgets(self, record: SloRecord) -> bytes:
+        return self._draw(f"{len(record.standings)} error budgets")
+
     def scores(self, spread: ScoreSpread, *, threshold: float | None) -> bytes:
         return self._draw(f"{spread.counts.sum()} scores beside {threshold}")
 
@@ -283,6 +290,12 @@ class NoPictures:
 
     def findings(self, verdict: Verdict, rule: str) -> bytes:
         return self._draw(f"{rule} of {verdict.judge}")
+
+    def drift(self, record: DriftRecord) -> bytes:
+        return self._draw(f"standings of {len(record.features)} features")
+
+    def drift_history(self, history: DriftHistory) -> bytes:
+        return self._draw(f"drift of {len(history.windows)} windows")
 
     def paired_scores(self, sample: ScoreSample) -> bytes:
         return self._draw(f"{sample.n} pairs of scores")
@@ -301,6 +314,9 @@ class NoPictures:
 
     def latencies(self, latencies_ms: Sequence[float], *, limit_ms: float) -> bytes:
         return self._draw(f"{len(latencies_ms)} latencies beside {limit_ms}")
+
+    def gaps_over_time(self, rows: Sequence[HistoryRow]) -> bytes:
+        return self._draw("gaps of " + ", ".join(dict.fromkeys(row.subject for row in rows)))
 
     def _draw(self, title: str) -> bytes:
         self.drawn.append(title)
@@ -336,6 +352,8 @@ class House:
     switches: InMemorySwitches = field(default_factory=InMemorySwitches)
     notifier: InMemoryNotifier = field(default_factory=InMemoryNotifier)
     reports: InMemoryReports = field(default_factory=InMemoryReports)
+    drift_pages: InMemoryDriftPages = field(default_factory=InMemoryDriftPages)
+    gauges: InMemoryGauges = field(default_factory=InMemoryGauges)
     plotter: NoPictures = field(default_factory=NoPictures)
     attributor: Attributor = field(default_factory=ExactShapley)
     workplace: InMemoryWorkplace = field(default_factory=InMemoryWorkplace)
@@ -374,7 +392,12 @@ class House:
 
     def copied(self, log_folder: Path) -> House:
         """An independent house in the same state, with another inference log."""
-        locks = (self.tables._lock, self.registry._lock, self.deployments._lock)
+        locks = (
+            self.tables._lock,
+            self.registry._lock,
+            self.deployments._lock,
+            self.profiles._lock,
+        )
         other = deepcopy(self, {id(lock): threading.Lock() for lock in locks})
         other.log_folder = log_folder
         return other
