@@ -349,6 +349,7 @@ class House:
     experiments: InMemoryExperiments = field(default_factory=InMemoryExperiments)
     deployments: InMemoryDeployments = field(default_factory=InMemoryDeployments)
     online: InMemoryOnlineHistory = field(default_factory=InMemoryOnlineHistory)
+    profiles: InMemoryProfiles = field(default_factory=InMemoryProfiles)
     switches: InMemorySwitches = field(default_factory=InMemorySwitches)
     notifier: InMemoryNotifier = field(default_factory=InMemoryNotifier)
     reports: InMemoryReports = field(default_factory=InMemoryReports)
