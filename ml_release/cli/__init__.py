@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ml_release.cli import drilling, experiments, explaining, incidents, releasing, withdrawing
+from ml_release.cli import (
+    drilling,
+    experiments,
+    explaining,
+    incidents,
+    kpis,
+    releasing,
+    replaying,
+    withdrawing,
+)
 from ml_release.cli.arguments import By, Json, Line, opened, settings_now, tell
 from ml_release.domain.rebuild import TOLERANCE
 from ml_release.errors import DeclarationError, InputError, MlReleaseError, RefusedError
@@ -47,6 +56,8 @@ app.add_typer(incidents.app)
 app.add_typer(withdrawing.app)
 app.add_typer(explaining.app)
 app.add_typer(drilling.app)
+app.add_typer(kpis.app)
+app.add_typer(replaying.app)
 
 
 @app.command()
@@ -69,6 +80,9 @@ def train(
         float | None, typer.Option(help="No trial begins after this time; default the policy's.")
     ] = None,
     by: By = "",
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why; goes to its run and its model card.")
+    ] = "asked for on the command line",
     as_json: Json = False,
 ) -> None:
     """Snapshot, features, candidate, evaluation, registered version: through the gates."""
@@ -82,6 +96,7 @@ def train(
         trials=trials,
         search_seconds=search_seconds,
         by=by or getpass.getuser(),
+        reason=reason,
         settings=settings,
         wiring=wiring,
     )
@@ -219,7 +234,10 @@ def status(
             *(("", objection) for objection in one.objections),
             ("drift", f"{one.drift or 'not judged'} on {one.window_rows or 0} rows"),
             *(("", objection) for objection in one.drift_objections),
+            ("promises", str(one.promises or "not judged")),
+            *(("", budget) for budget in one.budgets),
             ("labels", str(one.labels or 0)),
+            ("decision", one.decision or "none yet"),
             ("environment drift", _drift_in_words(one.environment_drift)),
             ("waits for", one.waits_for or "nothing"),
         ]

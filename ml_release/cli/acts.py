@@ -70,13 +70,11 @@ def train(
         trials=trials,
         search_seconds=search_seconds,
         by=by,
+        trigger="human",
+        reason=reason if by is None else f"{by}: {reason}",
     )
     return run_job(
-        f"{line.name}_train",
-        settings=settings,
-        wiring=wiring,
-        run_config=config,
-        tags={**tags, REASON_TAG: reason},
+        f"{line.name}_train", settings=settings, wiring=wiring, run_config=config, tags=tags
     )
 
 

@@ -135,10 +135,10 @@ class AnswerTable:
         return known
 
     @property
-    def is_scored(self) -> Mask:
-        """Whether the prediction is one number, shape (n,)."""
-        known: Mask = ~np.isnan(self.prediction)
-        return known
+    def is_probability(self) -> Mask:
+        """Whether the prediction is one number from 0 to 1, shape (n,)."""
+        inside: Mask = (self.prediction >= 0) & (self.prediction <= 1)
+        return inside
 
     def answers(self) -> tuple[Answer, ...]:
         """The rows one by one; for few of them."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from ml_release.domain.evaluation_measures import EvaluationMeasures, Measured, OtherVersion
     from ml_release.domain.provenance import CandidateRecord
+    from ml_release.domain.training_reason import TrainingReason
     from ml_release.domain.verdict import Finding, Verdict
     from ml_release.domain.waivers import Waived
 
@@ -25,8 +26,17 @@ def build_card(
     *,
     waived: Sequence[Waived],
     version: int | None,
+    asked: TrainingReason | None = None,
 ) -> ModelCard:
-    """The card of a candidate, whether or not it passes; ``version`` is None if not registered."""
+    """The card of a candidate, whether or not it passes.
+
+    Parameters
+    ----------
+    version
+        None if it is not registered.
+    asked
+        Why it was trained; None if that was not kept.
+    """
     return ModelCard(
         line=declared.line,
         model_digest=candidate.model_digest,
@@ -39,7 +49,7 @@ def build_card(
             _factors(declared),
             _metrics(measures),
             _evaluation_data(candidate, measures),
-            _training_data(declared, candidate),
+            _training_data(declared, candidate, asked),
             _analyses(measures, verdict),
             _behaviour(verdict),
             CardSection(
@@ -140,7 +150,9 @@ def _evaluation_data(candidate: CandidateRecord, measures: EvaluationMeasures) -
     )
 
 
-def _training_data(declared: LineNotes, candidate: CandidateRecord) -> CardSection:
+def _training_data(
+    declared: LineNotes, candidate: CandidateRecord, asked: TrainingReason | None
+) -> CardSection:
     days = declared.label_delay.total_seconds() / 86400
     delay = f"{days:g} {'day' if days == 1 else 'days'}"
     return CardSection(
@@ -152,6 +164,14 @@ def _training_data(declared: LineNotes, candidate: CandidateRecord) -> CardSecti
             ("Partitions", ", ".join(sorted(candidate.partitions))),
             ("Label", f"{declared.target}, known {delay} after the event"),
             ("Data digest", candidate.data_digest),
+            (
+                "Trained because of",
+                UNKNOWN if asked is None else f"{asked.trigger}: {asked.reason}",
+            ),
+            (
+                "Backtest before it",
+                UNKNOWN if asked is None or asked.backtest is None else asked.backtest,
+            ),
         ),
         points=tuple(
             f"Left out: {name}, {reason}" for name, reason in sorted(candidate.left_out.items())

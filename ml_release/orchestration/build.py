@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from ml_release.domain.rollout import Stage
+from ml_release.orchestration.acting_sensors import auto_rollback_sensor, reduce_canary_sensor
+from ml_release.orchestration.backtest_asset import backtest_asset
 from ml_release.orchestration.card_asset import model_card_asset
 from ml_release.orchestration.data_assets import features_asset, landing_spec, snapshot_asset
+from ml_release.orchestration.decision_asset import decision_asset
 from ml_release.orchestration.drill_asset import drill_asset
 from ml_release.orchestration.endpoint_assets import endpoint_asset
 from ml_release.orchestration.experiment_assets import experiment_report_asset
@@ -34,6 +37,7 @@ from ml_release.orchestration.jobs import (
     train_job,
 )
 from ml_release.orchestration.kill_switch_job import adopt_kill_switch_job, kill_switch_sensor
+from ml_release.orchestration.kpi_asset import release_kpis_asset
 from ml_release.orchestration.label_assets import labels_asset
 from ml_release.orchestration.log_assets import finished_segments_sensor, inference_archive_asset
 from ml_release.orchestration.model_assets import (
@@ -46,6 +50,10 @@ from ml_release.orchestration.monitoring_assets import (
     inference_window_asset,
     performance_report_asset,
 )
+from ml_release.orchestration.monitoring_page_assets import (
+    evidently_report_asset,
+    monitoring_report_asset,
+)
 from ml_release.orchestration.release_jobs import (
     approval_spec,
     approve_job,
@@ -55,10 +63,12 @@ from ml_release.orchestration.release_jobs import (
     settle_job,
 )
 from ml_release.orchestration.restore_job import restore_job
+from ml_release.orchestration.retraining_sensors import retraining_schedules, retraining_sensors
 from ml_release.orchestration.rollout_assets import rollout_job, rollout_sensor, verdict_specs
 from ml_release.orchestration.scorecard_asset import gate_scorecard_asset
 from ml_release.orchestration.scoring_asset import batch_predictions_asset
-from ml_release.orchestration.sensors import drift_sensor, label_volume_sensor, new_records_sensor
+from ml_release.orchestration.sensors import new_records_sensor
+from ml_release.orchestration.slo_asset import slo_report_asset
 from ml_release.orchestration.staging_asset import staging_endpoint_asset
 from ml_release.orchestration.text_asset import text_report_asset
 from ml_release.orchestration.truth_assets import three_truths_asset, truths_sensor
@@ -109,6 +119,7 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
                 for make in (
                     snapshot_asset,
                     features_asset,
+                    backtest_asset,
                     candidate_asset,
                     evaluation_asset,
                     model_card_asset,
@@ -123,6 +134,11 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
                     performance_report_asset,
                     fairness_report_asset,
                     *((text_report_asset,) if line.text_columns else ()),
+                    slo_report_asset,
+                    release_kpis_asset,
+                    decision_asset,
+                    evidently_report_asset,
+                    monitoring_report_asset,
                     rollback_verification_asset,
                     drill_asset,
                     experiment_report_asset,
@@ -155,8 +171,9 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
         ],
         sensors=[
             new_records_sensor(line, wiring),
-            drift_sensor(line, wiring),
-            label_volume_sensor(line, wiring),
+            *retraining_sensors(line, wiring),
+            auto_rollback_sensor(line, wiring),
+            reduce_canary_sensor(line, wiring),
             finished_segments_sensor(line, wiring),
             kill_switch_sensor(line, wiring),
             rollout_sensor(line, wiring),
@@ -164,4 +181,5 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
             experiment_sensor(line, wiring),
             truths_sensor(line, wiring),
         ],
+        schedules=retraining_schedules(line, wiring),
     )

@@ -13,21 +13,44 @@ if TYPE_CHECKING:
 
     from ml_release.spec.release_line import ReleaseLine
 
-TRAINED = ("snapshot", "features", "candidate", "evaluation", "model_card", "registered_version")
+TRAINED = (
+    "snapshot",
+    "features",
+    "backtest",
+    "candidate",
+    "evaluation",
+    "model_card",
+    "registered_version",
+)
 MONITORED = (
     "inference_window",
     "labels",
     "drift_report",
     "performance_report",
     "fairness_report",
+    "slo_report",
+    "release_kpis",
     "rollback_verification",
     "experiment_report",
+    "decision",
+    "evidently_report",
+    "monitoring_report",
 )
 FIRST_PARTITION_TAG = "dagster/asset_partition_range_start"
 LAST_PARTITION_TAG = "dagster/asset_partition_range_end"
 LINE_TAG = "ml_release/line"
 REASON_TAG = "ml_release/reason"
 TRIGGER_TAG = "ml_release/trigger"
+REQUEST_TAG = "ml_release/request"
+_TAG = 500
+"""Letters of a tag; the whole reason is in the record."""
+IN_FLIGHT = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+"""A run that is to do something, or does it."""
 
 
 def op_job(
@@ -73,7 +96,7 @@ def monitor_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
         line,
         "monitor",
         (*MONITORED, *(("text_report",) if line.text_columns else ())),
-        "Read the log: window, labels, drift, performance, rollback, experiment.",
+        "Read the log: window, labels, drift, performance, promises, KPIs; decide what to do.",
     )
 
 
@@ -106,6 +129,9 @@ def training_request(
     trials: int | None = None,
     search_seconds: float | None = None,
     by: str | None = None,
+    trigger: str | None = None,
+    reason: str | None = None,
+    request: str | None = None,
 ) -> tuple[dict[str, object], dict[str, str]]:
     """Run configuration and tags of a training run.
 
@@ -119,13 +145,21 @@ def training_request(
         Budget of the search; None for that of the policy.
     by
         Who asks for it; None for the orchestrator itself.
+    trigger, reason, request
+        What asks, why, and the key of the governor's request; None where there is none.
     """
     budget = {"trials": trials, "search_seconds": search_seconds, "by": by}
     asked = {name: value for name, value in budget.items() if value is not None}
     config: dict[str, object] = {
         "ops": {f"{line.name}__candidate": {"config": {"first": first, "last": last, **asked}}}
     }
-    tags = {FIRST_PARTITION_TAG: fresh_from, LAST_PARTITION_TAG: last, LINE_TAG: line.name}
+    said = {TRIGGER_TAG: trigger, REASON_TAG: reason, REQUEST_TAG: request}
+    tags = {
+        FIRST_PARTITION_TAG: fresh_from,
+        LAST_PARTITION_TAG: last,
+        LINE_TAG: line.name,
+        **{name: " ".join(value.split())[:_TAG] for name, value in said.items() if value},
+    }
     return config, tags
 
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import dagster as dg
 
 from ml_release.domain import evaluation_gates
+from ml_release.orchestration.backtest_asset import trained as remember_trained
+from ml_release.orchestration.backtest_asset import training_reason
 from ml_release.orchestration.build_page import build_metadata, environment_drift_metadata
 from ml_release.orchestration.evaluation_page import evaluation_metadata, report_metadata
 from ml_release.orchestration.rendering import (
@@ -49,7 +51,7 @@ def candidate_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=[line.name, "candidate"],
-        deps=[dg.AssetKey([line.name, "features"])],
+        deps=[dg.AssetKey([line.name, name]) for name in ("features", "backtest")],
         required_resource_keys={TRACKING},
         group_name=line.name,
         kinds={"scikitlearn", "mlflow", "onnx"},
@@ -62,6 +64,7 @@ def candidate_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
             context.log.info("trial %s of %s, best so far %s", done, total, number(best))
 
         with reported(), context.resources.mlflow.run() as run:
+            asked = training_reason(line, wiring, context)
             trained = train_candidate(
                 line,
                 first=config.first,
@@ -79,14 +82,18 @@ def candidate_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
                 run=run,
                 now=wiring.clock.now(),
                 by=config.by,
+                asked=asked,
                 progress=progress,
             )
+            remember_trained(line, wiring, context)
         record = trained.record
         wiring.evidence.record(line.name, _OF_RUN, context.run.run_id, record.model_digest.encode())
         return dg.MaterializeResult(
             metadata={
                 "model digest": record.model_digest,
                 "MLflow run": record.run_id,
+                "asked for by": f"{asked.trigger}: {asked.reason}",
+                "backtest": asked.backtest or "none",
                 "window": f"{record.window_from} to {record.window_to}",
                 "left out": left_out_table(record.left_out),
                 "kept out of training": kept_out_table(record.kept_out),

@@ -84,6 +84,10 @@ class RollbackForm(dg.Config):
         default=None,
         description="Empty: a release under way is taken back, otherwise the last good version.",
     )
+    bad: int | None = Field(
+        default=None,
+        description="The version that is to serve no more; nothing is done once it does not.",
+    )
     by: str = Field(description="Who asks for it.")
     reason: str = Field(description="Why; goes into the commit.")
 
@@ -234,6 +238,7 @@ def rollback_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
                 online=wiring.online,
                 deployments=wiring.urgent_deployments,
                 clock=wiring.clock,
+                bad=config.bad,
             )
         show_move(context, line, wiring, moved)
         tell(context, line, wiring, notice_of_rollback(line, moved))

@@ -8,7 +8,7 @@ from ml_release.domain.canary_rules import HARM
 from ml_release.domain.rollout_decision import Act
 from ml_release.domain.verdict import BEST_TO_WORST
 from ml_release.orchestration.endpoint_assets import release_group
-from ml_release.orchestration.jobs import LINE_TAG, REASON_TAG, op_job
+from ml_release.orchestration.jobs import IN_FLIGHT, LINE_TAG, REASON_TAG, op_job
 from ml_release.orchestration.release_jobs import show_move
 from ml_release.orchestration.rendering import findings_table, picture, reported
 from ml_release.orchestration.telling import notices_of_tick, tell
@@ -30,12 +30,6 @@ _ACTS: Mapping[Act, str] = {
     "settle": "its watch has ended",
     "roll_back": "taken back and withdrawn",
 }
-_IN_FLIGHT = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-]
 
 
 def verdict_specs(line: ReleaseLine) -> list[dg.AssetSpec]:
@@ -111,7 +105,7 @@ def rollout_sensor(line: ReleaseLine, wiring: Wiring) -> dg.SensorDefinition:
     )
     def rollout(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         running = context.instance.get_runs(
-            dg.RunsFilter(job_name=f"{line.name}_rollout", statuses=_IN_FLIGHT), limit=1
+            dg.RunsFilter(job_name=f"{line.name}_rollout", statuses=IN_FLIGHT), limit=1
         )
         if running:
             return dg.SkipReason(f"run {running[0].run_id} is looking at it already")

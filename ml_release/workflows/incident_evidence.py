@@ -24,6 +24,7 @@ from ml_release.domain.waivers import split_objections
 from ml_release.errors import MlReleaseError
 from ml_release.workflows.evaluation_records import EVALUATION_VERDICT
 from ml_release.workflows.masked import masked_features
+from ml_release.workflows.monitoring_decision import MONITORING
 from ml_release.workflows.rollout_tick import AUTOMATION
 from ml_release.workflows.stage_verdicts import (
     CANARY_VERDICT,
@@ -92,12 +93,14 @@ def decided_by(
     if verdict is not None and verdict.evidence.get("declared_commit") != taken.before.commit:
         verdict = None
     trigger = Trigger(
-        is_automatic=taken.after.actor == AUTOMATION,
+        is_automatic=taken.after.actor in (AUTOMATION, MONITORING),
         by=taken.after.actor,
         reason=taken.after.reason,
     )
     if verdict is None:
-        at = None if trigger.is_automatic else taken.after.committed_at
+        # A decision of monitoring is carried out at once; the judge of a leg has a verdict.
+        is_judged = taken.after.actor == AUTOMATION
+        at = None if is_judged else taken.after.committed_at
         return Decided(trigger=trigger, at=at)
     trigger = replace(trigger, findings=_behind(verdict), verdict_digest=verdict.digest)
     if trigger.is_automatic:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from ml_release.domain.card_sections import build_card
 from ml_release.domain.identity import digest_hex
 from ml_release.domain.model_card import LineNotes, card_from_json, require_current_card
+from ml_release.domain.training_reason import reason_from_json
 from ml_release.domain.waivers import split_objections
 from ml_release.workflows.evaluation_records import recorded_evaluation
+from ml_release.workflows.training import TRAINING_REASON
 from ml_release.workflows.waiving import recorded_waivers
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from ml_release.domain.model_card import ModelCard
     from ml_release.domain.provenance import CandidateRecord
+    from ml_release.domain.training_reason import TrainingReason
     from ml_release.domain.verdict import Verdict
     from ml_release.ports import EvidenceStore, Experiments, ModelRegistry, ReportWriter
     from ml_release.spec.release_line import ReleaseLine
@@ -63,6 +66,7 @@ def write_card(
         found.measures,
         waived=waived,
         version=versions.get(candidate.model_digest),
+        asked=_reason(line, candidate.model_digest, evidence=evidence),
     )
     markdown = card.to_markdown().encode()
     place = reports.keep(line.name, f"{digest_hex(candidate.model_digest)}.card.md", markdown)
@@ -98,6 +102,13 @@ def require_card(
         verdict_digest=verdict.digest,
         notes_digest=notes_of(line).digest,
     )
+
+
+def _reason(
+    line: ReleaseLine, model_digest: str, *, evidence: EvidenceStore
+) -> TrainingReason | None:
+    content = evidence.find(line.name, TRAINING_REASON, model_digest)
+    return None if content is None else reason_from_json(content)
 
 
 def notes_of(line: ReleaseLine) -> LineNotes:

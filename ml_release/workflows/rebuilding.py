@@ -26,7 +26,7 @@ from ml_release.workflows.feature_building import (
 )
 from ml_release.workflows.fitting import require_labels
 from ml_release.workflows.holdout_answers import ask, holdout_of
-from ml_release.workflows.model_artefact import artefact_files
+from ml_release.workflows.model_artefact import artefact_files, holdout_answers
 from ml_release.workflows.model_choice import fit_again
 from ml_release.workflows.promotion import find_version
 from ml_release.workflows.snapshots import SNAPSHOT_TABLE, read_landed
@@ -184,6 +184,7 @@ class _Fit:
                 chosen,
                 self.window,
                 self.snapshots[-1],
+                answers=holdout_answers(line, chosen, self.window),
                 compiler=self.scratch.compiler,
                 tables=tables,
             ),

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ml_release.domain.day_spans import held_by_any
-from ml_release.domain.features import encode
 from ml_release.domain.identity import canonical_json, check_digest, digest_of_json
 from ml_release.domain.provenance import CandidateRecord, KeptOut, record_from_json
 from ml_release.errors import InputError, NotFoundError
@@ -16,8 +15,8 @@ from ml_release.workflows.attribution_evidence import require_attributor
 from ml_release.workflows.candidate_run import shown_metrics, shown_params, shown_tags
 from ml_release.workflows.columns import days_of, floats_of, values_of
 from ml_release.workflows.feature_building import FEATURES_TABLE, require_current_features
-from ml_release.workflows.fitting import algorithm_of, answers_of, require_labels
-from ml_release.workflows.model_artefact import artefact_files
+from ml_release.workflows.fitting import algorithm_of, require_labels
+from ml_release.workflows.model_artefact import artefact_files, holdout_answers
 from ml_release.workflows.model_choice import choose_model
 from ml_release.workflows.recorded_pictures import TRAINING_PICTURES, record_pictures
 from ml_release.workflows.snapshots import SNAPSHOT_TABLE
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from ml_release.domain.identity import SnapshotId
     from ml_release.domain.provenance import FeaturesRecord
     from ml_release.domain.training_plan import TrainingPolicy
+    from ml_release.domain.training_reason import TrainingReason
     from ml_release.ports import (
         Attributor,
         EvidenceStore,
@@ -47,11 +47,11 @@ if TYPE_CHECKING:
         Workplace,
     )
     from ml_release.spec.release_line import ReleaseLine
-    from ml_release.workflows.model_choice import Chosen
     from ml_release.workflows.parameter_search import Progress
 
 CANDIDATE = "candidate"
 ESTIMATOR_ANSWERS = "estimator_answers"
+TRAINING_REASON = "training_reason"
 CANDIDATE_TAG = "ml_release.candidate_digest"
 
 
@@ -121,6 +121,7 @@ def train_candidate(
     run: ExperimentRun,
     now: datetime,
     by: str | None = None,
+    asked: TrainingReason | None = None,
     progress: Progress = lambda _done, _total, _best: None,
 ) -> Trained:
     """Search, fit on all but the last days of a window, calibrate, record what it was built from.
@@ -133,6 +134,8 @@ def train_candidate(
         Budget of the search; None for that of the policy.
     by
         Who asks for it.
+    asked
+        Why, as run and card keep it; None if nobody said.
     progress
         Told after every trial: trials done, trials asked for, the best value so far.
 
@@ -167,9 +170,18 @@ def train_candidate(
     chosen = choose_model(
         line, window, policy, search=search, plotter=plotter, run=run, progress=progress
     )
+    answers = holdout_answers(line, chosen, window)
     snapshots = [_snapshot_below(line, one, tables=tables) for one in records]
     files = {
-        **artefact_files(line, chosen, window, snapshots[-1], compiler=compiler, tables=tables),
+        **artefact_files(
+            line,
+            chosen,
+            window,
+            snapshots[-1],
+            answers=answers,
+            compiler=compiler,
+            tables=tables,
+        ),
         **text_files(line, snapshots, tables=tables),
     }
     model_digest = models.publish(files)
@@ -209,10 +221,13 @@ def train_candidate(
         line.name,
         ESTIMATOR_ANSWERS,
         model_digest,
-        canonical_json(_answers(line, chosen, window).tolist()),
+        # What the artefact is compared with later.
+        canonical_json(answers.tolist()),
     )
     record_pictures(line, TRAINING_PICTURES, model_digest, chosen.plots, evidence=evidence)
     evidence.record(line.name, CANDIDATE, model_digest, record.to_json())
+    if asked is not None:
+        evidence.record(line.name, TRAINING_REASON, model_digest, asked.to_json())
     run.log(params=shown_params(record), metrics=shown_metrics(record))
     run.tag(
         {
@@ -221,6 +236,7 @@ def train_candidate(
             "ml_release.data_digest": record.data_digest,
             "ml_release.feature_version": record.feature_version,
             **shown_tags(record),
+            **({} if asked is None else asked.tags()),
             # An act compares this tag with the recorded candidate.
             CANDIDATE_TAG: record.digest,
         }
@@ -317,9 +333,3 @@ def _snapshot_below(line: ReleaseLine, record: FeaturesRecord, *, tables: Tables
         if s.partition == record.partition and s.digest == record.snapshots[record.partition]
     )
     return snapshot
-
-
-def _answers(line: ReleaseLine, chosen: Chosen, window: Window) -> npt.NDArray[np.float64]:
-    """The model's own answers on the holdout: what the artefact is compared with later."""
-    rows = {name: column[window.holdout] for name, column in window.features.items()}
-    return answers_of(line, chosen.model, encode(chosen.plan, rows))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -20,7 +21,11 @@ from ml_release.domain.shadow_counts import PairCounts
 from ml_release.domain.shadow_pairs import ScoreSample, SlicePairs
 from ml_release.domain.slice_scores import Slicing, slice_scores
 from ml_release.domain.threshold_curve import DecisionCosts, threshold_curve
+from ml_release_tests.domain.test_slo import a_record, days, steady
 from ml_release_tests.simulated_experiments import a_plan, an_experiment, fixed_split
+
+if TYPE_CHECKING:
+    from ml_release.domain.error_budget import SliCount
 
 HALVES = np.array([0.5, 0.5, 0.0])
 
@@ -233,3 +238,26 @@ def test_an_experiment_is_drawn_however_little_it_has_seen(answers: int) -> None
         Plots().regret(report_regret(experiment, seen, plan)),
     ):
         assert png.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        pytest.param({}, id="all kept"),
+        pytest.param({"availability": steady(50), "correctness": days(9)}, id="far exceeded"),
+        pytest.param({"availability": steady(1, events=1)[:1]}, id="one request"),
+        pytest.param(
+            {
+                name: []
+                for name in ("availability", "latency", "correctness", "freshness", "fairness")
+            },
+            id="nothing asked",
+        ),
+    ],
+)
+def test_error_budgets_are_drawn_however_much_is_left(counts: dict[str, list[SliCount]]) -> None:
+    """One line per promise, one bar per alert; without events neither."""
+    record = a_record(counts=counts)
+    png = Plots().error_budgets(record)
+    assert png.startswith(b"\x89PNG")
+    assert Plots().error_budgets(record) == png

@@ -1,0 +1,30 @@
+"""In memory: the gauges that monitoring shows, and the pages that compare rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ml_release.domain.gauges import GaugeFile
+
+
+class InMemoryGauges:
+    """`GaugeBoard` that remembers the newest values by environment and line."""
+
+    def __init__(self) -> None:
+        self.shown: dict[tuple[str, str], GaugeFile] = {}
+
+    def show(self, gauges: GaugeFile) -> None:
+        """Put the values in the place of those before."""
+        self.shown[gauges.environment, gauges.line] = gauges
+
+
+class InMemoryDriftPages:
+    """`DriftPages` whose page is the numbers of rows and the columns."""
+
+    def page(self, reference: pd.DataFrame, current: pd.DataFrame, *, title: str) -> bytes:
+        """A page that says what it was given."""
+        columns = ", ".join(map(str, current.columns))
+        return f"{title}: {len(current)} rows beside {len(reference)}: {columns}".encode()

@@ -1,0 +1,281 @@
+"""The facts of a decision, out of what the judges of monitoring have recorded.
+
+Every record may lack: a judge that a line does not have leaves no fact, one that has said nothing
+of the version that answers leaves a fact that is not known. Only small records are read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from ml_release.domain.decision_evidence import DecisionEvidence, worsening
+from ml_release.domain.identity import digest_of_bytes
+from ml_release.domain.intervals import rate_interval
+from ml_release.domain.rollback import choose_rollback, is_rollback
+from ml_release.domain.verdict import Outcome, verdict_from_json, worst
+from ml_release.errors import IntegrityError, RefusedError
+from ml_release.workflows.labels import LABEL_VERDICT
+from ml_release.workflows.monitoring import DRIFT_VERDICT, INFERENCE_WINDOW, window_from_json
+from ml_release.workflows.recorded_numbers import (
+    burn_level,
+    change_of,
+    document_of,
+    shifts_of,
+    speaks_of,
+)
+from ml_release.workflows.skew import SKEW_VERDICT
+from ml_release.workflows.stage_verdicts import CANARY_VERDICT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from ml_release.domain.deployment import Declaration, DeclaredState
+    from ml_release.domain.performance import WindowRecord
+    from ml_release.domain.verdict import Verdict
+    from ml_release.ports import Deployments, EvidenceStore
+    from ml_release.spec.release_line import ReleaseLine
+
+DATA_RULES = (
+    "missing_rate_is_stable",
+    "categories_are_known",
+    "values_are_in_range",
+    "features_are_fresh",
+)
+"""Rules of the drift judge whose failure is a fault of the data, not a change of the world."""
+
+_CONFIDENCE = 0.99
+_SECONDS_PER_DAY = 86400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """The evidence, what it is about, and the digests of the records it was read from."""
+
+    evidence: DecisionEvidence
+    version: int | None
+    model_digest: str | None
+    commit: str | None
+    as_of: date | None
+    digests: Mapping[str, str]
+
+
+def gather_facts(
+    line: ReleaseLine,
+    *,
+    environment: str,
+    evidence: EvidenceStore,
+    deployments: Deployments,
+    now: datetime,
+) -> Facts:
+    """Everything that was recorded about the version that answers now."""
+    history = [d for d in deployments.history(line.name, environment) if not d.seal_problem]
+    if not history:
+        return Facts(
+            evidence=DecisionEvidence(is_serving=False),
+            version=None,
+            model_digest=None,
+            commit=None,
+            as_of=None,
+            digests={},
+        )
+    standing = history[-1]
+    book = _Book(line=line, environment=environment, evidence=evidence)
+    champion = standing.state.champion
+    window = _window(book, champion.model_digest)
+    drift = _drift(book, window)
+    told, record = _performance(book, champion.model_digest, champion.version)
+    rollout = standing.state.rollout
+    canary = _canary(book, standing)
+    states = [declaration.state for declaration in history]
+    found = DecisionEvidence(
+        is_serving=True,
+        data_problems=_data_problems(book, drift),
+        shifts=None if drift is None else shifts_of(drift, book.document("drift_record")),
+        performance=_rule(told, "no_worse_than_at_release"),
+        auc_drop=change_of(record, "auc", falls=True),
+        loss_rise=change_of(record, "log_loss", falls=False),
+        cost_rise=change_of(record, "cost_per_1000", falls=False),
+        estimated_drop=_estimated(record),
+        errors_change=_rule(told, "errors_show_no_change"),
+        calibration=_rule(told, "calibration_holds"),
+        fairness=_fairness(book),
+        error_rate=_error_rate(window),
+        burn=_burn(book),
+        canary=canary,
+        canary_version=None if canary is None or rollout is None else rollout.version,
+        leg=None if rollout is None else rollout.leg,
+        age_days=_age_days(history, now),
+        target=_target(states),
+        unknown=tuple(book.problems),
+    )
+    return Facts(
+        evidence=found,
+        version=champion.version,
+        model_digest=champion.model_digest,
+        commit=standing.commit,
+        as_of=None if window is None else window.as_of,
+        digests=book.digests,
+    )
+
+
+@dataclass(kw_only=True)
+class _Book:
+    """Reads records of one line and environment, and keeps what could not be read."""
+
+    line: ReleaseLine
+    environment: str
+    evidence: EvidenceStore
+    problems: list[str] = field(default_factory=list)
+    digests: dict[str, str] = field(default_factory=dict)
+
+    def content(self, kind: str, subject: str | None = None) -> bytes | None:
+        try:
+            found = self.evidence.find(self.line.name, kind, subject or self.environment)
+        except IntegrityError:
+            self.problems.append(f"the record {kind} was edited")
+            return None
+        if found is not None:
+            self.digests[kind] = digest_of_bytes(found)
+        return found
+
+    def verdict(self, kind: str, subject: str | None = None) -> Verdict | None:
+        content = self.content(kind, subject)
+        try:
+            return None if content is None else verdict_from_json(content)
+        except IntegrityError:
+            self.problems.append(f"the record {kind} is no verdict")
+            return None
+
+    def document(self, kind: str) -> Mapping[str, object]:
+        content = self.content(kind)
+        found = {} if content is None else document_of(content)
+        if content is not None and not found:
+            self.problems.append(f"the record {kind} cannot be read")
+        return found
+
+
+def _window(book: _Book, champion: str) -> WindowRecord | None:
+    content = book.content(INFERENCE_WINDOW)
+    try:
+        window = None if content is None else window_from_json(content)
+    except IntegrityError:
+        book.problems.append("the window of the inference log cannot be read")
+        return None
+    return window if window is not None and window.model_digest == champion else None
+
+
+def _drift(book: _Book, window: WindowRecord | None) -> Verdict | None:
+    """The verdict on that very window; None if another one was judged."""
+    verdict = book.verdict(DRIFT_VERDICT)
+    if verdict is None or window is None:
+        return None
+    return verdict if verdict.subject_digest == book.digests.get(INFERENCE_WINDOW) else None
+
+
+def _data_problems(book: _Book, drift: Verdict | None) -> tuple[str, ...] | None:
+    skew, labels = book.verdict(SKEW_VERDICT), book.verdict(LABEL_VERDICT)
+    problems = [
+        finding.sentence()
+        for verdict, rules in (
+            (drift, DATA_RULES),
+            (skew, ("served_features_equal_offline",)),
+            (labels, ("labels_agree",)),
+        )
+        if verdict is not None
+        for finding in verdict.findings
+        if finding.rule in rules and finding.votes and finding.outcome is Outcome.FAIL
+    ]
+    if problems:
+        return tuple(problems)
+    looked = (
+        [] if drift is None else [f for f in drift.findings if f.rule in DATA_RULES and f.votes]
+    )
+    # Rows that are too few show nothing, also no fault.
+    return () if any(f.outcome is Outcome.PASS for f in looked) else None
+
+
+def _performance(
+    book: _Book, champion: str, version: int
+) -> tuple[Verdict | None, Mapping[str, object]]:
+    verdict, record = book.verdict("performance_verdict"), book.document("performance_record")
+    if verdict is None and not record:
+        return None, {}
+    if not speaks_of(verdict, record, champion=champion, version=version):
+        # Of the version before, or of nobody knows which.
+        return None, {}
+    return verdict, record
+
+
+def _rule(verdict: Verdict | None, rule: str) -> Outcome | None:
+    found = [f.outcome for f in verdict.findings if f.rule == rule and f.votes] if verdict else []
+    return worst(found) if found else None
+
+
+def _estimated(record: Mapping[str, object]) -> float | None:
+    change = change_of(record, "auc", falls=True, name="estimated_auc")
+    return None if change is None else change.estimate
+
+
+def _fairness(book: _Book) -> Outcome | None:
+    line = book.line
+    declared = getattr(line.policies, "fairness_watch", None) is not None and bool(line.sensitive)
+    found = _rule(book.verdict("fairness_verdict"), "fairness_holds")
+    return Outcome.INCONCLUSIVE if found is None and declared else found
+
+
+def _burn(book: _Book):  # noqa: ANN202 (one of three words, or None)
+    verdict, record = book.verdict("slo_verdict"), book.document("slo_record")
+    if verdict is None and not record:
+        if getattr(book.line.policies, "slo", None) is not None:
+            book.problems.append("the error budgets are not known")
+        return None
+    return burn_level(verdict, record)
+
+
+def _canary(book: _Book, standing: Declaration) -> Outcome | None:
+    rollout = standing.state.rollout
+    if rollout is None or rollout.leg != "canary":
+        return None
+    verdict = book.verdict(CANARY_VERDICT, rollout.model_digest)
+    # What was seen on one step says nothing of the next.
+    is_of_it = verdict is not None and verdict.evidence.get("declared_commit") == standing.commit
+    return verdict.outcome if verdict is not None and is_of_it else Outcome.INCONCLUSIVE
+
+
+def _error_rate(window: WindowRecord | None):  # noqa: ANN202 (a Worsening, or None)
+    n = 0 if window is None else window.rows + window.errors
+    if window is None or not n:
+        return None
+    rate = rate_interval(window.errors, n, confidence=_CONFIDENCE)
+    return worsening(rate.estimate, rate.low, rate.high, n=n)
+
+
+def _age_days(history: list[Declaration], now: datetime) -> float | None:
+    """Since the present champion answers everybody or all but a canary's share, by the wall."""
+    champion, began = history[-1].state.champion.version, history[-1].committed_at
+    for declaration in reversed(history):
+        if declaration.state.champion.version != champion:
+            break
+        began = declaration.committed_at
+    try:
+        days = (now - datetime.fromisoformat(began)).total_seconds() / _SECONDS_PER_DAY
+    except (ValueError, TypeError):
+        return None
+    return max(0.0, days)
+
+
+def _target(states: list[DeclaredState]) -> int | None:
+    """A version that came through its watch; none where a rollback has just been made.
+
+    Going further back than a rollback went is for a person: what is wrong then is no version.
+    """
+    if is_rollback(states):
+        return None
+    try:
+        choice = choose_rollback(states, wanted=None)
+    except RefusedError:
+        return None
+    return choice.target.champion.version if choice.came_through_watch else None
