@@ -125,7 +125,7 @@ def observe_window(
         return merge_window(
             line,
             environment=environment,
-            state=state,
+            champion=state.champion,
             reference=profile_from_json(files[REFERENCE_FILE]),
             masked=masked_features(files),
             history_features=len(plan_from_json(files[PLAN_FILE]).history_features),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ml_release.domain.bucket_profile import BucketProfile
-    from ml_release.domain.deployment import DeclaredState
+    from ml_release.domain.deployment import Variant
     from ml_release.domain.reference_profile import NumberFacts, ReferenceProfile
     from ml_release.ports import ProfileStore
     from ml_release.spec.release_line import ReleaseLine
@@ -26,7 +26,7 @@ def merge_window(
     line: ReleaseLine,
     *,
     environment: str,
-    state: DeclaredState,
+    champion: Variant,
     reference: ReferenceProfile,
     masked: frozenset[str],
     history_features: int,
@@ -35,18 +35,18 @@ def merge_window(
     days: int,
     earlier: int,
 ) -> WindowRecord:
-    """The window of the declared champion, and those before it, of what is counted so far.
+    """The window of a champion's answers, and those before it, of what is counted so far.
 
     Parameters
     ----------
     reference
-        Of the champion; ``masked`` are its features that the log does not know.
+        Of its artefact; ``masked`` are its features that the log does not know.
     history_features
         How many look-ups each row has made.
     days, earlier
         Length of a window in calendar days of the line's zone, and windows before it that are told.
     """
-    digest = state.champion.model_digest
+    digest = champion.model_digest
     newest = profiles.newest(line.name, environment, model_digest=digest)
     zone = ZoneInfo(line.time_zone)
     as_of, by_day = None, {}
@@ -68,7 +68,7 @@ def merge_window(
     latency = LatencySketch({} if window is None else window.latency)
     return WindowRecord(
         line=line.name,
-        version=state.champion.version,
+        version=champion.version,
         model_digest=digest,
         days=held,
         as_of=as_of,
