@@ -472,9 +472,10 @@ def _draw_budgets(axes: Axes, record: SloRecord) -> None:
     axes.set_ylim(top=105)
     axes.set_ylabel("percent of the budget left")
     axes.set_title(f"Error budgets of {record.window_days} days", loc="left", fontsize=10)
-    locator = AutoDateLocator(maxticks=6)
+    locator = AutoDateLocator(maxticks=6)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    form = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(form)
     if any(standing.days for standing in record.standings):
         axes.legend(edgecolor="none", framealpha=0.8, fontsize=8)
 
