@@ -64,14 +64,15 @@ def batches(path: Path) -> Iterator[Columns]:
         yield {name: column.to_numpy() for name, column in columns.items()}
 
 
-def fit(folder: Path) -> None:
-    """Freeze the reference and write it, as an artefact holds it."""
+def fit(folder: Path) -> int:
+    """Freeze the reference and write it, as an artefact holds it; returns the rows."""
     parts = list(batches(folder / "reference.parquet"))
     values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     n = len(next(iter(values.values())))
     days = np.datetime64("2013-01-01") + np.arange(n) * REFERENCE_DAYS // n
     profile = fit_profile(values, days)
     (folder / "reference.json").write_bytes(profile.model_dump_json().encode())
+    return n
 
 
 def judge(folder: Path) -> int:
