@@ -9,7 +9,9 @@ is not timed. Each in a process of its own, one after the other, telemetry off. 
 only ours is measured: the others hold everything in memory.
 
 Ratios are of processor seconds, so that what else the machine does is on neither side; seconds on
-the wall stand beside. A tick is what the monitor does each time: count 10,000 new records of the inference log, merge the
+the wall stand beside.
+
+A tick is what the monitor does each time: count 10,000 new records of the inference log, merge the
 newest window and the three before it, judge. Measured on logs of 0.1, 1 and 10 million records.
 
     python benchmarks/drift.py [--quick] [--peers-python PYTHON]
