@@ -101,7 +101,7 @@ def _of_model(
     records: pd.DataFrame, *, line: str, digest: str, bins: ModelBins
 ) -> list[BucketProfile]:
     grouped = records.groupby(_KEY, sort=True)
-    group: Groups = grouped.ngroup().to_numpy(dtype=np.int64)
+    group = np.asarray(grouped.ngroup(), dtype=np.int64)
     keys = grouped.size().index.tolist()
     n = len(keys)
     answered = (records["outcome"] != "error").to_numpy()
