@@ -139,7 +139,7 @@ def test_the_wasserstein_distance_of_ranges_is_near_that_of_rows() -> None:
     found = wasserstein_in_sd(
         bins.count(reference)[:-1],
         bins.count(current)[:-1],
-        positions=bin_positions(bins.edges, minimum=-2.5, maximum=2.5),
+        positions=bin_positions(bins.edges),
         sd=float(reference.std()),
     )
     assert found == pytest.approx(0.5, abs=0.1)
@@ -206,13 +206,15 @@ def test_counts_over_other_bins_are_refused() -> None:
     ("edges", "ends", "expected"),
     [
         pytest.param((), (0.0, 1.0), [0.0], id="no edge"),
-        pytest.param((1.0,), (None, None), [1.0, 1.0], id="ends not known"),
-        pytest.param((1.0, 3.0), (0.0, 5.0), [0.5, 2.0, 4.0], id="middles"),
+        pytest.param((1.0,), (0.0, 9.0), [1.0, 1.0], id="one edge"),
+        pytest.param((1.0, 3.0), (None, None), [-1.0, 2.0, 5.0], id="ends not known"),
+        pytest.param((1.0, 3.0), (-9.0, 9.0), [-1.0, 2.0, 5.0], id="far ends"),
+        pytest.param((1.0, 3.0), (0.0, 4.0), [0.0, 2.0, 4.0], id="near ends"),
         pytest.param((1.0, 3.0), (2.0, 2.0), [1.0, 2.0, 3.0], id="ends inside"),
     ],
 )
-def test_rows_stand_in_the_middle_of_their_bin(
+def test_rows_stand_near_the_middle_of_their_bin(
     edges: tuple[float, ...], ends: tuple[float | None, float | None], expected: list[float]
 ) -> None:
-    """The outer bins end where the reference does."""
+    """Beyond the outer edges as far as the next bin is wide, never beyond the reference."""
     assert bin_positions(edges, minimum=ends[0], maximum=ends[1]).tolist() == expected
