@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         ModelStore,
         Plotter,
         ProfileStore,
+        Tables,
     )
     from ml_release.spec.release_line import ReleaseLine
 
