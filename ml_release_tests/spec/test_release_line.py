@@ -178,22 +178,22 @@ def test_columns_come_from_landed_rows_and_companions() -> None:
         ),
         pytest.param(
             {"text_columns": ("note", "note")},
-            "text_columns: expected each once, found ['note'] several times",
+            "text_columns: expected each once, found .'note'. several times",
             id="a text column twice",
         ),
         pytest.param(
-            {"text_columns": ("is_late",)},
-            "text_columns: expected columns of free text, found ['is_late']",
+            {"text_columns": ("label",)},
+            "text_columns: expected columns of free text, found .'label'.",
             id="the target as text",
         ),
         pytest.param(
             {"text_columns": ("carrier",), "personal": {"carrier": "hash"}},
-            "found ['carrier'], which are masked as personal",
+            "found .'carrier'., which are masked as personal",
             id="masked texts",
         ),
         pytest.param(
             {"text_columns": ("customer_email",)},
-            "found ['customer_email'], which are personal by their name",
+            "found .'customer_email'., which are personal by their name",
             id="personal texts",
         ),
     ],
