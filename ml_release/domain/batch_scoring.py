@@ -37,7 +37,7 @@ class ScoreSpread:
 
 
 def empty_spread(
-    first: npt.NDArray[np.float64], *, is_scored: bool, bins: int = _BINS
+    first: npt.NDArray[np.float64], *, is_probability: bool, bins: int = _BINS
 ) -> ScoreSpread:
     """A spread of nothing yet: over 0 to 1, or over the range of the first values.
 
@@ -46,10 +46,10 @@ def empty_spread(
     first
         Finite predictions of the first batch, shape (n,) with n of at least 1.
 
-    >>> empty_spread(np.array([2.0, 6.0]), is_scored=False, bins=2).edges.tolist()
+    >>> empty_spread(np.array([2.0, 6.0]), is_probability=False, bins=2).edges.tolist()
     [2.0, 4.0, 6.0]
     """
-    low, high = (0.0, 1.0) if is_scored else (float(first.min()), float(first.max()))
+    low, high = (0.0, 1.0) if is_probability else (float(first.min()), float(first.max()))
     if low == high:
         low, high = low - 0.5, high + 0.5
     return ScoreSpread(

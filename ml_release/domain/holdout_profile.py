@@ -39,7 +39,7 @@ def with_holdout(
     days: npt.NDArray[np.datetime64],
     target: Floats,
     scores: Floats,
-    is_scored: bool,
+    is_probability: bool,
 ) -> ReferenceProfile:
     """The profile with what its model did on the holdout.
 
@@ -53,7 +53,7 @@ def with_holdout(
         Day of each row, shape (n,).
     target, scores
         Label and the model's answer, shape (n,).
-    is_scored
+    is_probability
         Whether labels are 0 or 1 and answers their probabilities; otherwise there is no log loss,
         and ``holdout`` stays empty.
     """
@@ -79,7 +79,7 @@ def with_holdout(
                 days=tuple(str(day) for day in unique_days),
                 counts=tables.pop(SCORE),
             ),
-            "holdout": outcomes if is_scored else {},
+            "holdout": outcomes if is_probability else {},
             "holdout_days": tables,
             "importance": _importance({name: outcomes[name] for name in profile.bins}, scores),
         }

@@ -125,11 +125,11 @@ class Finishing:
                 self.bandits.remember(line, asked.request_id, met)
         content = _encoded(asked, chosen, answer)
         latency_ms = _milliseconds_since(asked.begun)
-        is_scored = chosen.loaded.signature.output_kind == "probability"
+        is_probability = chosen.loaded.signature.output_kind == "probability"
         of_variant.add_answered(
             at=asked.begun,
             features=answer.features,
-            probabilities=cast("list[float]", answer.predictions) if is_scored else (),
+            probabilities=cast("list[float]", answer.predictions) if is_probability else (),
             latency_ms=latency_ms,
         )
         counts.add_answered(

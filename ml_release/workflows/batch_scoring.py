@@ -195,7 +195,7 @@ class _Scoring:
         for name, column in values.items():
             self.missing[name] += _missing(column)
         if self.spread is None:
-            self.spread = empty_spread(predictions, is_scored=self.kind == "probability")
+            self.spread = empty_spread(predictions, is_probability=self.kind == "probability")
         self.spread = self.spread.with_more(predictions)
         kept = rows[list(dict.fromkeys((*self.line.keys, self.line.event_time)))]
         answers: dict[str, npt.NDArray[np.generic] | int | str] = {PREDICTION: predictions}

@@ -53,8 +53,8 @@ def pictures_of(
             method=found.attribution.method,
         )
     answers, target = judged.candidate.answers, judged.holdout.target
-    is_scored = found.quality.calibration_error is not None
-    if not is_scored or not len(target) or not np.isfinite(answers).all():
+    is_probability = found.quality.calibration_error is not None
+    if not is_probability or not len(target) or not np.isfinite(answers).all():
         return plots
     costs = _costs(line)
     if costs is not None:

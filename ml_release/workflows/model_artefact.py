@@ -93,7 +93,7 @@ def _reference(
         days=window.days[window.holdout],
         target=window.target[window.holdout],
         scores=answers,
-        is_scored=output_kind_of(line) == "probability",
+        is_probability=output_kind_of(line) == "probability",
     )
     return whole.model_dump_json().encode()
 

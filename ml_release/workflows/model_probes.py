@@ -69,15 +69,15 @@ def robustness_evidence(
         n=sample.n,
         mean_shift=float(np.mean(np.abs(after - before))),
         score_loss=primary.loss(primary.value(before), primary.value(after)),
-        edges=_edges(model, holdout.sample(_EDGE_ROWS), is_scored=primary.name not in ERRORS),
+        edges=_edges(model, holdout.sample(_EDGE_ROWS), is_probability=primary.name not in ERRORS),
     )
 
 
-def _edges(model: LoadedModel, sample: Holdout, *, is_scored: bool) -> tuple[EdgeAnswers, ...]:
+def _edges(model: LoadedModel, sample: Holdout, *, is_probability: bool) -> tuple[EdgeAnswers, ...]:
     found = []
     for case, values in edge_cases(sample.values):
         answers = model.predict(values)
-        within = not is_scored or bool(((answers >= 0) & (answers <= 1)).all())
+        within = not is_probability or bool(((answers >= 0) & (answers <= 1)).all())
         finite = bool(np.isfinite(answers).all())
         found.append(EdgeAnswers(case=case, n=len(answers), finite=finite, within=within))
     return tuple(found)

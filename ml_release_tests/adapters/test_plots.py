@@ -173,7 +173,7 @@ def test_predictions_are_drawn_whatever_their_range(
 ) -> None:
     """Also a single one, of a regression."""
     values = np.array(scores)
-    spread = empty_spread(values, is_scored=max(scores) <= 1).with_more(values)
+    spread = empty_spread(values, is_probability=max(scores) <= 1).with_more(values)
     png = Plots().scores(spread, threshold=threshold)
     assert png.startswith(b"\x89PNG")
     assert Plots().scores(spread, threshold=threshold) == png

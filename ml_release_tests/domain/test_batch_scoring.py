@@ -16,7 +16,7 @@ from ml_release.errors import IntegrityError
 def test_batches_add_up_to_the_histogram_of_all(values: list[float], size: int) -> None:
     """Numpy counts the last edge in the last bin, as here."""
     scores = np.array(values)
-    spread = empty_spread(scores[:size], is_scored=True)
+    spread = empty_spread(scores[:size], is_probability=True)
     for start in range(0, len(scores), size):
         spread = spread.with_more(scores[start : start + size])
     expected, _ = np.histogram(scores, bins=spread.edges)
@@ -25,7 +25,7 @@ def test_batches_add_up_to_the_histogram_of_all(values: list[float], size: int) 
 
 def test_what_lies_outside_of_the_first_batch_is_counted_at_the_ends() -> None:
     """Of a regression nobody knows the range beforehand."""
-    spread = empty_spread(np.array([2.0, 6.0]), is_scored=False, bins=2)
+    spread = empty_spread(np.array([2.0, 6.0]), is_probability=False, bins=2)
     found = spread.with_more(np.array([-9.0, 3.0, 4.0, 99.0]))
     assert found.counts.tolist() == [2, 2]
 
