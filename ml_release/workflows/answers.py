@@ -224,8 +224,8 @@ def _received_from_us(line: ReleaseLine, *, now: datetime) -> int:
 
 
 def _microseconds(moments: pd.Series) -> Integers:
-    whole: Integers = moments.astype("datetime64[us, UTC]").astype("int64").to_numpy(np.int64)
-    return whole
+    whole = moments.astype("datetime64[us, UTC]").astype("int64")
+    return np.asarray(whole, dtype=np.int64)
 
 
 def _ordinals(moments: pd.Series) -> Integers:

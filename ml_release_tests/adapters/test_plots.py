@@ -15,6 +15,8 @@ from ml_release.domain.experiment_analysis import analyse
 from ml_release.domain.fairness_record import HistoryRow
 from ml_release.domain.intervals import Interval
 from ml_release.domain.label_maturity import Maturity
+from ml_release.domain.performance_record import HistoryRow as ScoredWindow
+from ml_release.domain.performance_record import PerformanceHistory
 from ml_release.domain.regret import report_regret
 from ml_release.domain.search import Trial, TrialState
 from ml_release.domain.shadow_counts import PairCounts
@@ -261,3 +263,46 @@ def test_error_budgets_are_drawn_however_much_is_left(counts: dict[str, list[Sli
     png = Plots().error_budgets(record)
     assert png.startswith(b"\x89PNG")
     assert Plots().error_budgets(record) == png
+
+
+def test_performance_is_drawn_with_gaps_where_nothing_is_known() -> None:
+    """Of several versions, of one window, without a baseline, and of none at all."""
+    full = ScoredWindow(
+        until=date(2013, 4, 28),
+        version=1,
+        model_digest="m",
+        n=5000,
+        auc=0.7,
+        auc_low=0.65,
+        auc_high=0.75,
+        log_loss=0.4,
+        calibration_error=0.02,
+        calibration_upper=0.015,
+        mean_probability=0.1,
+        observed_rate=0.12,
+        estimated_auc=0.76,
+        baseline_auc=0.73,
+        baseline_auc_low=0.69,
+        baseline_auc_high=0.77,
+        baseline_calibration_error=0.01,
+    )
+    unknown = full.model_copy(
+        update={
+            "until": date(2013, 4, 29),
+            "auc": None,
+            "auc_low": None,
+            "auc_high": None,
+            "calibration_error": None,
+            "calibration_upper": None,
+            "estimated_auc": None,
+        }
+    )
+    other = full.model_copy(
+        update={"model_digest": "o", "version": 2, "baseline_auc_low": None, "baseline_auc": None}
+    )
+    pictures = [
+        Plots().performance(PerformanceHistory(line="line", rows=rows))
+        for rows in ((), (full,), (full, unknown), (full, unknown, other))
+    ]
+    assert all(png.startswith(b"\x89PNG") for png in pictures)
+    assert len(set(pictures)) == len(pictures)

@@ -114,15 +114,15 @@ def test_errors_that_grow_are_dated_and_errors_that_shrink_are_not_worse(unit: s
     """By the day of the value that showed it; the state is the same after a round trip."""
     policy = ChangePolicy.model_validate({"unit": unit})
     state = BEGINNING
-    for number in range(90):
-        error = 0.05 if number < 30 else 0.3 if number < 60 else 0.01
+    for number in range(150):
+        error = 0.05 if number < 30 else 0.3 if number < 90 else 0.01
         state = fed_with(state, day(number), labelled=4, errors=np.full(4, error), policy=policy)
         state = changes_from_json(state.to_json())
-    assert state.n == (90 if unit == "day" else 360)
+    assert state.n == (150 if unit == "day" else 600)
     for detector in ("page_hinkley", "adwin"):
         (worse, *more) = state.worse_since(FIRST, detector)
         assert more == []
-        assert day(30) <= worse.day < day(60)
+        assert day(30) <= worse.day < day(90)
         assert worse.before < worse.after <= 0.3 + 1e-9
         assert state.worse_since(worse.day + timedelta(days=1), detector) == ()
     assert any(not one.is_worse for one in state.changes)
