@@ -43,7 +43,7 @@ CREATE TABLE IF NOT EXISTS answers (
   label INTEGER, label_received_us INTEGER,
   PRIMARY KEY (line, environment, request_id)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS by_day ON answers (line, environment, model_digest, day);
+CREATE INDEX IF NOT EXISTS by_day ON answers (line, environment, model_digest, day, label);
 CREATE INDEX IF NOT EXISTS by_age ON answers (line, environment, day);
 CREATE INDEX IF NOT EXISTS by_arrival ON answers (line, environment, received_us);
 CREATE INDEX IF NOT EXISTS waiting ON answers (line, environment, request_id) WHERE label IS NULL;
