@@ -226,7 +226,7 @@ def _window(
     last: date,
 ) -> FairnessWindow:
     policy, evaluation = line.policies.fairness_watch, line.policies.evaluation
-    scored = found.where(found.is_scored)
+    scored = found.where(~np.isnan(found.prediction))
     labelled = scored.where(scored.is_labelled)
     rows = _rows(line, labelled, measures)
     favourable: Literal[0, 1] = 1 if line.favourable else 0
