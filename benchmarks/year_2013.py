@@ -51,7 +51,7 @@ DATA = PROJECT / "data"
 GAIN_GOAL, RETRAININGS_GOAL = 0.95, 0.5
 QUICK_MONTHS = 3
 OURS, NEVER, MONTHLY = "ours", "never", "monthly"
-_LOOK_EVERY = timedelta(days=7)
+LOOK_EVERY = timedelta(days=7)
 _STEP = timedelta(hours=1)
 _CONFIDENCE = 0.95
 
@@ -87,12 +87,14 @@ class Lived:
     rows: pd.DataFrame | None = None
 
 
-def moments(line: ReleaseLine, months: tuple[str, ...]) -> list[tuple[datetime, str | None]]:
-    """When something besides traffic happens: weekly looks, and months that land."""
+def moments(
+    line: ReleaseLine, months: tuple[str, ...], *, every: timedelta = LOOK_EVERY
+) -> list[tuple[datetime, str | None]]:
+    """When something besides traffic happens: regular looks, and months that land."""
     begun = known_at(line, FIRST_TRAINED[-1]).tz_localize(line.time_zone)
     landings = {known_at(line, month).tz_localize(line.time_zone): month for month in months[:-1]}
     end = pd.Timestamp(f"{line.landing.following(months[-1])}-01").tz_localize(line.time_zone)
-    looks = pd.date_range(begun, end, freq=_LOOK_EVERY, inclusive="right")
+    looks = pd.date_range(begun, end, freq=every, inclusive="right")
     return [
         (moment.to_pydatetime(), landings.get(moment))
         for moment in sorted({*looks, *landings, end})
@@ -100,12 +102,18 @@ def moments(line: ReleaseLine, months: tuple[str, ...]) -> list[tuple[datetime, 
 
 
 def live(
-    house: YearHouse, months: tuple[str, ...], *, through_endpoint: bool, progress: Progress
+    house: YearHouse,
+    months: tuple[str, ...],
+    *,
+    through_endpoint: bool,
+    progress: Progress,
+    every: timedelta = LOOK_EVERY,
 ) -> Lived:
     """Train, release, and live through the months."""
     line = house.line
     lived = Lived(months=months)
-    task = progress.add_task("first release", total=len(moments(line, months)) + 1)
+    calendar = moments(line, months, every=every)
+    task = progress.add_task("first release", total=len(calendar) + 1)
     house.clock.move(known_at(line, FIRST_TRAINED[-1]).tz_localize(line.time_zone).to_pydatetime())
     house.land(*FIRST_TRAINED)
     house.train(FIRST_TRAINED[0], FIRST_TRAINED[-1])
@@ -126,7 +134,7 @@ def live(
             concurrency=4 if through_endpoint else 1,
             move=house.clock.move,
         )
-        for moment, month in moments(line, months):
+        for moment, month in calendar:
             progress.update(task, description=f"{moment:%d %B}, version {house.version}")
             with house.timed("traffic"):
                 sent = replay.advance(moment)

@@ -24,6 +24,12 @@ MOST_ROWS = 10_000
 _MOST_WORDS = 30
 _OTHER = "(other)"
 _MISSING = "(missing)"
+_LONGEST_WORD = 200
+_LOOKALIKES = {
+    ord("<"): "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}",
+    ord(">"): "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}",
+    ord("&"): "\N{FULLWIDTH AMPERSAND}",
+}
 _SEED = 0
 # Its charts are drawn by a script inside the page; nothing may be fetched, sent or embedded.
 _POLICY = (
@@ -114,8 +120,8 @@ def _words(column: pd.Series, common: set[object]) -> pd.Series:
 
 
 def _harmless(text: str) -> str:
-    """Text that neither ends a script nor begins an element."""
-    return re.sub(r"[<>&\x00-\x1f]", "\N{REPLACEMENT CHARACTER}", text)[:200]
+    """Text that neither ends a script nor begins an element, and reads as it did."""
+    return re.sub(r"[\x00-\x1f]", " ", text.translate(_LOOKALIKES))[:_LONGEST_WORD]
 
 
 def _closed(page: str, title: str) -> str:

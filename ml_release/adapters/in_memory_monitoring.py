@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ml_release.errors import InputError
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -25,6 +27,14 @@ class InMemoryDriftPages:
     """`DriftPages` whose page is the numbers of rows and the columns."""
 
     def page(self, reference: pd.DataFrame, current: pd.DataFrame, *, title: str) -> bytes:
-        """A page that says what it was given."""
-        columns = ", ".join(map(str, current.columns))
+        """A page that says what it was given; `InputError` if nothing can be compared."""
+        known = [
+            name
+            for name in reference.columns.intersection(current.columns)
+            if reference[name].notna().any() and current[name].notna().any()
+        ]
+        if not known:
+            message = f"{title}: expected a column with values on both sides, found none"
+            raise InputError(message)
+        columns = ", ".join(map(str, known))
         return f"{title}: {len(current)} rows beside {len(reference)}: {columns}".encode()

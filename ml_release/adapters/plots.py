@@ -597,6 +597,8 @@ def _reach(row: GapRow) -> float:
 
 def _draw_budgets(axes: Axes, record: SloRecord) -> None:
     """What is left of every budget at the end of every day; below the line it is exceeded."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
     for standing in record.standings:
         if not standing.days:
             continue
@@ -616,9 +618,12 @@ def _draw_budgets(axes: Axes, record: SloRecord) -> None:
     axes.set_ylim(top=105)
     axes.set_ylabel("percent of the budget left")
     axes.set_title(f"Error budgets of {record.window_days} days", loc="left", fontsize=10)
-    axes.tick_params(axis="x", labelrotation=30)
+    locator = AutoDateLocator(maxticks=6)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    form = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(form)
     if any(standing.days for standing in record.standings):
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(edgecolor="none", framealpha=0.8, fontsize=8)
 
 
 def _draw_burn_rates(axes: Axes, record: SloRecord) -> None:
@@ -637,7 +642,7 @@ def _draw_burn_rates(axes: Axes, record: SloRecord) -> None:
     axes.set_yticks(range(len(bars)), list(reversed(names)), fontsize=8)
     axes.set_xscale("symlog", linthresh=1.0)
     axes.set_xlim(left=0)
-    axes.set_xlabel("times the rate that spends the budget; the mark is the alert's limit")
+    axes.set_xlabel("burn rate; 1 spends the budget, the mark is the limit")
     axes.set_title("Burn rates", loc="left", fontsize=10)
 
 

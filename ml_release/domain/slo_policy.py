@@ -32,14 +32,14 @@ class LatencySlo(_Policy):
 
 
 class CorrectnessSlo(_Policy):
-    """Share of days on which the champion's matured answers score well enough.
+    """Share of days on which the window of matured answers that ends there scores well enough.
 
     Attributes
     ----------
     score, limit
         ``auc_score`` is to be at least, ``log_loss`` at most the limit.
     minimum_rows
-        Labelled answers; a day with fewer is not counted, a window with fewer not judged.
+        Labelled answers; a window with fewer is neither counted nor judged.
     """
 
     objective: Objective = 0.9

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     from ml_release.domain.slo_policy import SloPolicy
 
-REQUESTS, DAYS = "requests", "days"
+DAYS = "days"
+ALERTED: frozenset[SloName] = frozenset({"availability", "latency"})
+"""Whose burn rates alert: a model grows old by the day, and nobody is woken for it."""
 
 
 class _Record(BaseModel):
@@ -58,7 +60,7 @@ class SloStanding(_Record):
         Share of the budget of the window that is not spent; below 0 where it is exceeded, None
         without events.
     burns
-        For requests, one per alert of the policy.
+        One per alert of the policy; none of what is not in `ALERTED`.
     days
         In order; the last value is ``left``.
     """
@@ -147,12 +149,12 @@ def standing_of(
     counts
         Of the window that ends at ``until``, in any order.
     unit
-        Days are too long for alerts: nothing is told of their burn rates.
+        Only what is counted in requests, and can go wrong within an hour, burns: see `ALERTED`.
     """
     events, bad = total(counts)
     seen = (
         ()
-        if unit == DAYS or until is None
+        if name not in ALERTED or until is None
         else burns(
             counts,
             policy.alerts,

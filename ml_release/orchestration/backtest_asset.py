@@ -36,7 +36,7 @@ class Asking:
 def asking_of(context: dg.AssetExecutionContext) -> Asking:
     """A run without a trigger is one that a person has begun."""
     tags = context.run.tags
-    kinds = {kind: kind for kind in KINDS}
+    kinds: dict[str, Kind] = {kind: kind for kind in KINDS}
     return Asking(
         kind=kinds.get(tags.get(TRIGGER_TAG, ""), "human"),
         reason=tags.get(REASON_TAG, NOT_SAID),

@@ -109,7 +109,7 @@ def gather_slo(
         digest: learned_to(line, digest, evidence=evidence)
         for digest in {*(one.model_digest for one in seen), *([champion] if champion else [])}
     }
-    days = scores_seen(line, environment=environment, evidence=evidence)
+    days = scores_seen(line, environment=environment, model_digest=champion, evidence=evidence)
     fair = fairness_seen(line, environment=environment, evidence=evidence)
     last_day = None if champion is None else learned[champion]
     return SloRecord(

@@ -12,10 +12,12 @@ from ml_release.domain.verdict import Outcome, verdict_from_json
 from ml_release.errors import IntegrityError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ml_release.ports import EvidenceStore
     from ml_release.spec.release_line import ReleaseLine
 
-PERFORMANCE_RECORD = "performance_record"
+PERFORMANCE_HISTORY = "performance_history"
 FAIRNESS_VERDICT = "fairness_verdict"
 FAIRNESS_HISTORY = "fairness_history"
 _GAPS = "fairness_holds"
@@ -41,29 +43,35 @@ class FairnessSeen:
     good_days: Mapping[date, bool] = field(default_factory=dict)
 
 
-def scores_seen(line: ReleaseLine, *, environment: str, evidence: EvidenceStore) -> ScoresSeen:
-    """What the newest performance record holds of the promised score.
+def scores_seen(
+    line: ReleaseLine, *, environment: str, model_digest: str | None, evidence: EvidenceStore
+) -> ScoresSeen:
+    """What the windows of matured answers have scored, and the newest one of a model.
+
+    A day is good if every window that ends with it is, whichever version's: two meet where one
+    replaced the other.
 
     Raises
     ------
     IntegrityError
-        If the record was edited, or is none.
+        If the history was edited, or is none.
     """
     promised = line.policies.slo.correctness
-    content = evidence.find(line.name, PERFORMANCE_RECORD, environment)
+    content = evidence.find(line.name, PERFORMANCE_HISTORY, environment)
     if promised is None or content is None:
         return ScoresSeen()
     name = "auc" if promised.score == "auc_score" else "log_loss"
-    record = _document(content, PERFORMANCE_RECORD)
-    days = {
-        date.fromisoformat(str(row["day"])): promised.is_good(float(row[name]))
-        for row in record.get("days") or ()
-        if row.get(name) is not None and int(row.get("rows") or 0) >= promised.minimum_rows
-    }
-    newest = record.get(name)
+    newest: tuple[date, float | None, int] | None = None
+    days: dict[date, bool] = {}
+    for row in _rows(content, PERFORMANCE_HISTORY, ("until", "model_digest", "n", name)):
+        until, n, score = date.fromisoformat(row["until"]), int(row["n"]), row[name]
+        if row["model_digest"] == model_digest and (newest is None or until >= newest[0]):
+            newest = (until, score, n)
+        if score is not None and n >= promised.minimum_rows:
+            days[until] = days.get(until, True) and promised.is_good(float(score))
     return ScoresSeen(
-        newest=None if newest is None else float(newest),
-        rows=int(record.get("n") or 0),
+        newest=None if newest is None else newest[1],
+        rows=0 if newest is None else newest[2],
         good_days=days,
     )
 
@@ -85,10 +93,15 @@ def fairness_seen(line: ReleaseLine, *, environment: str, evidence: EvidenceStor
     verdict = None if content is None else verdict_from_json(content)
     history = evidence.find(line.name, FAIRNESS_HISTORY, environment)
     seen: dict[date, bool] = {}
-    for row in () if history is None else _document(history, FAIRNESS_HISTORY).get("rows") or ():
-        if row.get("rule") == _GAPS and row.get("standing") != _UNKNOWN:
-            day = date.fromisoformat(str(row["last_day"]))
-            seen[day] = seen.get(day, True) and row.get("standing") != _BROKEN
+    rows = (
+        []
+        if history is None
+        else _rows(history, FAIRNESS_HISTORY, ("rule", "last_day", "standing"))
+    )
+    for row in rows:
+        if row["rule"] == _GAPS and row["standing"] != _UNKNOWN:
+            day = date.fromisoformat(row["last_day"])
+            seen[day] = seen.get(day, True) and row["standing"] != _BROKEN
     if verdict is None:
         return FairnessSeen(good_days=seen)
     return FairnessSeen(
@@ -98,13 +111,17 @@ def fairness_seen(line: ReleaseLine, *, environment: str, evidence: EvidenceStor
     )
 
 
-def _document(content: bytes, kind: str) -> dict[str, Any]:
+def _rows(content: bytes, kind: str, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows of a history that have all these names."""
+    problem = ""
     try:
         document = json.loads(content)
-    except ValueError as error:
-        message = f"{kind}: expected a recorded one, found something else ({error})"
-        raise IntegrityError(message) from error
-    if not isinstance(document, dict):
-        message = f"{kind}: expected a recorded one, found {type(document).__name__}"
+        rows = document["rows"]
+        missing = [name for row in rows for name in names if name not in row]
+        problem = f"rows without {missing[0]}" if missing else ""
+    except (ValueError, KeyError, TypeError) as error:
+        problem = str(error) or type(error).__name__
+    if problem:
+        message = f"{kind}: expected a recorded one, found something else ({problem})"
         raise IntegrityError(message)
-    return document
+    return list(rows)

@@ -271,3 +271,10 @@ def test_of_several_that_fire_a_page_comes_first() -> None:
     alerts = (BurnAlert(level="page", long_hours=1, short_hours=1, budget_share=0.02),)
     policy = SloPolicy(alerts=alerts)
     assert a_record(policy, {"availability": steady(1)}).standings[0].level is None
+
+
+def test_an_old_model_wakes_nobody() -> None:
+    """Only requests that fail or are late do."""
+    found = a_record(counts={"freshness": steady(100)})
+    assert {one.name for one in found.standings if one.burns} == {"availability", "latency"}
+    assert {one.level for one in found.standings} == {None}

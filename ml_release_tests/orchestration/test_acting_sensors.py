@@ -235,6 +235,7 @@ def test_a_harmful_canary_is_rejected_once(
 def test_without_that_canary_nothing_is_rejected(
     at: Callable[[str], House],
     instance: dg.DagsterInstance,
+    *,
     place: str,
     action: str,
     version: int,

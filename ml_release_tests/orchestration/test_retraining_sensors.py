@@ -9,7 +9,6 @@ import dagster as dg
 import pytest
 
 from ml_release.domain.backtest import BacktestRecord, Gain, Meeting
-from ml_release.domain.governor_memory import GovernorMemory
 from ml_release.orchestration import backtest_asset
 from ml_release.orchestration.retraining_sensors import retraining_schedules, retraining_sensor
 from ml_release.workflows.monitoring import INFERENCE_WINDOW
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ml_release.domain.governor_memory import Kind
+    from ml_release.domain.governor_memory import GovernorMemory, Kind
     from ml_release_tests.small_line import House
 
 LINE = "small_line"

@@ -25,7 +25,7 @@ from ml_release.workflows.slo import gather_slo
 from ml_release.workflows.slo_quality import (
     FAIRNESS_HISTORY,
     FAIRNESS_VERDICT,
-    PERFORMANCE_RECORD,
+    PERFORMANCE_HISTORY,
 )
 from ml_release_tests.workflows import steps
 from ml_release_tests.workflows.promises import FIRST, HOUR, count, hours, report
@@ -163,32 +163,38 @@ def test_freshness_counts_answers_by_the_age_of_who_gave_them(
     assert found.record.model_age_days == (date(2026, 11, 21) - date(2013, 3, 31)).days
 
 
-def a_performance(house: House, *days: tuple[str, int, float | None], auc: float | None) -> None:
-    document = {
-        "auc": auc,
-        "n": 5000,
-        "days": [{"day": day, "rows": rows, "auc": score} for day, rows, score in days],
-    }
-    house.evidence.record(steps.LINE, PERFORMANCE_RECORD, PRODUCTION, json.dumps(document).encode())
+def a_performance(house: House, *windows: tuple[str, int, float | None, str]) -> None:
+    """Windows of matured answers: last day, labelled rows, AUC, and whose."""
+    rows = [
+        {"until": day, "n": rows, "auc": score, "log_loss": None, "model_digest": digest}
+        for day, rows, score, digest in windows
+    ]
+    house.evidence.record(
+        steps.LINE, PERFORMANCE_HISTORY, PRODUCTION, json.dumps({"rows": rows}).encode()
+    )
 
 
 def test_correctness_counts_days_of_enough_labels(serving: House) -> None:
-    """Inside the window; a day without a score is no good one."""
+    """Inside the window, of every version; a day without a score is no good one."""
     promise(serving, correctness=CorrectnessSlo(limit=0.7), minimum_days=2)
     count(serving, hours(serving, *[(100, 0)] * 72))
     assert outcome(serving, RIGHT) is Outcome.INCONCLUSIVE
+    mine = serving.registry.versions(steps.LINE)[0].model_digest
     a_performance(
         serving,
-        ("2026-09-01", 300, 0.1),
-        ("2026-11-20", 300, 0.75),
-        ("2026-11-21", 300, 0.65),
-        ("2026-11-22", 199, 0.1),
-        ("2026-11-23", 300, None),
-        auc=0.72,
+        ("2026-09-01", 300, 0.1, mine),
+        ("2026-11-19", 300, 0.75, mine),
+        ("2026-11-19", 300, 0.60, "sha256:before"),
+        ("2026-11-20", 300, 0.75, "sha256:before"),
+        ("2026-11-21", 199, 0.1, mine),
+        ("2026-11-22", 300, None, mine),
+        ("2026-11-23", 300, 0.71, mine),
+        ("2026-11-24", 300, 0.10, "sha256:shadow"),
     )
     standing = report(serving).record.standing("correctness")
     assert standing is not None
-    assert (standing.unit, standing.events, standing.bad, standing.burns) == ("days", 2, 1, ())
+    assert (standing.unit, standing.events, standing.bad, standing.burns) == ("days", 4, 2, ())
+    assert (report(serving).record.score, report(serving).record.score_rows) == (0.71, 300)
     assert outcome(serving, RIGHT) is Outcome.PASS
     assert outcome(serving, BUDGET, "correctness") is Outcome.FAIL
 
@@ -233,8 +239,8 @@ def test_what_was_edited_is_not_believed(serving: House, kind: str) -> None:
         read(serving.line, environment=PRODUCTION, evidence=serving.evidence)
 
 
-@pytest.mark.parametrize("kind", [PERFORMANCE_RECORD, FAIRNESS_HISTORY])
-@pytest.mark.parametrize("content", [b"[]", b"no JSON"])
+@pytest.mark.parametrize("kind", [PERFORMANCE_HISTORY, FAIRNESS_HISTORY])
+@pytest.mark.parametrize("content", [b"[]", b"no JSON", b"{}", b'{"rows": [{}]}', b'{"rows": [1]}'])
 def test_reports_that_are_none_say_so(serving: House, kind: str, content: bytes) -> None:
     """A promise is not held against something else."""
     promise(serving, correctness=CorrectnessSlo(limit=0.7), fairness=FairnessSlo())
