@@ -15,7 +15,6 @@ from ml_release.domain import drift_quality
 from ml_release.domain.drift_departure import Departure, WindowCounts, departures
 from ml_release.domain.drift_distances import bin_positions, jensen_shannon, wasserstein_in_sd
 from ml_release.domain.drift_limits import Calibration
-from ml_release.domain.drift_policy import DriftPolicy
 from ml_release.domain.drift_record import DriftRecord, FeatureDrift
 from ml_release.domain.drift_standing import DriftStanding, RealisedChange, Told, tell
 from ml_release.domain.identity import digest_of_json
@@ -28,9 +27,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    Counts = npt.NDArray[np.int64]
+    from ml_release.domain.drift_policy import DriftPolicy
 
-__all__ = ["DriftPolicy", "DriftStanding", "RealisedChange", "WindowCounts", "judge_drift"]
+    Counts = npt.NDArray[np.int64]
 
 JUDGE = "drift/2"
 DESCRIPTIONS = {
