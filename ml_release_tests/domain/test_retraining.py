@@ -32,10 +32,10 @@ EVIDENCE = RetrainingEvidence(
 
 def drift(*outcomes: Outcome, votes: bool = True) -> Verdict:
     findings = tuple(
-        Finding(rule="distribution_is_stable", subject=f"f{n}", outcome=outcome, votes=votes)
+        Finding(rule="drift_is_harmless", subject=f"f{n}", outcome=outcome, votes=votes)
         for n, outcome in enumerate(outcomes)
     )
-    return Verdict(judge="drift/1", line="line", subject_digest="d", findings=findings)
+    return Verdict(judge="drift/2", line="line", subject_digest="d", findings=findings)
 
 
 @pytest.mark.parametrize(

@@ -84,10 +84,10 @@ def observed(
     if drift is None:
         return
     verdict = Verdict(
-        judge="drift/1",
+        judge="drift/2",
         line=house.line.name,
         subject_digest=digest,
-        findings=(Finding(rule="distribution_is_stable", subject="distance", outcome=drift),),
+        findings=(Finding(rule="drift_is_harmless", subject="distance", outcome=drift),),
     )
     house.evidence.record(house.line.name, DRIFT_VERDICT, house.environment, verdict.to_json())
 
