@@ -180,7 +180,7 @@ class YearHouse:
 
     def close(self) -> None:
         """Let go of the instance."""
-        self._instance.__exit__(None, None, None)
+        self._instance.dispose()
 
     def _tick(self, sensor: dg.SensorDefinition) -> Sequence[dg.RunRequest]:
         context = dg.build_sensor_context(
