@@ -8,6 +8,9 @@ NannyML, whylogs (profiling alone) and a scipy loop get both sides as frames in 
 is not timed. Each in a process of its own, one after the other, telemetry off. At ten million rows
 only ours is measured: the others hold everything in memory.
 
+Ratios are of processor seconds, so that what else the machine does is on neither side; seconds on
+the wall stand beside.
+
 A tick is what the monitor does each time: count 10,000 new records of the inference log, merge the
 newest window and the three before it, judge. Measured on logs of 0.1, 1 and 10 million records.
 
@@ -47,7 +50,7 @@ PEERS = (*EVIDENTLY, "nannyml", "whylogs", "scipy loop")
 GOALS = {
     "times_faster_than_evidently": 40.0,
     "peak_mb": 1000.0,
-    "tick_s": 1.0,
+    "tick_cpu_s": 1.0,
     "tick_on_the_longest_log_to_the_shortest": 1.5,
 }
 QUIET = {
@@ -135,7 +138,7 @@ def _side_by_side(
             found = _run([peers_python, str(_HERE / "drift_peers.py"), name, str(folder)])
         peers[name] = found
     second = _ours("judge", str(folder))
-    ours["judge"] = max(first, second, key=lambda one: one["seconds"])
+    ours["judge"] = max(first, second, key=lambda one: one["cpu_s"])
     return ours, peers
 
 
@@ -172,24 +175,23 @@ def _show(
     large: dict[str, Any],
     ticks: list[TickMeasured],
 ) -> None:
-    table = Table("side", "s", "peak MB")
+    table = Table("side", "s", "processor s", "peak MB")
     table.add_row("ours, reference stored", *_cells(ours["judge"]))
     table.add_row("ours, fitting the reference", *_cells(ours["fit"]))
     for name, found in peers.items():
-        table.add_row(name, *(("missing", "") if found is None else _cells(found)))
+        table.add_row(name, *(("missing", "", "") if found is None else _cells(found)))
     table.add_row(f"ours, {large['rows']} rows judged", *_cells(large))
     console.print(table)
-    table = Table(
-        "records in the log", "archives", "count new, s", "merge, s", "judge, s", "tick, s"
-    )
+    names = ("records in the log", "archives", "count new, s", "merge, s", "judge, s", "tick, s")
+    table = Table(*names, "processor s")
     for one in ticks:
-        parts = (one.advance_s, one.merge_s, one.judge_s, one.tick_s)
+        parts = (one.advance_s, one.merge_s, one.judge_s, one.tick_s, one.cpu_s)
         table.add_row(str(one.records), str(one.archives), *(f"{part:.3f}" for part in parts))
     console.print(table)
 
 
-def _cells(found: dict[str, Any]) -> tuple[str, str]:
-    return f"{found['seconds']:.2f}", f"{found['peak_mb']:.0f}"
+def _cells(found: dict[str, Any]) -> tuple[str, str, str]:
+    return f"{found['seconds']:.2f}", f"{found['cpu_s']:.2f}", f"{found['peak_mb']:.0f}"
 
 
 def _document(
@@ -201,47 +203,50 @@ def _document(
     *,
     catch_up: float,
 ) -> dict[str, Any]:
-    stored, fit = ours["judge"]["seconds"], ours["fit"]["seconds"]
-    evidently = [peers[name]["seconds"] for name in EVIDENTLY if peers[name] is not None]
+    stored, fit = ours["judge"]["cpu_s"], ours["fit"]["cpu_s"]
+    evidently = [peers[name]["cpu_s"] for name in EVIDENTLY if peers[name] is not None]
     quickest = min(evidently, default=None)
     ratio = None if quickest is None else quickest / stored
-    growth = ticks[-1].tick_s / ticks[0].tick_s
-    slowest = max(one.tick_s for one in ticks)
+    growth = ticks[-1].cpu_s / ticks[0].cpu_s
+    slowest = max(one.cpu_s for one in ticks)
     peak = max(one["peak_mb"] for one in (ours["judge"], large))
     return {
         "benchmark": "drift",
         "measured": {
             "rows": rows,
-            "ours_stored_s": round(stored, 2),
-            "ours_fitting_s": round(fit, 2),
-            "ours_fitted_and_judged_s": round(stored + fit, 2),
-            "peers_s": {
-                name: "missing" if found is None else round(found["seconds"], 2)
-                for name, found in peers.items()
+            "ours": {
+                "reference_stored": _plain(ours["judge"]),
+                "fitting_the_reference": _plain(ours["fit"]),
+                "many_rows": _plain(large),
             },
-            "peers_peak_mb": {
-                name: round(found["peak_mb"]) for name, found in peers.items() if found is not None
+            "peers": {
+                name: "missing" if found is None else _plain(found) for name, found in peers.items()
             },
             "times_faster_than_evidently": None if ratio is None else round(ratio, 1),
             "times_faster_than_evidently_fitting_counted": None
             if quickest is None
             else round(quickest / (stored + fit), 1),
-            "ours_large": {"rows": large["rows"], "seconds": round(large["seconds"], 2)},
             "peak_mb": round(peak),
-            "fitting_peak_mb": round(ours["fit"]["peak_mb"]),
             "catch_up_records_per_s": round(catch_up),
             "ticks": [
                 {name: round(value, 4) for name, value in asdict(one).items()} for one in ticks
             ],
-            "tick_s": round(slowest, 3),
+            "tick_cpu_s": round(slowest, 3),
             "tick_on_the_longest_log_to_the_shortest": round(growth, 2),
         },
         "goals": GOALS,
         "met": ratio is not None
         and ratio >= GOALS["times_faster_than_evidently"]
         and peak < GOALS["peak_mb"]
-        and slowest < GOALS["tick_s"]
+        and slowest < GOALS["tick_cpu_s"]
         and growth <= GOALS["tick_on_the_longest_log_to_the_shortest"],
+    }
+
+
+def _plain(found: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: round(value, 2) if isinstance(value, float) else value
+        for name, value in found.items()
     }
 
 

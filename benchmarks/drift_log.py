@@ -62,7 +62,10 @@ _MISSING = 0.02
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TickMeasured:
-    """One log: its records, and seconds of the parts of a tick, the middle one of several."""
+    """One log: its records, and seconds of the parts of a tick, the middle one of several.
+
+    ``cpu_s`` are those of the processor, the others those of the clock on the wall.
+    """
 
     records: int
     archives: int
@@ -71,6 +74,7 @@ class TickMeasured:
     merge_s: float
     judge_s: float
     tick_s: float
+    cpu_s: float
 
 
 class OneModel:
@@ -221,10 +225,11 @@ class GrownLog:
             merge_s=columns[1],
             judge_s=columns[2],
             tick_s=columns[3],
+            cpu_s=columns[4],
         )
 
-    def _one(self, profiles: ProfileFile) -> tuple[float, float, float, float]:
-        begun = time.perf_counter()
+    def _one(self, profiles: ProfileFile) -> tuple[float, ...]:
+        begun, cpu = time.perf_counter(), time.process_time()
         advanced = advance_profiles(
             LINE,
             environment=ENVIRONMENT,
@@ -251,7 +256,8 @@ class GrownLog:
         merged = time.perf_counter()
         judged(self.profile, window.counts)
         done = time.perf_counter()
-        return counted - begun, merged - counted, done - merged, done - begun
+        cpu = time.process_time() - cpu
+        return counted - begun, merged - counted, done - merged, done - begun, cpu
 
     def _ends(self) -> dict[str, int]:
         found = (archived_segment(path.name) for path in self.folder.glob("*.parquet"))

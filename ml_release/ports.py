@@ -29,15 +29,18 @@ if TYPE_CHECKING:
     from ml_release.domain.deployment import Declaration, DeclaredState
     from ml_release.domain.drift_record import DriftHistory, DriftRecord
     from ml_release.domain.experiment_analysis import Analysis
+    from ml_release.domain.fairness_record import HistoryRow
     from ml_release.domain.features import Columns
     from ml_release.domain.gates_attribution import AttributionMethod
     from ml_release.domain.gates_servability import Servability
+    from ml_release.domain.gauges import GaugeFile
     from ml_release.domain.history_table import HistoryTable
     from ml_release.domain.identity import ModelVersion, SnapshotId
     from ml_release.domain.incident import Incident
     from ml_release.domain.kill_switch import Pulled
     from ml_release.domain.label_maturity import Maturity
     from ml_release.domain.log_archive import Archived, Deleted
+    from ml_release.domain.monitoring_page import MonitoringPage
     from ml_release.domain.notices import Notice
     from ml_release.domain.performance_record import PerformanceHistory
     from ml_release.domain.regret import RegretReport
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
     from ml_release.domain.search import Trial as SearchTrial
     from ml_release.domain.shadow_pairs import ScoreSample, SlicePairs
     from ml_release.domain.slice_scores import SliceTable
+    from ml_release.domain.slo_record import SloRecord
     from ml_release.domain.threshold_curve import ThresholdPoint
     from ml_release.domain.traffic import TrafficPoint
     from ml_release.domain.trial import LoadMeasured, Served, Trial, TrialLoad, TrialReply
@@ -584,6 +588,19 @@ class RunningTrial(Protocol):
         """Resident memory of its process in 10^6 bytes; None if it cannot be had."""
 
 
+class TextClassifier(Protocol):
+    """Tells two samples of texts apart, if anything does."""
+
+    def out_of_fold(
+        self, texts: Sequence[str], is_current: npt.NDArray[np.bool_], *, folds: int, seed: int
+    ) -> npt.NDArray[np.float64]:
+        """A score per text that grows with its being of the current sample, shape (n,).
+
+        Each is of a classifier that was not fitted on that text. The same arguments give the same
+        scores. Raises `InputError` if a side has fewer texts than there are folds.
+        """
+
+
 class Attributor(Protocol):
     """Says how far each feature moves each answer of a model that is only asked."""
 
@@ -647,6 +664,9 @@ class Plotter(Protocol):
     def traffic(self, points: Sequence[TrafficPoint], *, until: datetime) -> bytes:
         """PNG of the share of every version over time, up to a moment."""
 
+    def error_budgets(self, record: SloRecord) -> bytes:
+        """PNG of what is left of every error budget over its window, and of its burn rates."""
+
     def scores(self, spread: ScoreSpread, *, threshold: float | None) -> bytes:
         """PNG of a histogram of predictions, the threshold of decisions marked if there is one."""
 
@@ -680,6 +700,9 @@ class Plotter(Protocol):
     def search_history(self, trials: Sequence[SearchTrial], *, objective: str) -> bytes:
         """PNG of the value of every trial in their order, and of the best one so far."""
 
+    def gaps_over_time(self, rows: Sequence[HistoryRow]) -> bytes:
+        """PNG of every gap with its interval over the windows, the approved one and its limit."""
+
     def latencies(self, latencies_ms: Sequence[float], *, limit_ms: float) -> bytes:
         """PNG of a histogram of latencies, the limit of the 99th percentile marked."""
 
@@ -693,5 +716,29 @@ class ReportWriter(Protocol):
     def incident_page(self, incident: Incident) -> bytes:
         """The page of an incident, under the same conditions."""
 
+    def monitoring_page(self, page: MonitoringPage) -> bytes:
+        """The page of what monitoring found of a line, under the same conditions."""
+
     def keep(self, line: str, name: str, content: bytes) -> str:
         """Keep a file in one step, in the place of one of that name; return where it is."""
+
+
+class DriftPages(Protocol):
+    """Makes a page, with the tools of a vendor, that compares rows with rows."""
+
+    def page(self, reference: pd.DataFrame, current: pd.DataFrame, *, title: str) -> bytes:
+        """One HTML page that fetches nothing; columns are compared by name and type.
+
+        Columns of words are of dtype object, all others are numbers; missing values are allowed.
+        At most 10,000 rows of either are looked at, chosen by a fixed seed. A column without a
+        value on either side is left out.
+
+        Raises `InputError` if nothing is left to compare.
+        """
+
+
+class GaugeBoard(Protocol):
+    """Where the endpoint server finds what monitoring tells Prometheus."""
+
+    def show(self, gauges: GaugeFile) -> None:
+        """Put the values of a line and environment in the place of those before, in one step."""

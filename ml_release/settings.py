@@ -194,6 +194,11 @@ class Settings:
         return self.home / "monitoring"
 
     @property
+    def gauges(self) -> Path:
+        """What the monitor job found, for the endpoint server to tell Prometheus."""
+        return self.monitoring / "gauges"
+
+    @property
     def switches(self) -> Path:
         """Kill switches that were pulled at the server and are not in Git yet."""
         return self.home / "switches"

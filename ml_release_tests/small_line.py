@@ -31,8 +31,8 @@ from ml_release.adapters.in_memory import (
     InMemoryWorkplace,
     SameProcessProbe,
 )
+from ml_release.adapters.in_memory_monitoring import InMemoryDriftPages, InMemoryGauges
 from ml_release.adapters.in_memory_notifier import InMemoryNotifier
-from ml_release.adapters.in_memory_profiles import InMemoryProfiles
 from ml_release.adapters.in_memory_switches import InMemorySwitches
 from ml_release.adapters.in_memory_trial import InMemoryTrialServer
 from ml_release.adapters.inference_log import InferenceLogFiles
@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from ml_release.domain.column_profile import ColumnShares
     from ml_release.domain.drift_record import DriftHistory, DriftRecord
     from ml_release.domain.experiment_analysis import Analysis
+    from ml_release.domain.fairness_record import HistoryRow
     from ml_release.domain.gates_attribution import AttributionMethod
     from ml_release.domain.label_maturity import Maturity
     from ml_release.domain.performance_record import PerformanceHistory
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     from ml_release.domain.search import Trial
     from ml_release.domain.shadow_pairs import ScoreSample, SlicePairs
     from ml_release.domain.slice_scores import SliceTable
+    from ml_release.domain.slo_record import SloRecord
     from ml_release.domain.threshold_curve import ThresholdPoint
     from ml_release.domain.traffic import TrafficPoint
     from ml_release.domain.verdict import Verdict
@@ -271,6 +273,9 @@ class NoPictures:
     ) -> bytes:
         return self._draw(f"importances by {method} of " + ", ".join(candidate))
 
+    def error_budgets(self, record: SloRecord) -> bytes:
+        return self._draw(f"{len(record.standings)} error budgets")
+
     def scores(self, spread: ScoreSpread, *, threshold: float | None) -> bytes:
         return self._draw(f"{spread.counts.sum()} scores beside {threshold}")
 
@@ -310,6 +315,9 @@ class NoPictures:
     def latencies(self, latencies_ms: Sequence[float], *, limit_ms: float) -> bytes:
         return self._draw(f"{len(latencies_ms)} latencies beside {limit_ms}")
 
+    def gaps_over_time(self, rows: Sequence[HistoryRow]) -> bytes:
+        return self._draw("gaps of " + ", ".join(dict.fromkeys(row.subject for row in rows)))
+
     def _draw(self, title: str) -> bytes:
         self.drawn.append(title)
         return title.encode()
@@ -345,6 +353,8 @@ class House:
     switches: InMemorySwitches = field(default_factory=InMemorySwitches)
     notifier: InMemoryNotifier = field(default_factory=InMemoryNotifier)
     reports: InMemoryReports = field(default_factory=InMemoryReports)
+    drift_pages: InMemoryDriftPages = field(default_factory=InMemoryDriftPages)
+    gauges: InMemoryGauges = field(default_factory=InMemoryGauges)
     plotter: NoPictures = field(default_factory=NoPictures)
     attributor: Attributor = field(default_factory=ExactShapley)
     workplace: InMemoryWorkplace = field(default_factory=InMemoryWorkplace)

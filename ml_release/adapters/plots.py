@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import date
 from itertools import cycle
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ml_release.domain.column_profile import ColumnShares
     from ml_release.domain.drift_record import DriftHistory, DriftRecord
     from ml_release.domain.experiment_analysis import Analysis
+    from ml_release.domain.fairness_record import HistoryRow as GapRow
     from ml_release.domain.gates_attribution import AttributionMethod
     from ml_release.domain.label_maturity import Maturity
     from ml_release.domain.performance_record import HistoryRow, PerformanceHistory
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from ml_release.domain.search import Trial
     from ml_release.domain.shadow_pairs import ScoreSample, SlicePairs
     from ml_release.domain.slice_scores import SliceTable
+    from ml_release.domain.slo_record import SloRecord
     from ml_release.domain.threshold_curve import ThresholdPoint
     from ml_release.domain.traffic import TrafficPoint
     from ml_release.domain.verdict import Verdict
@@ -48,6 +51,14 @@ _OUTCOME_COLOURS = {
     Outcome.ERROR: "#E69F00",
     Outcome.FAIL: "#D55E00",
 }
+_BUDGET_COLOURS = {
+    "availability": _COLOURS[0],
+    "latency": _COLOURS[1],
+    "correctness": _COLOURS[2],
+    "freshness": _COLOURS[3],
+    "fairness": "#000000",
+}
+_LEAST_BUDGET_SHOWN = -1.0
 _STANDING_COLOURS = {
     DriftStanding.STABLE: "#009E73",
     DriftStanding.HARMLESS: "#E69F00",
@@ -56,6 +67,7 @@ _STANDING_COLOURS = {
 }
 _DPI = 110
 _CHANGES_SHOWN = 8
+_GAPS_SHOWN = 4
 
 
 class Plots:
@@ -225,6 +237,13 @@ class Plots:
         axes.set_ylabel("percent of requests")
         axes.set_title("Declared traffic")
         figure.autofmt_xdate()
+        return _png(figure)
+
+    def error_budgets(self, record: SloRecord) -> bytes:
+        """PNG of what is left of every error budget over its window, and of its burn rates."""
+        figure, (left, right) = _figures(9.6, 3.6, 2)
+        _draw_budgets(left, record)
+        _draw_burn_rates(right, record)
         return _png(figure)
 
     def scores(self, spread: ScoreSpread, *, threshold: float | None) -> bytes:
@@ -496,6 +515,55 @@ class Plots:
         axes.set_title("Difference to the control, at every look", loc="left", fontsize=10)
         return _png(figure)
 
+    def gaps_over_time(self, rows: Sequence[GapRow]) -> bytes:
+        """PNG of every gap with its interval by the last day of its window, one panel each.
+
+        The band is from the approved gap to the limit; those nearest beyond it come first.
+        """
+        subjects: dict[str, list[GapRow]] = {}
+        for row in rows:
+            subjects.setdefault(row.subject, []).append(row)
+        chosen = sorted(subjects, key=lambda name: -_reach(subjects[name][-1]))[:_GAPS_SHOWN]
+        figure, panels = _figures(3.6 * max(1, len(chosen)), 3.4, max(1, len(chosen)))
+        for axes, name in zip(panels, chosen, strict=False):
+            seen = subjects[name]
+            days = np.array([np.datetime64(row.last_day) for row in seen])
+            value, low, high, baseline, limit = (
+                np.array([np.nan if v is None else v for v in column], dtype=np.float64)
+                for column in zip(
+                    *((r.value, r.low, r.high, r.baseline, r.limit) for r in seen), strict=True
+                )
+            )
+            axes.fill_between(
+                days, baseline, limit, color="#009E73", alpha=0.18, label="approved to limit"
+            )
+            axes.plot(days, baseline, color="#009E73", linewidth=1, linestyle="--")
+            # Ends that are not known leave a point without a bar.
+            reach = np.nan_to_num(np.abs([value - low, high - value]))
+            axes.errorbar(
+                days, value, yerr=reach, color=_COLOURS[0], marker="o", markersize=4, linewidth=1.2
+            )
+            shown = np.array([row.standing == "wider than approved" for row in seen])
+            axes.plot(
+                days[shown],
+                value[shown],
+                "o",
+                color=_COLOURS[1],
+                markersize=7,
+                linestyle="none",
+                label="shown to be wider",
+            )
+            axes.set_ylim(bottom=0)
+            axes.set_title(name, loc="left", fontsize=9)
+            axes.tick_params(axis="x", rotation=45, labelsize=7)
+            axes.set_xlabel("last day of the window")
+        if chosen:
+            panels[0].legend(frameon=False, fontsize=7)
+        left = len(subjects) - len(chosen)
+        if left:
+            figure.suptitle(f"and {left} more, further within their limits", fontsize=8)
+        return _png(figure)
+
     def regret(self, report: RegretReport) -> bytes:
         """PNG of the regret with its interval, and of the arms' shares, over the days."""
         figure, (left, right) = _figures(9.0, 3.4, 2)
@@ -517,6 +585,65 @@ class Plots:
         for axes in (left, right):
             axes.set_xlabel(f"day, 1 is {report.days[0]}" if len(report.days) else "day")
         return _png(figure)
+
+
+def _reach(row: GapRow) -> float:
+    """How far the newest gap is from the approved one, in either direction of its measure."""
+    if row.value is None or row.baseline is None or row.limit is None:
+        return -np.inf
+    sign = 1.0 if row.limit >= row.baseline else -1.0
+    return sign * (row.value - row.limit)
+
+
+def _draw_budgets(axes: Axes, record: SloRecord) -> None:
+    """What is left of every budget at the end of every day; below the line it is exceeded."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    for standing in record.standings:
+        if not standing.days:
+            continue
+        days = [date.fromisoformat(one.day) for one in standing.days]
+        # A budget exceeded a hundredfold is not to flatten all others.
+        left = [max(_LEAST_BUDGET_SHOWN, one.left) for one in standing.days]
+        axes.plot(
+            days,  # type: ignore[arg-type] # matplotlib takes dates
+            [100 * value for value in left],
+            color=_BUDGET_COLOURS[standing.name],
+            marker="o",
+            markersize=3,
+            linewidth=1.5,
+            label=f"{standing.name}, {100 * standing.objective:g} %",
+        )
+    axes.axhline(0, color="black", linewidth=1, linestyle="--")
+    axes.set_ylim(top=105)
+    axes.set_ylabel("percent of the budget left")
+    axes.set_title(f"Error budgets of {record.window_days} days", loc="left", fontsize=10)
+    locator = AutoDateLocator(maxticks=6)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    form = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(form)
+    if any(standing.days for standing in record.standings):
+        axes.legend(edgecolor="none", framealpha=0.8, fontsize=8)
+
+
+def _draw_burn_rates(axes: Axes, record: SloRecord) -> None:
+    """The lower of both burn rates of every alert, one bar each, its limit as a black mark."""
+    bars = [
+        (standing.name, burn)
+        for standing in record.standings
+        for burn in standing.burns
+        if burn.long_rate is not None and burn.short_rate is not None
+    ]
+    for place, (name, burn) in enumerate(reversed(bars)):
+        rate = min(burn.long_rate or 0.0, burn.short_rate or 0.0)
+        axes.barh(place, rate, 0.62, color=_BUDGET_COLOURS[name], alpha=1.0 if burn.fires else 0.45)
+        axes.plot([burn.limit_rate] * 2, [place - 0.42, place + 0.42], color="black", linewidth=1.5)
+    names = [f"{name}, {b.level} {b.long_hours} h / {b.short_hours} h" for name, b in bars]
+    axes.set_yticks(range(len(bars)), list(reversed(names)), fontsize=8)
+    axes.set_xscale("symlog", linthresh=1.0)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("burn rate; 1 spends the budget, the mark is the limit")
+    axes.set_title("Burn rates", loc="left", fontsize=10)
 
 
 def _auc_over_time(axes: Axes, rows: Sequence[HistoryRow], colour: str) -> None:

@@ -163,7 +163,7 @@ class ProfileFile:
             return {}
         return msgspec.json.decode(self._checked(*row), type=dict[str, int])
 
-    def _checked(self, document: bytes, digest: str) -> bytes:
+    def _checked(self, document: object, digest: object) -> bytes:
         # What was edited by hand may even be of another type.
         if not isinstance(document, bytes) or digest_of_bytes(document) != digest:
             message = (

@@ -20,6 +20,7 @@ from ml_release.cli import (
     experiments,
     explaining,
     incidents,
+    kpis,
     releasing,
     replaying,
     withdrawing,
@@ -55,6 +56,7 @@ app.add_typer(incidents.app)
 app.add_typer(withdrawing.app)
 app.add_typer(explaining.app)
 app.add_typer(drilling.app)
+app.add_typer(kpis.app)
 app.add_typer(replaying.app)
 
 
@@ -232,6 +234,8 @@ def status(
             *(("", objection) for objection in one.objections),
             ("drift", f"{one.drift or 'not judged'} on {one.window_rows or 0} rows"),
             *(("", objection) for objection in one.drift_objections),
+            ("promises", str(one.promises or "not judged")),
+            *(("", budget) for budget in one.budgets),
             ("labels", str(one.labels or 0)),
             ("decision", one.decision or "none yet"),
             ("environment drift", _drift_in_words(one.environment_drift)),

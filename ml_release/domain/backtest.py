@@ -22,10 +22,9 @@ if TYPE_CHECKING:
     from ml_release.domain.governor_memory import Kind
 
 JUDGE = "backtest/1"
-NEW, OLD = "retraining_is_worth_it", "old_window_is_kept"
+RULE = "retraining_is_justified"
 DESCRIPTIONS = {
-    NEW: "A cheap retraining on the newer rows does better on the newest ones.",
-    OLD: "It does no worse where the champion was tested.",
+    RULE: "A person asked, or a cheap retraining on newer rows does better on the newest ones.",
 }
 """The rules of this judge: claims, each a check of the asset, with what they say."""
 
@@ -145,93 +144,101 @@ def gain_of(estimate: float, low: float, high: float) -> Gain:
 
 
 def outcome_of(meeting: Meeting, policy: BacktestPolicy) -> Outcome:
-    """Pass if the newer rows, or the cheap model over the champion, are shown to bring the gain.
+    """Pass if the newer rows are shown to bring the gain, fail if they are shown not to.
 
     A cheap model that is below the champion shows nothing: the real one is fitted at full size.
     """
     if meeting.problem or meeting.rows < policy.minimum_rows:
         return Outcome.INCONCLUSIVE
-    least = policy.minimum_gain
-    for gain in (meeting.gain, meeting.over_champion):
-        if gain.low is not None and gain.low > least:
-            return Outcome.PASS
-    if meeting.gain.high is not None and meeting.gain.high <= least:
+    least, gain, over = policy.minimum_gain, meeting.gain, meeting.over_champion
+    if gain.low is not None and gain.low > least:
+        return Outcome.PASS
+    if gain.high is not None and gain.high <= least:
         return Outcome.FAIL
-    return Outcome.INCONCLUSIVE
+    # By another recipe alone: with the full one the newer rows have to bring it.
+    is_above = over.low is not None and over.low > least
+    leans = gain.estimate is not None and gain.estimate > least
+    return Outcome.PASS if is_above and leans else Outcome.INCONCLUSIVE
 
 
 def judge_backtest(
     record: BacktestRecord | None,
     *,
     line: str,
-    kind: Kind | None,
+    kind: Kind,
     policy: BacktestPolicy,
     why_not: str = "",
 ) -> Verdict:
     """Whether the expensive run goes on.
+
+    A person is never held. A trigger that says something is wrong is not held by doubt, only by
+    newer rows that are shown to bring nothing.
 
     Parameters
     ----------
     record
         None where none was made, with the reason in ``why_not``.
     kind
-        What has asked; None for nobody that is governed. A person is told and never held.
+        What has asked.
     """
-    subject = "a person" if kind in (None, "human") else str(kind)
+    if kind == "human":
+        said = why_not if record is None else record.sentence()
+        asked = Finding(rule=RULE, subject="a person", outcome=Outcome.PASS, detail=said)
+        return _verdict(line, record, (asked,))
     if record is None:
-        held = kind not in (None, "human") and kind not in NOT_HELD_BY_DOUBT
         finding = Finding(
-            rule=NEW,
-            subject=subject,
+            rule=RULE,
+            subject="newest days",
             outcome=Outcome.INCONCLUSIVE,
-            votes=held,
+            votes=kind not in NOT_HELD_BY_DOUBT,
             detail=why_not or "it was not made",
         )
-        return Verdict(judge=JUDGE, line=line, subject_digest="none", findings=(finding,))
+        return _verdict(line, None, (finding,))
     found = outcome_of(record.newest, policy)
-    is_doubt = found is Outcome.INCONCLUSIVE
-    is_person = kind in (None, "human")
-    loss = record.tested.gain
-    kept = (
-        Outcome.INCONCLUSIVE
-        if record.tested.problem or loss.low is None or loss.high is None
-        else Outcome.FAIL
-        if loss.high < -policy.old_margin
-        else Outcome.PASS
-        if loss.low >= -policy.old_margin
-        else Outcome.INCONCLUSIVE
+    is_let_go = found is Outcome.INCONCLUSIVE and kind in NOT_HELD_BY_DOUBT
+    newest = Finding(
+        rule=RULE,
+        subject="newest days",
+        outcome=found,
+        observed=record.newest.gain.estimate,
+        limit=policy.minimum_gain,
+        bound="at least",
+        unit=record.score,
+        n=record.newest.rows,
+        votes=not is_let_go,
+        detail=record.sentence(),
     )
-    findings = (
-        Finding(
-            rule=NEW,
-            subject=subject,
-            outcome=found,
-            observed=record.newest.gain.estimate,
-            limit=policy.minimum_gain,
-            bound="at least",
-            unit=record.score,
-            n=record.newest.rows,
-            votes=not (is_person or (is_doubt and kind in NOT_HELD_BY_DOUBT)),
-            detail=record.sentence(),
-        ),
-        # News: the candidate's own gates look at the old window with rows nobody was fitted on.
-        Finding(
-            rule=OLD,
-            subject=subject,
-            outcome=kept,
-            observed=loss.estimate,
-            limit=-policy.old_margin,
-            bound="at least",
-            unit=record.score,
-            n=record.tested.rows,
-            votes=False,
-            detail=record.tested.problem,
-        ),
+    return _verdict(line, record, (newest, _old_window(record, policy)))
+
+
+def _old_window(record: BacktestRecord, policy: BacktestPolicy) -> Finding:
+    """Where the champion was tested: shown, since the candidate's own gates look there again."""
+    gain, margin = record.tested.gain, policy.old_margin
+    if record.tested.problem or gain.low is None or gain.high is None:
+        outcome = Outcome.INCONCLUSIVE
+    elif gain.high < -margin:
+        outcome = Outcome.FAIL
+    else:
+        outcome = Outcome.PASS if gain.low >= -margin else Outcome.INCONCLUSIVE
+    return Finding(
+        rule=RULE,
+        subject="the champion's test days",
+        outcome=outcome,
+        observed=gain.estimate,
+        limit=-margin,
+        bound="at least",
+        unit=record.score,
+        n=record.tested.rows,
+        votes=False,
+        detail=record.tested.problem,
     )
+
+
+def _verdict(line: str, record: BacktestRecord | None, findings: tuple[Finding, ...]) -> Verdict:
     return Verdict(
         judge=JUDGE,
         line=line,
-        subject_digest=record.digest,
-        evidence={"champion_digest": record.champion},
+        subject_digest="none" if record is None else record.digest,
+        evidence={} if record is None else {"champion_digest": record.champion},
         findings=findings,
     )

@@ -19,7 +19,7 @@ from ml_release.domain.drift_policy import DriftPolicy
 from ml_release.domain.drift_record import DriftRecord, FeatureDrift
 from ml_release.domain.drift_standing import DriftStanding, RealisedChange, Told, tell
 from ml_release.domain.identity import digest_of_json
-from ml_release.domain.reference_profile import SCORE, ReferenceProfile
+from ml_release.domain.reference_profile import SCORE, NumberFacts, ReferenceProfile
 from ml_release.domain.verdict import Finding, Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -227,7 +227,20 @@ def _effect(
         return _finite(jensen_shannon(reference, counts)), "jensen_shannon"
     positions = bin_positions(bins.edges, minimum=numbers.minimum, maximum=numbers.maximum)
     distance = wasserstein_in_sd(reference[:-1], counts[:-1], positions=positions, sd=numbers.sd)
-    return _finite(distance), "wasserstein_in_sd"
+    return _finite(max(distance, _mean_shift(numbers, window.numbers.get(feature)))), (
+        "wasserstein_in_sd"
+    )
+
+
+def _mean_shift(reference: NumberFacts, window: NumberFacts | None) -> float:
+    """Change of the mean in standard deviations, which no Wasserstein distance is below.
+
+    Of values far beyond the outer edges, as in another unit, it tells what the bins cannot.
+    """
+    known = window is not None and window.mean is not None and reference.mean is not None
+    if window is None or not known or not reference.sd:
+        return 0.0
+    return abs((window.mean or 0.0) - (reference.mean or 0.0)) / reference.sd
 
 
 def _feature(

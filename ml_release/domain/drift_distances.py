@@ -161,22 +161,25 @@ def wasserstein_in_sd(reference: Counts, current: Counts, *, positions: Floats, 
 
 
 def bin_positions(
-    edges: tuple[float, ...], *, minimum: float | None, maximum: float | None
+    edges: tuple[float, ...], *, minimum: float | None = None, maximum: float | None = None
 ) -> Floats:
-    """Where the rows of each bin of a number are taken to stand: the middles, shape (edges + 1,).
+    """Where the rows of each bin of a number are taken to stand, shape (edges + 1,).
 
-    The outer bins end at the reference's smallest and largest value; where those are not known, at
-    the outer edges themselves.
+    In the middle of an inner bin. Beyond an outer edge as far as the bin next to it is wide, which
+    is about the mean of an outer tenth of a normal distribution, and no further than the
+    reference's smallest and largest value: the middle to an outlier would be far from the rows.
 
-    >>> bin_positions((0.0, 1.0), minimum=-1.0, maximum=3.0)
-    array([-0.5,  0.5,  2. ])
+    >>> bin_positions((0.0, 1.0, 3.0), minimum=-0.5)
+    array([-0.5,  0.5,  2. ,  5. ])
     """
     if not edges:
         return np.zeros(1)
-    low = edges[0] if minimum is None else min(minimum, edges[0])
-    high = edges[-1] if maximum is None else max(maximum, edges[-1])
-    ends = np.array([low, *edges, high])
-    return np.asarray((ends[:-1] + ends[1:]) / 2)
+    inner = np.array(edges)
+    widths = np.diff(inner) if len(inner) > 1 else np.zeros(1)
+    low, high = float(inner[0] - widths[0]), float(inner[-1] + widths[-1])
+    low = low if minimum is None else min(max(low, minimum), float(inner[0]))
+    high = high if maximum is None else max(min(high, maximum), float(inner[-1]))
+    return np.concatenate([[low], (inner[:-1] + inner[1:]) / 2, [high]])
 
 
 def _require_same_bins(reference: Counts, current: Counts) -> None:

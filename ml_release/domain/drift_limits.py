@@ -165,6 +165,11 @@ class Calibration:
             limit += self._holdout_stray
         return limit if np.isnan(limit) else max(self.policy.hurting_loss_change, limit)
 
+    def largest_share(self, feature: str, *, days: int) -> float:
+        """The largest share of one bin, *missing* left out, in any of the reference's windows."""
+        shares = (float((one[:-1] / one.sum()).max()) for one, _ in self._windows(feature, days))
+        return max(shares, default=0.0)
+
     @cached_property
     def _holdout_stray(self) -> float:
         changes = (

@@ -59,7 +59,8 @@ def quality_findings(
         )
     else:
         known = profile.numbers.get(feature)
-        findings.append(_range(feature, known, numbers, n=shares.n, policy=policy))
+        present = int(counts[:-1].sum())
+        findings.append(_range(feature, known, numbers, n=shares.n, present=present, policy=policy))
     return findings
 
 
@@ -83,7 +84,8 @@ class _Shares:
     @cached_property
     def reference_share(self) -> npt.NDArray[np.float64]:
         reference = self.calibration.tables[self.feature].sum(axis=0)
-        return np.asarray(reference / max(1, int(reference.sum())))
+        n = int(reference.sum())
+        return reference / n if n else np.full(len(reference), np.nan)
 
     def rise(self, rule: str, *, at: int, least_limit: float) -> Finding:
         """How much larger the share of a bin is than in the reference."""
@@ -97,16 +99,23 @@ class _Shares:
         """The largest share of one value; what is missing is told by another rule."""
         present = self.share[:-1]
         at = int(np.argmax(present)) if self.n else 0
-        observed = float(present[at]) if self.n else float("nan")
+        # Of a reference without rows nobody knows what it was stuck at.
+        known = bool(self.n) and not np.isnan(self.reference_share[at])
+        observed = float(present[at]) if known else float("nan")
         detail = ""
         if numbers is not None and numbers.n and numbers.minimum != numbers.maximum:
             # In one bin, but not one value: the range and the distribution say what that is.
-            observed, detail = 0.0, "several values"
-        limit = float(self.reference_share[at]) + self._strays(at)
+            observed, detail = 0.0 if known else observed, "several values"
+        limit = max(
+            float(self.reference_share[at]) + self._strays(at),
+            self.calibration.largest_share(self.feature, days=self.days),
+        )
         return self._compare(
             "features_are_fresh",
             observed=observed,
-            limit=min(1.0, max(self.calibration.policy.stuck_share_limit, limit)),
+            limit=min(1.0, max(self.calibration.policy.stuck_share_limit, limit))
+            if known
+            else self.calibration.policy.stuck_share_limit,
             detail=detail,
         )
 
@@ -137,6 +146,7 @@ def _range(
     window: NumberFacts | None,
     *,
     n: int,
+    present: int,
     policy: DriftPolicy,
 ) -> Finding:
     """Share of numbers beyond the reference's range.
@@ -155,14 +165,14 @@ def _range(
             votes=False,
             detail="the reference knows no range of it",
         )
-    observed = None if window is None or not window.n else window.outside / window.n
+    observed = None if window is None else window.outside / max(1, present)
     far = window is not None and _is_far(reference.minimum, reference.maximum, window)
     seasonal = feature in policy.seasonal and not far
     return compare(
         rule="values_are_in_range",
         subject=feature,
         # Without any present value nothing is out of range; how many are missing has its own rule.
-        observed=0.0 if window is not None and not window.n else observed,
+        observed=0.0 if not present and n else observed,
         limit=policy.outside_limit if far else max(MOST, policy.outside_limit),
         bound="at most",
         n=n,

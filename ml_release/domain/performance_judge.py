@@ -170,7 +170,7 @@ def _calibration(record: PerformanceRecord, policy: PerformancePolicy) -> Iterat
         n=window.n,
         doubt=doubt,
         detail=""
-        if window.mean_probability is None
+        if window.mean_probability is None or window.observed_rate is None
         else f"mean probability {window.mean_probability:.3f}, rate {window.observed_rate:.3f}",
     )
 

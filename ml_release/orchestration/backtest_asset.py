@@ -36,7 +36,7 @@ class Asking:
 def asking_of(context: dg.AssetExecutionContext) -> Asking:
     """A run without a trigger is one that a person has begun."""
     tags = context.run.tags
-    kinds = {kind: kind for kind in KINDS}
+    kinds: dict[str, Kind] = {kind: kind for kind in KINDS}
     return Asking(
         kind=kinds.get(tags.get(TRIGGER_TAG, ""), "human"),
         reason=tags.get(REASON_TAG, NOT_SAID),
@@ -51,7 +51,7 @@ def backtest_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
     @dg.asset(
         key=key,
         deps=[dg.AssetKey([line.name, "features"])],
-        check_specs=check_specs(key, judge.DESCRIPTIONS, blocking=True, warning=(judge.OLD,)),
+        check_specs=check_specs(key, judge.DESCRIPTIONS, blocking=True),
         group_name=line.name,
         kinds={"scikitlearn"},
         description="Two cheap models say what the newer rows are worth before the expensive one"
@@ -85,9 +85,7 @@ def backtest_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
                 "reason": asking.reason,
                 **({"found": why_not} if record is None else _metadata(record)),
             },
-            check_results=check_results(
-                key, judge.RULES, {line.name: verdict}, warning=(judge.OLD,)
-            ),
+            check_results=check_results(key, judge.RULES, {line.name: verdict}),
         )
 
     return backtest

@@ -9,9 +9,12 @@ from ml_release.adapters.answer_store import SqliteAnswers
 from ml_release.adapters.apprise_notifier import AppriseNotifier
 from ml_release.adapters.delta_tables import DeltaTables
 from ml_release.adapters.evidence_files import EvidenceFiles
+from ml_release.adapters.evidently_report import EvidentlyPages
+from ml_release.adapters.gauge_files import GaugeFiles
 from ml_release.adapters.git_deployments import GitDeployments
 from ml_release.adapters.git_deployments.remote import GitRemote
 from ml_release.adapters.git_deployments.shared import SharedDeployments
+from ml_release.adapters.hashed_ngrams import HashedNgrams
 from ml_release.adapters.inference_tables import InferenceArchiveFiles, InferenceTables
 from ml_release.adapters.landing_files import LandingFiles
 from ml_release.adapters.mlflow_registry import MlflowExperiments, MlflowRegistry
@@ -48,9 +51,11 @@ if TYPE_CHECKING:
         Clock,
         Deployments,
         DeploymentsRemote,
+        DriftPages,
         EndpointClient,
         EvidenceStore,
         Experiments,
+        GaugeBoard,
         InferenceArchive,
         InferenceLog,
         Landing,
@@ -67,6 +72,7 @@ if TYPE_CHECKING:
         ServabilityProbe,
         Switches,
         Tables,
+        TextClassifier,
         TrialServer,
         Workplace,
     )
@@ -99,7 +105,10 @@ class Wiring:
     answers: AnswerStore
     plotter: Plotter
     attributor: Attributor
+    text_classifier: TextClassifier
     reports: ReportWriter
+    drift_pages: DriftPages
+    gauges: GaugeBoard
     workplace: Workplace
     notifier: Notifier
     urgent: Deployments | None = None
@@ -165,7 +174,10 @@ def local_wiring(settings: Settings) -> Wiring:
         answers=SqliteAnswers(settings.monitoring / "answers.db"),
         plotter=Plots(),
         attributor=ShapValues(),
+        text_classifier=HashedNgrams(),
         reports=ReportPages(settings.reports),
+        drift_pages=EvidentlyPages(),
+        gauges=GaugeFiles(settings.gauges),
         workplace=LocalWorkplace(),
         notifier=AppriseNotifier(settings.notify)
         if settings.notify

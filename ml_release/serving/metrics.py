@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from ml_release.serving.model_table import LineState, ModelTable, Route
+    from ml_release.serving.monitoring_gauges import MonitoringGauges
     from ml_release.serving.variant_counts import VariantCounts
     from ml_release.serving.vitals import Vitals
 
@@ -49,7 +50,13 @@ _SERVER_ERROR = 500
 
 
 def metrics_reply(
-    table: ModelTable, counts: Mapping[str, LineCounts], vitals: Vitals, *, inference: Path
+    table: ModelTable,
+    counts: Mapping[str, LineCounts],
+    vitals: Vitals,
+    *,
+    inference: Path,
+    gauges: MonitoringGauges,
+    now: float,
 ) -> Reply:
     """Everything, in Prometheus' text format 0.0.4.
 
@@ -57,8 +64,12 @@ def metrics_reply(
     ----------
     inference
         Folder of the inference log.
+    gauges
+        What monitoring has left of the lines.
+    now
+        Seconds since 1970.
     """
-    families = _Families(table, counts, vitals, inference)
+    families = _Families(table, counts, vitals, inference=inference, gauges=gauges, now=now)
     return Reply(
         200,
         generate_latest(families),
@@ -74,11 +85,16 @@ class _Families:
         table: ModelTable,
         counts: Mapping[str, LineCounts],
         vitals: Vitals,
+        *,
         inference: Path,
+        gauges: MonitoringGauges,
+        now: float,
     ) -> None:
         self._table = table
         self._vitals = vitals
         self._inference = inference
+        self._gauges = gauges
+        self._now = now
         self._lines = sorted(table.lines.items())
         self._counts = {name: counts.get(name) or LineCounts() for name, _ in self._lines}
         self._variants = [
@@ -92,6 +108,7 @@ class _Families:
         yield from self._of_variants()
         yield from self._of_lines()
         yield from self._of_server()
+        yield from self._gauges.families([name for name, _ in self._lines], now=self._now)
         yield from ProcessCollector(registry=None).collect()
 
     def _of_variants(self) -> Iterator[Metric]:

@@ -45,6 +45,7 @@ from ml_release.serving.line_counts import LineCounts
 from ml_release.serving.listening import bind, host_to_listen_on, url_of
 from ml_release.serving.loaders import serving_loader
 from ml_release.serving.log_upkeep import keep_segments_short
+from ml_release.serving.monitoring_gauges import MonitoringGauges
 from ml_release.serving.reconciler import RETRY_SECONDS, Reconciler
 from ml_release.serving.recording import Recorder
 from ml_release.serving.remote_follower import RemoteFollower
@@ -145,6 +146,7 @@ def build(settings: Settings, *, environment: str | None = None) -> Parts:
         shadows=shadows,
         counts=counts,
         inference=settings.inference,
+        gauges=MonitoringGauges(settings.gauges, environment=chosen),
         vitals=vitals,
     )
     follower = None

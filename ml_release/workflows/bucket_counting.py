@@ -101,7 +101,7 @@ def _of_model(
     records: pd.DataFrame, *, line: str, digest: str, bins: ModelBins
 ) -> list[BucketProfile]:
     grouped = records.groupby(_KEY, sort=True)
-    group = grouped.ngroup().to_numpy(dtype=np.int64)
+    group = np.asarray(grouped.ngroup(), dtype=np.int64)
     keys = grouped.size().index.tolist()
     n = len(keys)
     answered = (records["outcome"] != "error").to_numpy()
@@ -164,15 +164,16 @@ def _features(
     found = {}
     for name, own in sorted(bins.bins.items()):
         if name == SCORE:
-            values, of = floats_of(answered["prediction"]), group
-        else:
-            logged = [row[name] for row in rows if name in row]
-            values = _column(logged, own)
-            of = group
-            if len(logged) < len(rows):
-                # Nothing is known of it there: that is no missing value.
-                of = group[np.array([name in row for row in rows], dtype=np.bool_)]
-        found[name] = count_feature(own, values, of, groups=groups, limits=bins.ranges.get(name))
+            scores = floats_of(answered["prediction"])
+            found[name] = count_feature(own, scores, group, groups=groups, limits=None)
+            continue
+        logged, of = [row[name] for row in rows if name in row], group
+        if len(logged) < len(rows):
+            # Nothing is known of it there: that is no missing value.
+            of = group[np.array([name in row for row in rows], dtype=np.bool_)]
+        found[name] = count_feature(
+            own, _column(logged, own), of, groups=groups, limits=bins.ranges.get(name)
+        )
     return found
 
 

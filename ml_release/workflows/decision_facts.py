@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 from ml_release.domain.decision_evidence import DecisionEvidence, worsening
 from ml_release.domain.identity import digest_of_bytes
 from ml_release.domain.intervals import rate_interval
+from ml_release.domain.performance import window_from_json
 from ml_release.domain.rollback import choose_rollback, is_rollback
 from ml_release.domain.verdict import Outcome, verdict_from_json, worst
 from ml_release.errors import IntegrityError, RefusedError
 from ml_release.workflows.labels import LABEL_VERDICT
-from ml_release.workflows.monitoring import DRIFT_VERDICT, INFERENCE_WINDOW, window_from_json
+from ml_release.workflows.monitoring import DRIFT_VERDICT, INFERENCE_WINDOW
 from ml_release.workflows.recorded_numbers import (
     burn_level,
     change_of,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
+    from ml_release.domain.decision_evidence import BurnLevel, Worsening
     from ml_release.domain.deployment import Declaration, DeclaredState
     from ml_release.domain.performance import WindowRecord
     from ml_release.domain.verdict import Verdict
@@ -226,7 +228,7 @@ def _fairness(book: _Book) -> Outcome | None:
     return Outcome.INCONCLUSIVE if found is None and declared else found
 
 
-def _burn(book: _Book):  # noqa: ANN202 (one of three words, or None)
+def _burn(book: _Book) -> BurnLevel | None:
     verdict, record = book.verdict("slo_verdict"), book.document("slo_record")
     if verdict is None and not record:
         if getattr(book.line.policies, "slo", None) is not None:
@@ -245,7 +247,7 @@ def _canary(book: _Book, standing: Declaration) -> Outcome | None:
     return verdict.outcome if verdict is not None and is_of_it else Outcome.INCONCLUSIVE
 
 
-def _error_rate(window: WindowRecord | None):  # noqa: ANN202 (a Worsening, or None)
+def _error_rate(window: WindowRecord | None) -> Worsening | None:
     n = 0 if window is None else window.rows + window.errors
     if window is None or not n:
         return None

@@ -20,6 +20,7 @@ from ml_release.workflows.model_artefact import artefact_files, holdout_answers
 from ml_release.workflows.model_choice import choose_model
 from ml_release.workflows.recorded_pictures import TRAINING_PICTURES, record_pictures
 from ml_release.workflows.snapshots import SNAPSHOT_TABLE
+from ml_release.workflows.text_reference import text_files
 from ml_release.workflows.training_partitions import partitions_of_window
 
 if TYPE_CHECKING:
@@ -170,15 +171,19 @@ def train_candidate(
         line, window, policy, search=search, plotter=plotter, run=run, progress=progress
     )
     answers = holdout_answers(line, chosen, window)
-    files = artefact_files(
-        line,
-        chosen,
-        window,
-        _snapshot_below(line, records[-1], tables=tables),
-        answers=answers,
-        compiler=compiler,
-        tables=tables,
-    )
+    snapshots = [_snapshot_below(line, one, tables=tables) for one in records]
+    files = {
+        **artefact_files(
+            line,
+            chosen,
+            window,
+            snapshots[-1],
+            answers=answers,
+            compiler=compiler,
+            tables=tables,
+        ),
+        **text_files(line, snapshots, tables=tables),
+    }
     model_digest = models.publish(files)
     record = CandidateRecord(
         line=line.name,

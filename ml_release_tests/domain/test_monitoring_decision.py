@@ -59,8 +59,8 @@ FINE = DecisionEvidence(
     age_days=30.0,
     target=1,
 )
-HURT = {"shifts": (shift(Standing.HURTING, psi_nats=0.4, loss_change=0.02),)}
-NO_LABELS = {"performance": None, "auc_drop": None, "loss_rise": None}
+HURT: dict[str, Any] = {"shifts": (shift(Standing.HURTING, psi_nats=0.4, loss_change=0.02),)}
+NO_LABELS: dict[str, Any] = {"performance": None, "auc_drop": None, "loss_rise": None}
 
 
 @pytest.mark.parametrize(
@@ -285,16 +285,16 @@ def _worse_number(name: str) -> Callable[[DecisionEvidence, float], DecisionEvid
             return evidence
         ends = [None if end is None else end + by for end in (found.low, found.high)]
         moved = Worsening(estimate=found.estimate + by, low=ends[0], high=ends[1], n=found.n)
-        return replace(evidence, **{name: moved})
+        fields: dict[str, Any] = {name: moved}
+        return replace(evidence, **fields)
 
     return change
 
 
 def _worse_outcome(name: str) -> Callable[[DecisionEvidence, float], DecisionEvidence]:
+    fields: dict[str, Any] = {name: BEST_TO_WORST[-1]}
     return lambda evidence, _: (
-        evidence
-        if getattr(evidence, name) is None
-        else replace(evidence, **{name: BEST_TO_WORST[-1]})
+        evidence if getattr(evidence, name) is None else replace(evidence, **fields)
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from ml_release.adapters.hashed_ngrams import HashedNgrams
 from ml_release.orchestration.build import build_definitions
 from ml_release.orchestration.jobs import training_request
 from ml_release.orchestration.resources import TRACKING
@@ -55,7 +56,10 @@ def wiring_of(house: House) -> Wiring:
         answers=house.answers,
         plotter=house.plotter,
         attributor=house.attributor,
+        text_classifier=HashedNgrams(),
         reports=house.reports,
+        drift_pages=house.drift_pages,
+        gauges=house.gauges,
         workplace=house.workplace,
         notifier=house.notifier,
     )

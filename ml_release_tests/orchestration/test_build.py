@@ -61,11 +61,15 @@ def test_every_asset_can_be_materialized_in_one_go(
         "labels",
         "drift_report",
         "performance_report",
+        "fairness_report",
         "rollback_verification",
         "experiment_report",
+        "decision",
+        "evidently_report",
+        "monitoring_report",
     }
     checks = result.get_asset_check_evaluations()
-    assert len(checks) == 20
+    assert len(checks) == 22
     assert not any(check.passed for check in checks)
 
 

@@ -47,7 +47,7 @@ def test_a_good_line_runs_from_snapshot_to_registered_version(
     """Without a red gate every asset of the job is made and one version is registered."""
     result = train(house, instance)
     assert result.success
-    assert materialized(result) == {"snapshot", "features", *DOWNSTREAM}
+    assert materialized(result) == {"snapshot", "features", "backtest", *DOWNSTREAM}
     assert [version.number for version in house.registry.versions("small_line")] == [1]
     assert all(check.passed for check in result.get_asset_check_evaluations())
 

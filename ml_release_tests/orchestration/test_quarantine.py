@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from ml_release_tests.small_line import House
 
 BAD = "2013-02"
-WHOLE = {"snapshot", "features", "candidate", "evaluation", "model_card", "registered_version"}
+WHOLE = {
+    "snapshot",
+    "features",
+    "backtest",
+    "candidate",
+    "evaluation",
+    "model_card",
+    "registered_version",
+}
 
 
 @pytest.fixture
