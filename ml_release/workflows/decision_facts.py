@@ -22,8 +22,8 @@ from ml_release.workflows.monitoring import DRIFT_VERDICT, INFERENCE_WINDOW
 from ml_release.workflows.recorded_numbers import (
     burn_level,
     change_of,
-    performance_numbers,
     document_of,
+    performance_numbers,
     shifts_of,
     speaks_of,
 )
