@@ -226,8 +226,7 @@ def _window(
     last: date,
 ) -> FairnessWindow:
     policy, evaluation = line.policies.fairness_watch, line.policies.evaluation
-    scored = found.where(found.is_scored)
-    labelled = scored.where(scored.is_labelled)
+    labelled = found.where(found.is_labelled)
     rows = _rows(line, labelled, measures)
     favourable: Literal[0, 1] = 1 if line.favourable else 0
     days = np.unique(rows.days, return_inverse=True)[1].astype(np.intp)
@@ -248,7 +247,7 @@ def _window(
         first_day=first,
         last_day=last,
         days=len(np.unique(rows.days)),
-        matured=len(scored),
+        matured=len(found),
         labelled=rows.n,
         gaps=watched_gaps(
             rows,
