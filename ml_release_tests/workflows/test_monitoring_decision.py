@@ -123,6 +123,12 @@ def performing(house: House, outcome: Outcome = Outcome.PASS, **numbers: Any) ->
     record(house, "performance_record", {**known, **numbers})
 
 
+def promised(house: House) -> None:
+    """What the judge of promises says: something is left to spend of every budget."""
+    found = verdict(house, "promises", ("error_budget_is_left", Outcome.PASS), judge="slo/1")
+    record(house, "slo_verdict", found)
+
+
 def test_nothing_declared_is_nothing_to_decide(house: House) -> None:
     """And is recorded as such."""
     found = decide(house)
@@ -142,6 +148,7 @@ def test_where_all_is_recorded_and_well_nothing_is_due(serving: House) -> None:
     """With the digests of what was looked at."""
     drifted(serving, Outcome.PASS)
     performing(serving)
+    promised(serving)
     found = decide(serving)
     assert found.action == "nothing", found.reason
     assert {INFERENCE_WINDOW, DRIFT_VERDICT, "performance_verdict"} <= set(found.evidence)
@@ -355,6 +362,7 @@ def test_the_history_keeps_what_changed(serving: House) -> None:
     for _ in range(3):
         decide(serving)
     performing(serving)
+    promised(serving)
     decide(serving)
     history = decision_history(serving.line, environment=ENVIRONMENT, evidence=serving.evidence)
     assert [one.action for one in history.decisions] == ["watch", "nothing"]
