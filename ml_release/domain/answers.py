@@ -135,7 +135,7 @@ class AnswerTable:
         return known
 
     @property
-    def is_probability(self) -> Mask:
+    def is_scored(self) -> Mask:
         """Whether the prediction is one number from 0 to 1, shape (n,)."""
         inside: Mask = (self.prediction >= 0) & (self.prediction <= 1)
         return inside

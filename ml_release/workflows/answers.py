@@ -224,11 +224,12 @@ def _received_from_us(line: ReleaseLine, *, now: datetime) -> int:
 
 
 def _microseconds(moments: pd.Series) -> Integers:
-    whole: Integers = moments.astype("datetime64[us, UTC]").astype("int64").to_numpy()
+    whole: Integers = moments.astype("datetime64[us, UTC]").astype("int64").to_numpy(np.int64)
     return whole
 
 
 def _ordinals(moments: pd.Series) -> Integers:
     """Proleptic ordinals of local moments."""
-    days = moments.to_numpy(dtype="datetime64[D]").astype(np.int64)
-    return np.add(days, date(1970, 1, 1).toordinal(), dtype=np.int64)
+    days: Integers = moments.to_numpy(dtype="datetime64[D]").astype(np.int64)
+    days += date(1970, 1, 1).toordinal()
+    return days

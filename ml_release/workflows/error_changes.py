@@ -73,7 +73,7 @@ def advance_changes(
                 since=day,
                 until=day + timedelta(days=1),
             )
-            errors = squared_errors(own.where(own.is_labelled & own.is_probability))
+            errors = squared_errors(own.where(own.is_labelled & own.is_scored))
         state = fed_with(state, day, labelled=by_day[day].labelled, errors=errors, policy=policy)
     evidence.record(line.name, ERROR_CHANGES, environment, state.to_json())
     return AdvancedChanges(state=state, anew=anew)

@@ -205,7 +205,7 @@ def _looked_at(
         until=date.max,
     )
     # Neither the answers of a regression nor those of several classes are probabilities of label 1.
-    is_scored = found.is_probability & (line.task == "classification")
+    is_scored = found.is_scored & (line.task == "classification")
     scored = found.where(is_scored)
     is_due = _is_due(line, scored, now=now)
     matured = scored.where(is_due & scored.is_labelled)

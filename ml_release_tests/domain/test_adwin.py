@@ -22,7 +22,7 @@ POLICIES = (
 @pytest.mark.parametrize("name", STREAMS)
 def test_window_and_changes_are_those_of_river(name: str, policy: AdwinPolicy) -> None:
     """After every single value: width, sum, and whether it showed a change."""
-    theirs = ADWIN(
+    theirs = ADWIN(  # type: ignore[no-untyped-call]
         delta=policy.delta,
         clock=policy.clock,
         max_buckets=policy.maximum_buckets,
@@ -32,7 +32,7 @@ def test_window_and_changes_are_those_of_river(name: str, policy: AdwinPolicy) -
     ours = Adwin()
     changes = 0
     for value in STREAMS[name].tolist():
-        theirs.update(value)
+        theirs.update(value)  # type: ignore[no-untyped-call]
         ours = ours.after(value, policy)
         assert (ours.changed, ours.width) == (theirs.drift_detected, theirs.width)
         assert ours.total == pytest.approx(theirs.total, abs=1e-9)

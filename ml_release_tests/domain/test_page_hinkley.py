@@ -35,7 +35,7 @@ def by_river(values: np.ndarray, policy: PageHinkleyPolicy) -> tuple[int, ...]:
     )
     found = []
     for position, value in enumerate(values.tolist()):
-        detector.update(value)
+        detector.update(value)  # type: ignore[no-untyped-call]
         if detector.drift_detected:
             found.append(position)
     return tuple(found)
