@@ -13,6 +13,9 @@ SHOWN = (
     "drift_report",
     "performance_report",
     "fairness_report",
+    "slo_report",
+    "decision",
+    "release_kpis",
     "evidently_report",
 )
 """The assets whose records the page shows: it is made after them."""
