@@ -208,7 +208,7 @@ def measure(*, quick: bool, say: Any = print) -> dict[str, Any]:  # noqa: ANN401
             sizes=SIZES[:5] if quick else SIZES,
             each=10 if quick else 100,
         )
-        say(f"{period.name}: random windows")
+        say(f"{period.name}: random windows {[t.figures()['hurting'] for t in found.values()]}")
         found |= contiguous_windows(period, POLICY, lengths={7: 7} if quick else LENGTHS)
         say(f"{period.name}: contiguous windows")
         for name, rows in power(
@@ -217,6 +217,7 @@ def measure(*, quick: bool, say: Any = print) -> dict[str, Any]:  # noqa: ANN401
             shifts[name] += rows
         say(f"{period.name}: shifts")
         tallies[period.name] = {name: tally.figures() for name, tally in found.items()}
+        say(json.dumps(tallies[period.name]))
         for name, tally in found.items():
             _pool(pooled.setdefault(name, Tally()), tally)
     tallies["all"] = {name: tally.figures() for name, tally in pooled.items()}
@@ -250,7 +251,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help=f"publish {PAGE.name}")
     asked = parser.parse_args()
     found = measure(quick=asked.quick, say=lambda text: print(text, file=sys.stderr, flush=True))
-    text = page(found, limit=HURTING_LIMIT)
+    text = page(found, limit=HURTING_LIMIT, lengths={7: 7} if asked.quick else LENGTHS)
     print(text)
     if asked.write:
         PAGE.write_text(text, encoding="utf-8")

@@ -22,7 +22,9 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
 from ml_release.domain.bucket_profile import BucketProfile, merged  # noqa: E402 (the line before)
-from ml_release.domain.drift import DriftPolicy, judge_drift  # noqa: E402
+from ml_release.domain.drift import judge_drift  # noqa: E402
+from ml_release.domain.drift_departure import WindowCounts  # noqa: E402
+from ml_release.domain.drift_policy import DriftPolicy  # noqa: E402
 from ml_release.domain.reference_profile import fit_profile, profile_from_json  # noqa: E402
 from ml_release.workflows.bucket_counting import ModelBins, count_feature  # noqa: E402
 
@@ -48,11 +50,13 @@ def judged(profile: ReferenceProfile, counts: Mapping[str, tuple[int, ...]]) -> 
     return judge_drift(
         line="drift",
         profile=profile,
-        current={name: np.array(own, dtype=np.int64) for name, own in counts.items()},
-        days=DAYS,
+        window=WindowCounts(
+            days=DAYS,
+            counts={name: np.array(own, dtype=np.int64) for name, own in counts.items()},
+        ),
         subject_digest=_DIGEST,
         policy=DriftPolicy(),
-    )
+    ).verdict
 
 
 def batches(path: Path) -> Iterator[Columns]:

@@ -34,6 +34,7 @@ from year_house import YearHouse, answering, released_at_once
 
 from ml_release.adapters.landing_files import LandingFiles
 from ml_release.domain.clustered_auc import auc_interval_by_groups
+from ml_release.domain.drift_standing import DriftStanding
 from ml_release.domain.scores import expected_calibration_error
 from ml_release.lines.flight_delay.line import LINE
 from ml_release.settings import refuse_telemetry
@@ -52,6 +53,7 @@ GAIN_GOAL, RETRAININGS_GOAL = 0.95, 0.5
 QUICK_MONTHS = 3
 OURS, NEVER, MONTHLY = "ours", "never", "monthly"
 LOOK_EVERY = timedelta(days=7)
+HURTING, HARMLESS = DriftStanding.HURTING.value, DriftStanding.HARMLESS.value
 _STEP = timedelta(hours=1)
 _CONFIDENCE = 0.95
 
@@ -64,7 +66,7 @@ class Look:
     ----------
     standings
         Feature to how the drift judge sees it; empty if it has not judged.
-    decision
+    decision, why
         What the decision record says is to be done; empty without one.
     """
 
@@ -73,6 +75,14 @@ class Look:
     estimated_auc: float | None
     realised_auc: float | None
     decision: str
+    why: str
+
+    def sentence(self) -> str:
+        """For whoever waits."""
+        hurting = [name for name, found in self.standings.items() if found == HURTING]
+        return f"{self.at:%Y-%m-%d} {self.decision or 'nothing decided'}: {self.why}" + (
+            f" [{', '.join(hurting)}]" if hurting else ""
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -145,7 +155,10 @@ def live(
                 house.land(month)
             house.monitor()
             lived.looks.append(looked(house, moment))
-            lived.happened += house.look()
+            progress.console.print(lived.looks[-1].sentence(), style="dim", markup=False)
+            for one in house.look():
+                lived.happened.append(one)
+                progress.console.print(f"  {one.kind} by {one.trigger}: {one.said}", markup=False)
             lived.versions.setdefault(f"{moment:%Y-%m}", []).append(house.version or 0)
             endpoint.refresh()
             with house.timed("reading the log"):
@@ -162,24 +175,15 @@ def looked(house: YearHouse, moment: datetime) -> Look:
     drift = house.recorded("drift_record") or {}
     performance = house.recorded("performance_record") or {}
     decision = house.recorded("decision_record") or {}
+    realised = (performance.get("window") or {}).get("auc") or {}
     return Look(
         at=moment,
-        standings={row["feature"]: row["standing"] for row in _rows_of(drift)},
-        estimated_auc=performance.get("estimated_auc"),
-        realised_auc=_auc_of(performance),
+        standings={row["feature"]: row["standing"] for row in drift.get("features", ())},
+        estimated_auc=(performance.get("newest") or {}).get("auc"),
+        realised_auc=realised.get("estimate"),
         decision=str(decision.get("action", "")),
+        why=str(decision.get("reason", "")),
     )
-
-
-def _rows_of(record: Any) -> list[dict[str, Any]]:  # noqa: ANN401 (a JSON document)
-    found = record.get("features", record.get("rows", []))
-    return list(found.values()) if isinstance(found, dict) else list(found)
-
-
-def _auc_of(record: dict[str, Any]) -> float | None:
-    found = record.get("auc")
-    value = found.get("estimate") if isinstance(found, dict) else found
-    return None if value is None else float(value)
 
 
 def scored(answered: Answered) -> dict[str, float | int]:
@@ -250,8 +254,8 @@ def table(lived: Lived, scores: Mapping[str, Mapping[str, Any]]) -> list[dict[st
                 "versions": sorted(set(lived.versions.get(month, []))),
                 **{name: scores[name][month] for name in (NEVER, MONTHLY, OURS)},
                 "estimated_auc": _mean([look.estimated_auc for look in looks]),
-                "hurting": _named(looks, "shifted and hurting"),
-                "harmless": _named(looks, "shifted but harmless"),
+                "hurting": _named(looks, HURTING),
+                "harmless": _named(looks, HARMLESS),
                 "decisions": _counted([look.decision for look in looks if look.decision]),
                 "happened": [
                     {"on": f"{one.at:%Y-%m-%d}", "kind": one.kind, "trigger": one.trigger}
@@ -327,7 +331,8 @@ def main() -> int:
     share = gain_share(means)
     retrainings = {
         **baselines.retrainings,
-        OURS: sum(one.kind == "retrained" for one in lived.happened),
+        # One that is held was trained too: it counts, though nobody was answered by it.
+        OURS: sum(one.kind in {"retrained", "held"} for one in lived.happened),
     }
     met = (
         share is not None
@@ -342,7 +347,7 @@ def main() -> int:
             for name, found in scores.items()
         },
         "retrainings": retrainings,
-        "refused_by_gates": sum(one.kind == "refused" for one in lived.happened),
+        "refused": sum(one.kind in {"refused", "held"} for one in lived.happened),
         "share_of_gain": None if share is None else round(share, 3),
         "requests_failed": lived.failed,
         "largest_difference_from_artefact": same_as_the_artefact(lived, baselines.answered[NEVER]),

@@ -26,7 +26,12 @@ from ml_release.domain.approvals import ApprovalPolicy
 from ml_release.errors import UnavailableError
 from ml_release.orchestration.build import build_definitions
 from ml_release.orchestration.instance import open_instance
-from ml_release.orchestration.jobs import REASON_TAG, TRIGGER_TAG, training_request
+from ml_release.orchestration.jobs import (
+    MONITORED,
+    REASON_TAG,
+    TRIGGER_TAG,
+    training_request,
+)
 from ml_release.orchestration.resources import TRACKING, tracking_resource
 from ml_release.orchestration.wiring import local_wiring
 from ml_release.serving.server import build
@@ -42,6 +47,9 @@ if TYPE_CHECKING:
     from ml_release.spec.release_line import ReleaseLine
 
 BY = "benchmark"
+_JUDGING = tuple(
+    name for name in MONITORED if name not in {"evidently_report", "monitoring_report"}
+)
 _PATIENCE_SECONDS = 60.0
 
 
@@ -64,7 +72,8 @@ class Happened:
     Attributes
     ----------
     kind
-        ``retrained``, ``refused`` (its gates did not let it), or the job that a sensor asked for.
+        ``retrained``, ``refused`` (its backtest or gates did not let it), ``held`` (its promotion
+        was refused), or the job that a sensor asked for.
     trigger
         What asked for it.
     """
@@ -150,13 +159,15 @@ class YearHouse:
         with self.timed("training"):
             self._must(self._run("train", config, tags=tags))
         version = self.wiring.registry.versions(self.line.name)[-1].number
-        self._promote(version)
+        refusal = self._promote(version)
+        if refusal:
+            raise SystemExit(refusal)
         return version
 
     def monitor(self) -> None:
-        """Run the monitor job as its sensor would."""
+        """Run the monitor job as its sensor would, but for the pages that people read."""
         with self.timed("monitoring"):
-            self._must(self._run("monitor"))
+            self._must(self._run("monitor", assets=_JUDGING))
 
     def look(self) -> list[Happened]:
         """One tick of every sensor that may ask for training or take a release back."""
@@ -180,7 +191,7 @@ class YearHouse:
 
     def close(self) -> None:
         """Let go of the instance."""
-        self._instance.__exit__(None, None, None)
+        self._instance.dispose()
 
     def _tick(self, sensor: dg.SensorDefinition) -> Sequence[dg.RunRequest]:
         context = dg.build_sensor_context(
@@ -206,11 +217,12 @@ class YearHouse:
             if version.number not in known
         ]
         kind = job
+        said = request.tags.get(REASON_TAG, "") if result.success else _said(result)
         if job == "train":
             kind = "retrained" if new else "refused"
         if new:
-            self._promote(new[-1])
-        said = request.tags.get(REASON_TAG, "") if result.success else _said(result)
+            refusal = self._promote(new[-1])
+            kind, said = (kind, said) if not refusal else ("held", refusal)
         return Happened(
             at=self.clock.now(),
             kind=kind,
@@ -219,11 +231,13 @@ class YearHouse:
             version=self.version if self.version != before else None,
         )
 
-    def _promote(self, version: int) -> None:
+    def _promote(self, version: int) -> str:
+        """Declare a version; why that was refused, empty if it was not."""
         form = {"version": version, "by": BY, "reason": "its gates let it", "to": "NEXT"}
         config = {"ops": {f"{self.line.name}_promote_version": {"config": form}}}
         with self.timed("releasing"):
-            self._must(self._run("promote", config))
+            result = self._run("promote", config)
+        return "" if result.success else _said(result)
 
     def _run(
         self,

@@ -43,7 +43,7 @@ from ml_release.adapters.onnx_models import OnnxLoader
 from ml_release.adapters.random_search import RandomSearch
 from ml_release.domain.approvals import ApprovalPolicy
 from ml_release.domain.data_gates import DataGatesPolicy
-from ml_release.domain.drift import DriftPolicy
+from ml_release.domain.drift_policy import DriftPolicy
 from ml_release.domain.evaluation_gates import EvaluationPolicy
 from ml_release.domain.features import Calendar, Category, History, Number
 from ml_release.domain.gates_attribution import AttributionPolicy

@@ -125,10 +125,17 @@ def _harmless(text: str) -> str:
 
 
 def _closed(page: str, title: str) -> str:
-    """The page with a policy before all content, and a title of its own."""
+    """The page with a policy before all content, and a head that says what it is."""
     head = (
         f'<head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy"'
         f' content="{_POLICY}"><title>{_harmless(title)}</title>'
     )
     found = page.replace("<head>", head, 1)
-    return found if head in found else f"<!doctype html><html>{head}</head>{page}</html>"
+    found = found if head in found else f"<!doctype html><html>{head}</head>{page}</html>"
+    said = (
+        '<p style="font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:1rem auto;'
+        f'padding:0 1rem"><b>{_harmless(title)}</b><br>A second opinion by Evidently, from at most'
+        f" {MOST_ROWS:,} rows of either side, with its own limits. Nothing acts on it: the judge of"
+        " drift counts all rows, see monitoring.html beside this file.</p>"
+    )
+    return re.sub(r"<body[^>]*>", lambda body: body[0] + said, found, count=1)

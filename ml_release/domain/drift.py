@@ -15,7 +15,6 @@ from ml_release.domain import drift_quality
 from ml_release.domain.drift_departure import Departure, WindowCounts, departures
 from ml_release.domain.drift_distances import bin_positions, jensen_shannon, wasserstein_in_sd
 from ml_release.domain.drift_limits import Calibration
-from ml_release.domain.drift_policy import DriftPolicy
 from ml_release.domain.drift_record import DriftRecord, FeatureDrift
 from ml_release.domain.drift_standing import DriftStanding, RealisedChange, Told, tell
 from ml_release.domain.identity import digest_of_json
@@ -28,9 +27,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    Counts = npt.NDArray[np.int64]
+    from ml_release.domain.drift_policy import DriftPolicy
 
-__all__ = ["DriftPolicy", "DriftStanding", "RealisedChange", "WindowCounts", "judge_drift"]
+    Counts = npt.NDArray[np.int64]
 
 JUDGE = "drift/2"
 DESCRIPTIONS = {
@@ -112,7 +111,7 @@ def judge_drift(
             continue
         newest = measured[0][name]
         told = tell([one.get(name) for one in measured], policy=policy, realised=realised)
-        effect = _effect(profile, name, window)
+        effect = _effect(limits, name, window)
         features.append(_feature(name, newest, told, *effect))
         findings += _findings(name, newest, told, policy=policy)
         findings += drift_quality.quality_findings(name, calibration=limits, window=window)
@@ -121,7 +120,7 @@ def judge_drift(
         line=line,
         subject_digest=subject_digest,
         evidence={
-            "reference_digest": profile.digest,
+            "reference_digest": limits.reference_digest,
             "policy_digest": digest_of_json(policy.model_dump(mode="json")),
         },
         findings=tuple(sorted(findings, key=lambda finding: RULES.index(finding.rule))),
@@ -208,28 +207,19 @@ def _findings(
     return harmless, stable
 
 
-def _effect(
-    profile: ReferenceProfile, feature: str, window: WindowCounts
-) -> tuple[float | None, str]:
+def _effect(limits: Calibration, feature: str, window: WindowCounts) -> tuple[float | None, str]:
     """How far a feature moved, by a distance that does not saturate where bins are empty."""
-    if feature == SCORE or feature not in window.counts:
-        bins, table = None, None
-    else:
-        bins, table = profile.bins[feature], profile.table(feature)
     counts = window.counts.get(feature)
     if counts is None:
         return None, ""
-    if bins is None or table is None:
-        assert profile.score is not None  # noqa: S101 (the caller has looked)
-        return _finite(jensen_shannon(profile.score.table().sum(axis=0), counts)), "jensen_shannon"
-    reference, numbers = table.sum(axis=0), profile.numbers.get(feature)
-    if bins.edges is None or numbers is None or numbers.sd is None:
+    reference, numbers = limits.sums[feature], limits.profile.numbers.get(feature)
+    bins = limits.profile.bins.get(feature)
+    if bins is None or bins.edges is None or numbers is None or numbers.sd is None:
         return _finite(jensen_shannon(reference, counts)), "jensen_shannon"
     positions = bin_positions(bins.edges, minimum=numbers.minimum, maximum=numbers.maximum)
     distance = wasserstein_in_sd(reference[:-1], counts[:-1], positions=positions, sd=numbers.sd)
-    return _finite(max(distance, _mean_shift(numbers, window.numbers.get(feature)))), (
-        "wasserstein_in_sd"
-    )
+    shift = _mean_shift(numbers, window.numbers.get(feature))
+    return _finite(max(distance, shift)), "wasserstein_in_sd"
 
 
 def _mean_shift(reference: NumberFacts, window: NumberFacts | None) -> float:

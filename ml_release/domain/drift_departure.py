@@ -122,10 +122,9 @@ def departures(
     """
     policy, profile = calibration.policy, calibration.profile
     found: dict[str, Departure] = {}
-    for name, table in calibration.tables.items():
+    for name, reference in calibration.sums.items():
         if name == SCORE and SCORE not in window.counts:
             continue
-        reference = table.sum(axis=0)
         counts = window.counts.get(name, np.zeros(len(reference), dtype=np.int64))
         n = int(counts.sum())
         psi, p_value = adjusted_psi_nats(reference, counts), chi_squared_p(reference, counts)

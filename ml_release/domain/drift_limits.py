@@ -81,12 +81,14 @@ class Calibration:
         self.tables = {name: profile.table(name) for name in profile.bins if name not in masked}
         if profile.score is not None:
             self.tables[SCORE] = profile.score.table()
+        self.sums = {name: table.sum(axis=0) for name, table in self.tables.items()}
         self.losses = {
             name: loss_of_bins(np.array(own.rows), np.array(own.loss))
             for name, own in profile.holdout.items()
             if name in self.tables
         }
         self._parts: dict[tuple[str, int], list[tuple[Counts, Counts]]] = {}
+        self._changes: dict[tuple[str, int], tuple[Floats, float]] = {}
         self._psi_limits: dict[tuple[str, int], float] = {}
 
     def psi_limit_nats(self, feature: str, *, days: int) -> float:
@@ -131,25 +133,20 @@ class Calibration:
             Infinity if the reference is too short to show its own variation, or ``n`` is 0; NaN if
             ``values`` are not known.
         """
-        from scipy.stats import t as student
+        from scipy.special import stdtrit
 
-        parts = self._windows(feature, days)
         if np.isnan(values).any():
             return float("nan")
-        if len(parts) < FEWEST_WINDOWS or n < 1:
+        changes, rows = self._share_changes(feature, days)
+        if len(changes) < FEWEST_WINDOWS or n < 1:
             return float("inf")
-        sizes = np.array([one.sum() for one, _ in parts])
-        changes = [
-            one @ values / size - rest @ values / rest.sum()
-            for (one, rest), size in zip(parts, sizes, strict=True)
-        ]
-        whole = self.tables[feature].sum(axis=0)
+        whole = self.sums[feature]
         share = whole / whole.sum()
         variance = float(share @ values**2 - (share @ values) ** 2)
-        of_rows = variance * max(0.0, 1 / n - 1 / float(sizes.mean()))
         # A difference of squares may come out below 0 by rounding.
-        spread = np.sqrt(float(np.mean(np.square(changes))) + max(0.0, of_rows))
-        return float(student.isf(self.policy.alpha / len(self.tables), len(parts) - 1) * spread)
+        of_rows = max(0.0, variance) * max(0.0, 1 / n - 1 / rows)
+        spread = np.sqrt(float(np.mean((changes @ values) ** 2)) + of_rows)
+        return float(-stdtrit(len(changes) - 1, self.policy.alpha / len(self.tables)) * spread)
 
     def loss_limit(self, feature: str, *, days: int, n: int) -> float:
         """The rise of the expected loss that is harm, in nats per row; at least the policy's.
@@ -171,15 +168,30 @@ class Calibration:
         return max(shares, default=0.0)
 
     @cached_property
+    def reference_digest(self) -> str:
+        """Digest of the whole profile."""
+        return self.profile.digest
+
+    @cached_property
     def _holdout_stray(self) -> float:
         changes = (
             expected_loss_change(
-                np.array(self.profile.holdout[name].rows), table.sum(axis=0), self.losses[name]
+                np.array(self.profile.holdout[name].rows), whole, self.losses[name]
             )
-            for name, table in self.tables.items()
+            for name, whole in self.sums.items()
             if name != SCORE and name in self.losses
         )
         return max((abs(change) for change in changes if np.isfinite(change)), default=0.0)
+
+    def _share_changes(self, feature: str, days: int) -> tuple[Floats, float]:
+        """Shares of every window less those of the rest, shape (windows, bins), and mean rows."""
+        key = feature, days
+        if key not in self._changes:
+            parts = self._windows(feature, days)
+            changes = [one / one.sum() - rest / rest.sum() for one, rest in parts]
+            rows = float(np.mean([one.sum() for one, _ in parts])) if parts else float("nan")
+            self._changes[key] = np.array(changes), rows
+        return self._changes[key]
 
     def _windows(self, feature: str, days: int) -> list[tuple[Counts, Counts]]:
         key = feature, days

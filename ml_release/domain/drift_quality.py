@@ -83,7 +83,7 @@ class _Shares:
 
     @cached_property
     def reference_share(self) -> npt.NDArray[np.float64]:
-        reference = self.calibration.tables[self.feature].sum(axis=0)
+        reference = self.calibration.sums[self.feature]
         n = int(reference.sum())
         return reference / n if n else np.full(len(reference), np.nan)
 

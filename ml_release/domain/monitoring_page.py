@@ -297,6 +297,11 @@ class MonitoringPage:
         return tuple(sorted(found, key=lambda one: -BEST_TO_WORST.index(one.outcome)))
 
     @property
+    def claims(self) -> int:
+        """How many claims were judged, each once per judge."""
+        return sum(len({f.rule for f in one.findings if f.votes}) for one in self.verdicts.values())
+
+    @property
     def drift_by_standing(self) -> tuple[FeatureShift, ...]:
         """What to look at first; inside a standing the greatest PSI over its limit."""
         order = {name: place for place, name in enumerate(STANDINGS)}

@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
-from ml_release.domain import drift, history_health, skew
+from ml_release.domain import (
+    decision_record,
+    drift,
+    fairness_watch,
+    history_health,
+    performance_judge,
+    release_kpis,
+    skew,
+    slo,
+    text_drift,
+)
 from ml_release.domain.release_report import claim_of
 
-_CLAIMS = {**drift.DESCRIPTIONS, **history_health.DESCRIPTIONS, **skew.DESCRIPTIONS}
+_CLAIMS = {
+    **drift.DESCRIPTIONS,
+    **history_health.DESCRIPTIONS,
+    **skew.DESCRIPTIONS,
+    **performance_judge.DESCRIPTIONS,
+    **fairness_watch.DESCRIPTIONS,
+    **text_drift.DESCRIPTIONS,
+    **slo.DESCRIPTIONS,
+    **release_kpis.DESCRIPTIONS,
+    **decision_record.DESCRIPTIONS,
+}
 
 
 def watched_claim_of(rule: str) -> str:

@@ -113,7 +113,10 @@ def drift_report_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition
 
     @dg.asset(
         key=key,
-        deps=[dg.AssetKey([line.name, "inference_window"])],
+        # What labels say of a shift overrules what is expected of it: they come first.
+        deps=[
+            dg.AssetKey([line.name, name]) for name in ("inference_window", "performance_report")
+        ],
         check_specs=check_specs(key, drift.DESCRIPTIONS, blocking=False),
         group_name=line.name,
         kinds={"numpy"},

@@ -8,7 +8,16 @@ from ml_release.spec.release_line import ReleaseLine
 from ml_release.workflows.drift_pages import compare_rows
 from ml_release.workflows.monitoring_pages import write_monitoring
 
-SHOWN = ("inference_window", "drift_report", "performance_report", "evidently_report")
+SHOWN = (
+    "inference_window",
+    "drift_report",
+    "performance_report",
+    "fairness_report",
+    "slo_report",
+    "decision",
+    "release_kpis",
+    "evidently_report",
+)
 """The assets whose records the page shows: it is made after them."""
 
 

@@ -15,7 +15,7 @@ from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
 from ml_release.workflows.slo import SloReport, report_slo
 
-_SOURCES = ("inference_window", "performance_report")
+_SOURCES = ("inference_window", "performance_report", "fairness_report")
 _NOW = tuple(rule for rule in slo.RULES if rule != slo.BUDGET)
 
 

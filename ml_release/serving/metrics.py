@@ -69,10 +69,10 @@ def metrics_reply(
     now
         Seconds since 1970.
     """
-    families = _Families(table, counts, vitals, inference=inference, gauges=gauges, now=now)
+    families = _Families(table, counts, vitals, inference)
     return Reply(
         200,
-        generate_latest(families),
+        generate_latest(families) + gauges.text(sorted(table.lines), now=now),
         (("content-type", CONTENT_TYPE_PLAIN_0_0_4), ("cache-control", "no-store")),
     )
 
@@ -85,16 +85,11 @@ class _Families:
         table: ModelTable,
         counts: Mapping[str, LineCounts],
         vitals: Vitals,
-        *,
         inference: Path,
-        gauges: MonitoringGauges,
-        now: float,
     ) -> None:
         self._table = table
         self._vitals = vitals
         self._inference = inference
-        self._gauges = gauges
-        self._now = now
         self._lines = sorted(table.lines.items())
         self._counts = {name: counts.get(name) or LineCounts() for name, _ in self._lines}
         self._variants = [
@@ -108,7 +103,6 @@ class _Families:
         yield from self._of_variants()
         yield from self._of_lines()
         yield from self._of_server()
-        yield from self._gauges.families([name for name, _ in self._lines], now=self._now)
         yield from ProcessCollector(registry=None).collect()
 
     def _of_variants(self) -> Iterator[Metric]:

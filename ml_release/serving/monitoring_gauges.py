@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from prometheus_client import generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
 from ml_release.domain.gauges import AGE, GAUGES, PROBLEMS, gauges_from_json
 from ml_release.errors import IntegrityError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from prometheus_client.core import Metric
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _LARGEST_BYTES = 1024 * 1024
 _LINE = ("line",)
+_Stamp = tuple[int, int, int]
 
 
 class MonitoringGauges:
@@ -36,10 +38,14 @@ class MonitoringGauges:
     def __init__(self, folder: Path, *, environment: str) -> None:
         self._folder = folder / environment
         self._environment = environment
-        self._read: dict[str, tuple[tuple[int, int, int], GaugeFile | None]] = {}
+        self._read: dict[str, tuple[_Stamp, GaugeFile | None]] = {}
+        self._written: tuple[tuple[tuple[str, _Stamp], ...], bytes] | None = None
 
-    def families(self, lines: Sequence[str], *, now: float) -> Iterator[Metric]:
-        """All families of the declared lines; a line that was never monitored has no samples.
+    def text(self, lines: Sequence[str], *, now: float) -> bytes:
+        """All families of the declared lines in Prometheus' text format 0.0.4.
+
+        A line that was never monitored has no samples. What the files say is written out once per
+        change, so that most scrapes only write the ages.
 
         Parameters
         ----------
@@ -48,12 +54,14 @@ class MonitoringGauges:
         """
         found = {line: self._file_of(line) for line in lines}
         known = {line: file for line, file in found.items() if file is not None}
-        for name, gauge in GAUGES.items():
-            family = GaugeMetricFamily(name, gauge.documentation, labels=(*_LINE, *gauge.labels))
-            for line, file in known.items():
-                for sample in file.samples.get(name, ()):
-                    family.add_metric((line, *sample.labels), sample.value)
-            yield family
+        state = tuple((line, self._read[line][0]) for line in known)
+        if self._written is None or self._written[0] != state:
+            self._written = state, generate_latest(_Collected(_families(known)))
+        return self._written[1] + generate_latest(_Collected(self._ages(lines, known, now)))
+
+    def _ages(
+        self, lines: Sequence[str], known: Mapping[str, GaugeFile], now: float
+    ) -> Iterator[Metric]:
         age = GaugeMetricFamily(AGE, "Time since the line was monitored.", labels=_LINE)
         for line, file in known.items():
             age.add_metric((line,), max(0.0, now - file.written_at))
@@ -92,3 +100,22 @@ class MonitoringGauges:
         except IntegrityError as error:
             _LOG.warning("%s", error)
             return None
+
+
+class _Collected:
+    """What prometheus_client takes for a registry."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def _families(known: Mapping[str, GaugeFile]) -> Iterator[Metric]:
+    for name, gauge in GAUGES.items():
+        family = GaugeMetricFamily(name, gauge.documentation, labels=(*_LINE, *gauge.labels))
+        for line, file in known.items():
+            for sample in file.samples.get(name, ()):
+                family.add_metric((line, *sample.labels), sample.value)
+        yield family

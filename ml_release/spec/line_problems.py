@@ -56,9 +56,12 @@ def _basic_problems(line: ReleaseLine) -> list[str]:
         if twice:
             problems.append(f"labels: columns of the files are keys as well: {twice}")
     names = {feature.name for feature in line.features}
-    unknown = sorted(set(line.policies.drift.muted) - names)
-    if unknown:
-        problems.append(f"policy drift.muted names no feature: {unknown}; known: {sorted(names)}")
+    for field in ("muted", "seasonal"):
+        unknown = sorted(set(getattr(line.policies.drift, field)) - names)
+        if unknown:
+            problems.append(
+                f"policy drift.{field} names no feature: {unknown}; known: {sorted(names)}"
+            )
     missing = sorted(set(line.slices) - fields) if fields else []
     if missing:
         problems.append(f"slices are no request columns: {missing}; known: {sorted(fields)}")

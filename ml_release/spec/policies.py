@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ml_release.domain.data_gates import DataGatesPolicy
 from ml_release.domain.decision_policy import DecisionPolicy
-from ml_release.domain.drift import DriftPolicy
+from ml_release.domain.drift_policy import DriftPolicy
 from ml_release.domain.evaluation_gates import EvaluationPolicy
 from ml_release.domain.fairness_watch import FairnessWatchPolicy
 from ml_release.domain.history_health import HistoryHealthPolicy

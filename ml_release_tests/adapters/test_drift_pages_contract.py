@@ -149,6 +149,7 @@ def test_the_page_draws_itself_under_its_policy(tmp_path: Path, page: str) -> No
     ).stdout
     shown = re.sub(r"<script.*?</script>", "", dump, flags=re.DOTALL)
     assert "Drifted Columns" in shown
+    assert "A second opinion by Evidently" in shown
     assert "carrier" in shown
     title = re.search(r"<title>([^<]*)</title>", dump)
     assert title is not None

@@ -11,6 +11,8 @@ import pytest
 from ml_release.adapters.plots import Plots
 from ml_release.domain.batch_scoring import empty_spread
 from ml_release.domain.column_profile import ColumnShares
+from ml_release.domain.drift_record import DriftHistory, DriftRecord, FeatureDrift, with_window
+from ml_release.domain.drift_standing import DriftStanding
 from ml_release.domain.experiment_analysis import analyse
 from ml_release.domain.fairness_record import HistoryRow
 from ml_release.domain.intervals import Interval
@@ -306,3 +308,55 @@ def test_performance_is_drawn_with_gaps_where_nothing_is_known() -> None:
     ]
     assert all(png.startswith(b"\x89PNG") for png in pictures)
     assert len(set(pictures)) == len(pictures)
+
+
+def a_drift(standing: DriftStanding, psi_nats: float | None) -> FeatureDrift:
+    return FeatureDrift(
+        feature=f"feature {standing}",
+        standing=standing,
+        n=100,
+        psi_nats=psi_nats,
+        limit_nats=0.1,
+        p_adjusted=None,
+        effect=None,
+        effect_name="",
+        importance=None,
+        weighted_psi_nats=None,
+        loss_change=None,
+        loss_limit=None,
+        unknown_share=None,
+        windows_in_a_row=0,
+        why="",
+    )
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        pytest.param((), id="no feature"),
+        pytest.param((a_drift(DriftStanding.UNKNOWN, None),), id="nothing known"),
+        pytest.param(tuple(a_drift(one, 0.3) for one in DriftStanding), id="every standing"),
+        pytest.param((a_drift(DriftStanding.HURTING, 90.0),), id="far beyond"),
+    ],
+)
+def test_drift_is_drawn_whatever_is_known(features: tuple[FeatureDrift, ...]) -> None:
+    """The newest window and the history, which may be empty."""
+    record = DriftRecord(
+        line="line",
+        model_digest="model",
+        reference_digest="reference",
+        as_of="2013-04-07",
+        days=7,
+        rows=100,
+        verdict_digest="verdict",
+        features=features,
+        problems=(),
+    )
+    history = DriftHistory()
+    for day in range(1, 4):
+        png = Plots().drift_history(history)
+        assert png.startswith(b"\x89PNG")
+        history = with_window(history, record.model_copy(update={"as_of": f"2013-04-0{day}"}))
+    assert Plots().drift_history(history) == Plots().drift_history(history)
+    assert Plots().drift(record).startswith(b"\x89PNG")
+    assert Plots().drift(record) == Plots().drift(record)

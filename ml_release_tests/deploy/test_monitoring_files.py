@@ -149,7 +149,8 @@ def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
 
 def test_every_alert_fires_in_a_test_and_stays_quiet_in_another() -> None:
     """A rule that never fires looks like a healthy world."""
-    fired, quiet = set(), set()
+    fired: set[str] = set()
+    quiet: set[str] = set()
     for test in TESTS:
         for case in test["alert_rule_test"]:
             (fired if case["exp_alerts"] else quiet).add(case["alertname"])

@@ -18,6 +18,9 @@ from ml_release_tests.domain import test_monitoring_records as documents
 from ml_release_tests.workflows.traffic import a_record, serve_month, write
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
     from ml_release_tests.small_line import House
 
 LINE, PRODUCTION = "small_line", "production"
@@ -263,16 +266,28 @@ def test_records_of_before_the_window_are_not_read(
     """What happened in the window came in since it began."""
     serve_month(serving, "2013-04")
     monitor(serving)
-    asked = []
-    log = type(serving.inference_log)
+    asked: list[tuple[datetime, datetime]] = []
+    log = serving.inference_log
     between = log.between
 
-    def watched(self, line, since, until, *, rows_per_batch):  # type: ignore[no-untyped-def]
+    def watched(
+        line: str, since: datetime, until: datetime, *, rows_per_batch: int
+    ) -> Iterator[pd.DataFrame]:
         asked.append((since, until))
-        return between(self, line, since, until, rows_per_batch=rows_per_batch)
+        return between(line, since, until, rows_per_batch=rows_per_batch)
 
     monkeypatch.setattr(log, "between", watched)
-    compare(serving, Compared())
+    compare_rows(
+        serving.line,
+        environment=PRODUCTION,
+        models=serving.models,
+        evidence=serving.evidence,
+        inference_log=log,
+        tables=serving.tables,
+        pages=Compared(),
+        reports=serving.reports,
+        now=serving.clock.now(),
+    )
     ((since, until),) = asked
     assert since.isoformat() == "2013-04-24T04:00:00+00:00"
     assert until == serving.clock.now() + timedelta(seconds=1)
