@@ -15,27 +15,34 @@ from ml_release.domain.answering import ModelLoader as ModelLoader  # noqa: PLC0
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from datetime import datetime
+    from datetime import date, datetime
 
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
 
+    from ml_release.domain.answers import AnswerProgress, AnswerTable, DayCount, NewLabels
     from ml_release.domain.batch_scoring import ScoreSpread
+    from ml_release.domain.bucket_profile import BucketProfile
     from ml_release.domain.build_record import BuildRecord
     from ml_release.domain.column_profile import ColumnShares
     from ml_release.domain.deployment import Declaration, DeclaredState
+    from ml_release.domain.drift_record import DriftHistory, DriftRecord
     from ml_release.domain.experiment_analysis import Analysis
+    from ml_release.domain.fairness_record import HistoryRow
     from ml_release.domain.features import Columns
     from ml_release.domain.gates_attribution import AttributionMethod
     from ml_release.domain.gates_servability import Servability
+    from ml_release.domain.gauges import GaugeFile
     from ml_release.domain.history_table import HistoryTable
     from ml_release.domain.identity import ModelVersion, SnapshotId
     from ml_release.domain.incident import Incident
     from ml_release.domain.kill_switch import Pulled
     from ml_release.domain.label_maturity import Maturity
     from ml_release.domain.log_archive import Archived, Deleted
+    from ml_release.domain.monitoring_page import MonitoringPage
     from ml_release.domain.notices import Notice
+    from ml_release.domain.performance_record import PerformanceHistory
     from ml_release.domain.regret import RegretReport
     from ml_release.domain.release_report import ReleaseReport
     from ml_release.domain.remote_state import RemoteState
@@ -44,6 +51,7 @@ if TYPE_CHECKING:
     from ml_release.domain.search import Trial as SearchTrial
     from ml_release.domain.shadow_pairs import ScoreSample, SlicePairs
     from ml_release.domain.slice_scores import SliceTable
+    from ml_release.domain.slo_record import SloRecord
     from ml_release.domain.threshold_curve import ThresholdPoint
     from ml_release.domain.traffic import TrafficPoint
     from ml_release.domain.trial import LoadMeasured, Served, Trial, TrialLoad, TrialReply
@@ -358,11 +366,13 @@ class InferenceLog(Protocol):
         """Bytes of all records, labels and rewards, to see cheaply whether anything came in."""
 
     def records(
-        self, line: str, *, after: Mapping[str, int]
+        self, line: str, *, after: Mapping[str, int], enough_bytes: int | None = None
     ) -> tuple[pd.DataFrame, dict[str, int]]:
         """Records after a cursor (bytes read per segment) with the cursor behind them.
 
-        A record that is still being written is left for the next read.
+        A record that is still being written is left for the next read. No further segment is begun
+        when ``enough_bytes`` were read: what is left comes with the next read, so that a long log
+        needs not be held at once.
         """
 
     def between(
@@ -380,6 +390,60 @@ class InferenceLog(Protocol):
         """Every reward as it was posted, one column per field of `Reward`, in order of arrival."""
 
 
+class ProfileStore(Protocol):
+    """What was counted of the inference log, by hour of the event, variant and model.
+
+    The log is what is true: what is kept here only saves reading it, and can be counted again. All
+    methods raise `IntegrityError` if what is kept was edited, or is of another version of this
+    code, until it is cleared; `UnavailableError` if it cannot be reached.
+    """
+
+    def cursor(self, line: str, environment: str) -> dict[str, int]:
+        """Everything of the log before this is counted; empty if nothing is."""
+
+    def add(
+        self,
+        line: str,
+        environment: str,
+        *,
+        profiles: Sequence[BucketProfile],
+        cursor: Mapping[str, int],
+        expected: Mapping[str, int],
+    ) -> None:
+        """Add profiles to what is kept of their buckets, and move the cursor, both or neither.
+
+        Raises `StaleWriteError` if the cursor is not the ``expected`` one any more: somebody else
+        has counted the same records. `InputError` for a profile of another line.
+        """
+
+    def newest(self, line: str, environment: str, *, model_digest: str | None) -> datetime | None:
+        """When the newest bucket begins that is no shadow's, None if there is none.
+
+        ``model_digest`` None asks of all models.
+        """
+
+    def between(
+        self,
+        line: str,
+        environment: str,
+        *,
+        model_digest: str | None,
+        since: datetime,
+        until: datetime,
+        shadows: bool = False,
+    ) -> tuple[BucketProfile, ...]:
+        """Buckets that begin from ``since`` on and before ``until``, in order of time.
+
+        ``model_digest`` None gives those of all models; ``shadows`` adds answers nobody got.
+        """
+
+    def clear(self, line: str, environment: str) -> None:
+        """Forget everything of a line, the cursor too.
+
+        Where what is kept cannot be read, everything of every line is forgotten.
+        """
+
+
 class InferenceArchive(Protocol):
     """Keeps the inference log small, and forgets what may be forgotten."""
 
@@ -394,6 +458,55 @@ class InferenceArchive(Protocol):
 
     def delete_before(self, line: str, moment: datetime) -> Deleted:
         """Delete archived records and labels that came in before a moment."""
+
+
+class AnswerStore(Protocol):
+    """Answers waiting for their label, and labelled ones, so that only what is new is read.
+
+    What is kept here can be had again from the log and the labels table. Every method but `clear`
+    raises `IntegrityError` if what is kept cannot be read, and `UnavailableError` if it cannot be
+    reached.
+    """
+
+    def progress(self, line: str, environment: str) -> AnswerProgress:
+        """How far the log and the labels table were read; at first nowhere."""
+
+    def add(
+        self,
+        line: str,
+        environment: str,
+        *,
+        answers: AnswerTable,
+        labels: NewLabels,
+        progress: AnswerProgress,
+        expected: AnswerProgress,
+        keep_from: date,
+        received_from_us: int = 0,
+    ) -> None:
+        """Keep answers, then labels, and forget what is too old; all or nothing.
+
+        Too old are events of days before ``keep_from``, and what came in before
+        ``received_from_us``. The first answer to a request id stands, and so does its first label;
+        a label of a request that is not kept is left out. Raises `StaleWriteError` if ``expected``
+        is not how far it was read when this is written: somebody else counted the same.
+        """
+
+    def waiting(self, line: str, environment: str) -> frozenset[str]:
+        """Request ids of the answers that have no label."""
+
+    def days(self, line: str, environment: str, *, model_digest: str) -> tuple[DayCount, ...]:
+        """Days with answers of one model, in order; costs as much as there are days."""
+
+    def between(
+        self, line: str, environment: str, *, model_digest: str, since: date, until: date
+    ) -> AnswerTable:
+        """Answers of one model with an event day from ``since`` on and before ``until``.
+
+        In the order of their events, then of their request ids.
+        """
+
+    def clear(self, line: str, environment: str) -> None:
+        """Forget a line; what cannot be read at all is put aside, so that it is counted anew."""
 
 
 class EndpointClient(Protocol):
@@ -475,6 +588,19 @@ class RunningTrial(Protocol):
         """Resident memory of its process in 10^6 bytes; None if it cannot be had."""
 
 
+class TextClassifier(Protocol):
+    """Tells two samples of texts apart, if anything does."""
+
+    def out_of_fold(
+        self, texts: Sequence[str], is_current: npt.NDArray[np.bool_], *, folds: int, seed: int
+    ) -> npt.NDArray[np.float64]:
+        """A score per text that grows with its being of the current sample, shape (n,).
+
+        Each is of a classifier that was not fitted on that text. The same arguments give the same
+        scores. Raises `InputError` if a side has fewer texts than there are folds.
+        """
+
+
 class Attributor(Protocol):
     """Says how far each feature moves each answer of a model that is only asked."""
 
@@ -538,14 +664,26 @@ class Plotter(Protocol):
     def traffic(self, points: Sequence[TrafficPoint], *, until: datetime) -> bytes:
         """PNG of the share of every version over time, up to a moment."""
 
+    def error_budgets(self, record: SloRecord) -> bytes:
+        """PNG of what is left of every error budget over its window, and of its burn rates."""
+
     def scores(self, spread: ScoreSpread, *, threshold: float | None) -> bytes:
         """PNG of a histogram of predictions, the threshold of decisions marked if there is one."""
 
     def maturity(self, maturity: Maturity) -> bytes:
         """PNG of the share of requests whose label is known, by days since the event."""
 
+    def performance(self, history: PerformanceHistory) -> bytes:
+        """PNG of AUC and calibration error over time, beside estimates and values at release."""
+
     def findings(self, verdict: Verdict, rule: str) -> bytes:
         """PNG of one rule's observed values beside their limits, one bar per subject."""
+
+    def drift(self, record: DriftRecord) -> bytes:
+        """PNG of every feature's PSI over its limit, coloured by how the feature stands."""
+
+    def drift_history(self, history: DriftHistory) -> bytes:
+        """PNG of PSI over its limit from window to window, of the features that moved most."""
 
     def paired_scores(self, sample: ScoreSample) -> bytes:
         """PNG of the scores of champion and shadow on the same requests, and their differences."""
@@ -562,6 +700,9 @@ class Plotter(Protocol):
     def search_history(self, trials: Sequence[SearchTrial], *, objective: str) -> bytes:
         """PNG of the value of every trial in their order, and of the best one so far."""
 
+    def gaps_over_time(self, rows: Sequence[HistoryRow]) -> bytes:
+        """PNG of every gap with its interval over the windows, the approved one and its limit."""
+
     def latencies(self, latencies_ms: Sequence[float], *, limit_ms: float) -> bytes:
         """PNG of a histogram of latencies, the limit of the 99th percentile marked."""
 
@@ -575,5 +716,29 @@ class ReportWriter(Protocol):
     def incident_page(self, incident: Incident) -> bytes:
         """The page of an incident, under the same conditions."""
 
+    def monitoring_page(self, page: MonitoringPage) -> bytes:
+        """The page of what monitoring found of a line, under the same conditions."""
+
     def keep(self, line: str, name: str, content: bytes) -> str:
         """Keep a file in one step, in the place of one of that name; return where it is."""
+
+
+class DriftPages(Protocol):
+    """Makes a page, with the tools of a vendor, that compares rows with rows."""
+
+    def page(self, reference: pd.DataFrame, current: pd.DataFrame, *, title: str) -> bytes:
+        """One HTML page that fetches nothing; columns are compared by name and type.
+
+        Columns of words are of dtype object, all others are numbers; missing values are allowed.
+        At most 10,000 rows of either are looked at, chosen by a fixed seed. A column without a
+        value on either side is left out.
+
+        Raises `InputError` if nothing is left to compare.
+        """
+
+
+class GaugeBoard(Protocol):
+    """Where the endpoint server finds what monitoring tells Prometheus."""
+
+    def show(self, gauges: GaugeFile) -> None:
+        """Put the values of a line and environment in the place of those before, in one step."""

@@ -140,6 +140,9 @@ class Settings:
         How the endpoint server is operated.
     remote
         What the deployments repository is shared through; None where it is not.
+    clock
+        ``ML_RELEASE_CLOCK``: a file that moves the clock of every process of this installation,
+        as `ml_release.adapters.moved_clock` has it; None takes the machine's own time.
     """
 
     home: Path
@@ -158,6 +161,7 @@ class Settings:
     notify: tuple[str, ...] = field(default=(), repr=False)
     endpoint: EndpointSettings = EndpointSettings()
     remote: RemoteSettings | None = None
+    clock: Path | None = None
 
     @property
     def evidence(self) -> Path:
@@ -188,6 +192,11 @@ class Settings:
     def monitoring(self) -> Path:
         """What was counted of the inference log, and what the server tells of it."""
         return self.home / "monitoring"
+
+    @property
+    def gauges(self) -> Path:
+        """What the monitor job found, for the endpoint server to tell Prometheus."""
+        return self.monitoring / "gauges"
 
     @property
     def switches(self) -> Path:
@@ -259,6 +268,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         raise InputError(message)
     home = Path(value("ML_RELEASE_HOME", ".ml_release")).absolute()
     signing_key = value("ML_RELEASE_SIGNING_KEY", "")
+    clock = value("ML_RELEASE_CLOCK", "")
     return Settings(
         home=home,
         data=Path(value("ML_RELEASE_DATA", "data")).absolute(),
@@ -280,6 +290,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         notify=notify,
         endpoint=endpoint,
         remote=remote,
+        clock=Path(clock).absolute() if clock else None,
     )
 
 
@@ -434,6 +445,7 @@ def child_environment(settings: Settings) -> dict[str, str]:
         # Empty counts as not set.
         "ML_RELEASE_SIGNING_KEY": str(settings.signing_key or ""),
         "ML_RELEASE_VERIFY_KEY": os.pathsep.join(map(str, settings.verify_keys)),
+        "ML_RELEASE_CLOCK": str(settings.clock or ""),
         "ML_RELEASE_DEPLOYMENTS_REMOTE": "" if remote is None else remote.address,
         "ML_RELEASE_DEPLOYMENTS_REMOTE_BRANCH": "" if remote is None else remote.branch,
         "ML_RELEASE_DEPLOYMENTS_FETCH_SECONDS": ""

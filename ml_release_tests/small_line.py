@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ml_release.adapters.answer_store import SqliteAnswers
 from ml_release.adapters.exact_shapley import ExactShapley
 from ml_release.adapters.in_memory import (
     InMemoryClock,
@@ -30,7 +31,9 @@ from ml_release.adapters.in_memory import (
     InMemoryWorkplace,
     SameProcessProbe,
 )
+from ml_release.adapters.in_memory_monitoring import InMemoryDriftPages, InMemoryGauges
 from ml_release.adapters.in_memory_notifier import InMemoryNotifier
+from ml_release.adapters.in_memory_profiles import InMemoryProfiles
 from ml_release.adapters.in_memory_switches import InMemorySwitches
 from ml_release.adapters.in_memory_trial import InMemoryTrialServer
 from ml_release.adapters.inference_log import InferenceLogFiles
@@ -40,7 +43,7 @@ from ml_release.adapters.onnx_models import OnnxLoader
 from ml_release.adapters.random_search import RandomSearch
 from ml_release.domain.approvals import ApprovalPolicy
 from ml_release.domain.data_gates import DataGatesPolicy
-from ml_release.domain.drift import DriftPolicy
+from ml_release.domain.drift_policy import DriftPolicy
 from ml_release.domain.evaluation_gates import EvaluationPolicy
 from ml_release.domain.features import Calendar, Category, History, Number
 from ml_release.domain.gates_attribution import AttributionPolicy
@@ -51,6 +54,7 @@ from ml_release.domain.gates_robustness import RobustnessPolicy
 from ml_release.domain.gates_servability import ServabilityPolicy
 from ml_release.domain.gates_slices import SlicePolicy
 from ml_release.domain.label_maturity import LabelPolicy
+from ml_release.domain.performance_policy import PerformancePolicy
 from ml_release.domain.quality_policy import QualityPolicy
 from ml_release.domain.retraining_policy import RetrainingPolicy
 from ml_release.domain.rollout_policy import RolloutPolicy
@@ -68,14 +72,18 @@ if TYPE_CHECKING:
 
     from ml_release.domain.batch_scoring import ScoreSpread
     from ml_release.domain.column_profile import ColumnShares
+    from ml_release.domain.drift_record import DriftHistory, DriftRecord
     from ml_release.domain.experiment_analysis import Analysis
+    from ml_release.domain.fairness_record import HistoryRow
     from ml_release.domain.gates_attribution import AttributionMethod
     from ml_release.domain.label_maturity import Maturity
+    from ml_release.domain.performance_record import PerformanceHistory
     from ml_release.domain.regret import RegretReport
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.search import Trial
     from ml_release.domain.shadow_pairs import ScoreSample, SlicePairs
     from ml_release.domain.slice_scores import SliceTable
+    from ml_release.domain.slo_record import SloRecord
     from ml_release.domain.threshold_curve import ThresholdPoint
     from ml_release.domain.traffic import TrafficPoint
     from ml_release.domain.verdict import Verdict
@@ -192,6 +200,10 @@ SMALL_LINE = ReleaseLine(
         ),
         drift=DriftPolicy(minimum_rows=50, muted=("minute",)),
         labels=LabelPolicy(minimum_matured=50, contradicted_share_limit=0.01),
+        # Its months are served whole.
+        performance=PerformancePolicy(
+            window_days=31, minimum_rows=50, auc_margin=0.06, log_loss_margin=0.06
+        ),
         retraining=RetrainingPolicy(labels_needed=100, cooldown_days=7),
     ),
 )
@@ -262,6 +274,9 @@ class NoPictures:
     ) -> bytes:
         return self._draw(f"importances by {method} of " + ", ".join(candidate))
 
+    def error_budgets(self, record: SloRecord) -> bytes:
+        return self._draw(f"{len(record.standings)} error budgets")
+
     def scores(self, spread: ScoreSpread, *, threshold: float | None) -> bytes:
         return self._draw(f"{spread.counts.sum()} scores beside {threshold}")
 
@@ -271,8 +286,17 @@ class NoPictures:
     def maturity(self, maturity: Maturity) -> bytes:
         return self._draw(f"maturity of {maturity.known} labels")
 
+    def performance(self, history: PerformanceHistory) -> bytes:
+        return self._draw(f"performance of {len(history.rows)} windows")
+
     def findings(self, verdict: Verdict, rule: str) -> bytes:
         return self._draw(f"{rule} of {verdict.judge}")
+
+    def drift(self, record: DriftRecord) -> bytes:
+        return self._draw(f"standings of {len(record.features)} features")
+
+    def drift_history(self, history: DriftHistory) -> bytes:
+        return self._draw(f"drift of {len(history.windows)} windows")
 
     def paired_scores(self, sample: ScoreSample) -> bytes:
         return self._draw(f"{sample.n} pairs of scores")
@@ -291,6 +315,9 @@ class NoPictures:
 
     def latencies(self, latencies_ms: Sequence[float], *, limit_ms: float) -> bytes:
         return self._draw(f"{len(latencies_ms)} latencies beside {limit_ms}")
+
+    def gaps_over_time(self, rows: Sequence[HistoryRow]) -> bytes:
+        return self._draw("gaps of " + ", ".join(dict.fromkeys(row.subject for row in rows)))
 
     def _draw(self, title: str) -> bytes:
         self.drawn.append(title)
@@ -323,9 +350,12 @@ class House:
     experiments: InMemoryExperiments = field(default_factory=InMemoryExperiments)
     deployments: InMemoryDeployments = field(default_factory=InMemoryDeployments)
     online: InMemoryOnlineHistory = field(default_factory=InMemoryOnlineHistory)
+    profiles: InMemoryProfiles = field(default_factory=InMemoryProfiles)
     switches: InMemorySwitches = field(default_factory=InMemorySwitches)
     notifier: InMemoryNotifier = field(default_factory=InMemoryNotifier)
     reports: InMemoryReports = field(default_factory=InMemoryReports)
+    drift_pages: InMemoryDriftPages = field(default_factory=InMemoryDriftPages)
+    gauges: InMemoryGauges = field(default_factory=InMemoryGauges)
     plotter: NoPictures = field(default_factory=NoPictures)
     attributor: Attributor = field(default_factory=ExactShapley)
     workplace: InMemoryWorkplace = field(default_factory=InMemoryWorkplace)
@@ -348,6 +378,10 @@ class House:
         return InferenceArchiveFiles(self.log_folder)
 
     @property
+    def answers(self) -> SqliteAnswers:
+        return SqliteAnswers(self.log_folder.with_name(f"{self.log_folder.name}-answers.db"))
+
+    @property
     def trial_server(self) -> TrialServer:
         """That of the house, unless a test has put another one in its place."""
         return self.other_trial_server or InMemoryTrialServer(
@@ -360,7 +394,12 @@ class House:
 
     def copied(self, log_folder: Path) -> House:
         """An independent house in the same state, with another inference log."""
-        locks = (self.tables._lock, self.registry._lock, self.deployments._lock)
+        locks = (
+            self.tables._lock,
+            self.registry._lock,
+            self.deployments._lock,
+            self.profiles._lock,
+        )
         other = deepcopy(self, {id(lock): threading.Lock() for lock in locks})
         other.log_folder = log_folder
         return other

@@ -295,3 +295,12 @@ def test_what_is_no_address_is_refused_without_being_repeated() -> None:
     with pytest.raises(InputError, match="in place 1") as raised:
         read_settings({"ML_RELEASE_NOTIFY": "s3cr3t,json://x"})
     assert "s3cr3t" not in str(raised.value)
+
+
+def test_the_clock_is_the_machines_unless_a_file_is_named(tmp_path: Path) -> None:
+    """By an absolute path, for child processes too."""
+    assert read_settings({}).clock is None
+    assert read_settings({"ML_RELEASE_CLOCK": ""}).clock is None
+    settings = read_settings({"ML_RELEASE_CLOCK": str(tmp_path / "clock.json")})
+    assert settings.clock == tmp_path / "clock.json"
+    assert read_settings(child_environment(settings)).clock == settings.clock

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ml_release.domain.features import Columns
     from ml_release.domain.history_table import HistoryTable
     from ml_release.domain.incident import Incident
+    from ml_release.domain.monitoring_page import MonitoringPage
     from ml_release.domain.release_report import ReleaseReport
     from ml_release.domain.search import Trial
     from ml_release.ports import ModelLoader
@@ -543,6 +544,10 @@ class InMemoryReports:
     def incident_page(self, incident: Incident) -> bytes:
         """The representation of the content."""
         return repr(incident).encode()
+
+    def monitoring_page(self, page: MonitoringPage) -> bytes:
+        """The representation of the content."""
+        return repr(page).encode()
 
     def keep(self, line: str, name: str, content: bytes) -> str:
         """Remember a file; its place is its name."""

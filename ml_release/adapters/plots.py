@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+from datetime import date
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ml_release.domain.drift_standing import DriftStanding
 from ml_release.domain.gates_attribution import IMPORTANCE
 from ml_release.domain.search import TrialState, best_trial
 from ml_release.domain.search_objectives import grows_with_quality
@@ -20,17 +23,22 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
     from ml_release.domain.batch_scoring import ScoreSpread
     from ml_release.domain.column_profile import ColumnShares
+    from ml_release.domain.drift_record import DriftHistory, DriftRecord
     from ml_release.domain.experiment_analysis import Analysis
+    from ml_release.domain.fairness_record import HistoryRow as GapRow
     from ml_release.domain.gates_attribution import AttributionMethod
     from ml_release.domain.label_maturity import Maturity
+    from ml_release.domain.performance_record import HistoryRow, PerformanceHistory
     from ml_release.domain.regret import RegretReport
     from ml_release.domain.scores import ReliabilityBin
     from ml_release.domain.search import Trial
     from ml_release.domain.shadow_pairs import ScoreSample, SlicePairs
     from ml_release.domain.slice_scores import SliceTable
+    from ml_release.domain.slo_record import SloRecord
     from ml_release.domain.threshold_curve import ThresholdPoint
     from ml_release.domain.traffic import TrafficPoint
     from ml_release.domain.verdict import Verdict
@@ -43,8 +51,23 @@ _OUTCOME_COLOURS = {
     Outcome.ERROR: "#E69F00",
     Outcome.FAIL: "#D55E00",
 }
+_BUDGET_COLOURS = {
+    "availability": _COLOURS[0],
+    "latency": _COLOURS[1],
+    "correctness": _COLOURS[2],
+    "freshness": _COLOURS[3],
+    "fairness": "#000000",
+}
+_LEAST_BUDGET_SHOWN = -1.0
+_STANDING_COLOURS = {
+    DriftStanding.STABLE: "#009E73",
+    DriftStanding.HARMLESS: "#E69F00",
+    DriftStanding.HURTING: "#D55E00",
+    DriftStanding.UNKNOWN: "#999999",
+}
 _DPI = 110
 _CHANGES_SHOWN = 8
+_GAPS_SHOWN = 4
 
 
 class Plots:
@@ -216,6 +239,13 @@ class Plots:
         figure.autofmt_xdate()
         return _png(figure)
 
+    def error_budgets(self, record: SloRecord) -> bytes:
+        """PNG of what is left of every error budget over its window, and of its burn rates."""
+        figure, (left, right) = _figures(9.6, 3.6, 2)
+        _draw_budgets(left, record)
+        _draw_burn_rates(right, record)
+        return _png(figure)
+
     def scores(self, spread: ScoreSpread, *, threshold: float | None) -> bytes:
         """PNG of a histogram of predictions, the threshold of decisions marked if there is one."""
         figure, axes = _figure(5.4, 3.2)
@@ -278,6 +308,24 @@ class Plots:
         axes.legend(frameon=False, loc="lower right")
         return _png(figure)
 
+    def performance(self, history: PerformanceHistory) -> bytes:
+        """PNG of AUC and calibration error over time, beside estimates and values at release."""
+        figure, (left, right) = _figures(10.0, 3.6, 2)
+        models = list(dict.fromkeys(row.model_digest for row in history.rows))
+        for colour, digest in zip(cycle(_COLOURS[::2]), models, strict=False):
+            rows = [row for row in history.rows if row.model_digest == digest]
+            _auc_over_time(left, rows, colour)
+            _calibration_over_time(right, rows, colour)
+        left.set_title("AUC of windows, by their last day; dashed is estimated", loc="left")
+        right.set_title("Calibration error; grey is less than chance", loc="left")
+        right.set_ylim(bottom=0)
+        for axes in (left, right):
+            axes.title.set_fontsize(10)
+            if models:
+                axes.legend(frameon=False, fontsize=8)
+            axes.tick_params(axis="x", rotation=30)
+        return _png(figure)
+
     def findings(self, verdict: Verdict, rule: str) -> bytes:
         """PNG of one rule's observed values beside their limits, one bar per subject."""
         found = [f for f in verdict.findings if f.rule == rule]
@@ -305,6 +353,64 @@ class Plots:
         unit = found[0].unit if found else ""
         axes.set_xlabel(f"observed{f', {unit}' if unit else ''}; the black mark is the limit")
         axes.set_title(rule.replace("_", " "))
+        return _png(figure)
+
+    def drift(self, record: DriftRecord) -> bytes:
+        """PNG of every feature's PSI over its limit, coloured by how the feature stands."""
+        features = list(reversed(record.features))
+        figure, axes = _figure(6.4, 1.3 + 0.27 * len(features))
+        for position, one in enumerate(features):
+            ratio = _over_limit(one.psi_nats, one.limit_nats)
+            axes.barh(position, ratio or 0.0, color=_STANDING_COLOURS[one.standing], height=0.62)
+            if ratio is None:
+                axes.text(0.02, position, "not known", va="center", fontsize=8)
+        axes.axvline(1.0, color="black", linewidth=1.2)
+        axes.set_yticks(range(len(features)), [one.feature for one in features])
+        axes.set_xscale("symlog", linthresh=1.0)
+        axes.set_xlim(left=0)
+        axes.set_xlabel("PSI over the limit that the reference shows of itself")
+        axes.set_title(f"Drift of the {record.days} days to {record.as_of or 'no events'}")
+        axes.legend(
+            handles=[_patch(colour, name.value) for name, colour in _STANDING_COLOURS.items()],
+            frameon=False,
+            loc="upper left",
+            bbox_to_anchor=(1.0, 1.0),
+        )
+        return _png(figure)
+
+    def drift_history(self, history: DriftHistory) -> bytes:
+        """PNG of PSI over its limit from window to window, of the features that moved most."""
+        figure, axes = _figure(6.4, 3.2)
+        ends = {end: place for place, end in enumerate(history.windows)}
+        largest: dict[str, float] = {}
+        for row in history.rows:
+            ratio = _over_limit(row.psi_nats, row.limit_nats)
+            largest[row.feature] = max(largest.get(row.feature, 0.0), ratio or 0.0)
+        shown = sorted(largest, key=lambda name: -largest[name])[: len(_COLOURS)]
+        for colour, name in zip(_COLOURS, shown, strict=False):
+            rows = history.of(name)
+            places = [ends[row.as_of] for row in rows]
+            ratios = [_over_limit(row.psi_nats, row.limit_nats) for row in rows]
+            heights = [np.nan if ratio is None else ratio for ratio in ratios]
+            axes.plot(places, heights, color=colour, linewidth=1.3, label=name, zorder=2)
+            axes.scatter(
+                places,
+                heights,
+                color=[_STANDING_COLOURS[row.standing] for row in rows],
+                s=16,
+                zorder=3,
+            )
+        axes.axhline(1.0, color="black", linewidth=1, linestyle="--")
+        # As many dates as can be read.
+        labelled = list(ends)[:: max(1, len(ends) // 6)]
+        axes.set_xticks([ends[end] for end in labelled], labelled)
+        axes.set_yscale("symlog", linthresh=1.0)
+        axes.set_ylim(bottom=0)
+        axes.set_ylabel("PSI over its limit")
+        axes.set_title("Drift over time, by the end of the window; dots by standing", fontsize=10)
+        if shown:
+            axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+        figure.autofmt_xdate()
         return _png(figure)
 
     def paired_scores(self, sample: ScoreSample) -> bytes:
@@ -409,6 +515,55 @@ class Plots:
         axes.set_title("Difference to the control, at every look", loc="left", fontsize=10)
         return _png(figure)
 
+    def gaps_over_time(self, rows: Sequence[GapRow]) -> bytes:
+        """PNG of every gap with its interval by the last day of its window, one panel each.
+
+        The band is from the approved gap to the limit; those nearest beyond it come first.
+        """
+        subjects: dict[str, list[GapRow]] = {}
+        for row in rows:
+            subjects.setdefault(row.subject, []).append(row)
+        chosen = sorted(subjects, key=lambda name: -_reach(subjects[name][-1]))[:_GAPS_SHOWN]
+        figure, panels = _figures(3.6 * max(1, len(chosen)), 3.4, max(1, len(chosen)))
+        for axes, name in zip(panels, chosen, strict=False):
+            seen = subjects[name]
+            days = np.array([np.datetime64(row.last_day) for row in seen])
+            value, low, high, baseline, limit = (
+                np.array([np.nan if v is None else v for v in column], dtype=np.float64)
+                for column in zip(
+                    *((r.value, r.low, r.high, r.baseline, r.limit) for r in seen), strict=True
+                )
+            )
+            axes.fill_between(
+                days, baseline, limit, color="#009E73", alpha=0.18, label="approved to limit"
+            )
+            axes.plot(days, baseline, color="#009E73", linewidth=1, linestyle="--")
+            # Ends that are not known leave a point without a bar.
+            reach = np.nan_to_num(np.abs([value - low, high - value]))
+            axes.errorbar(
+                days, value, yerr=reach, color=_COLOURS[0], marker="o", markersize=4, linewidth=1.2
+            )
+            shown = np.array([row.standing == "wider than approved" for row in seen])
+            axes.plot(
+                days[shown],
+                value[shown],
+                "o",
+                color=_COLOURS[1],
+                markersize=7,
+                linestyle="none",
+                label="shown to be wider",
+            )
+            axes.set_ylim(bottom=0)
+            axes.set_title(name, loc="left", fontsize=9)
+            axes.tick_params(axis="x", rotation=45, labelsize=7)
+            axes.set_xlabel("last day of the window")
+        if chosen:
+            panels[0].legend(frameon=False, fontsize=7)
+        left = len(subjects) - len(chosen)
+        if left:
+            figure.suptitle(f"and {left} more, further within their limits", fontsize=8)
+        return _png(figure)
+
     def regret(self, report: RegretReport) -> bytes:
         """PNG of the regret with its interval, and of the arms' shares, over the days."""
         figure, (left, right) = _figures(9.0, 3.4, 2)
@@ -430,6 +585,106 @@ class Plots:
         for axes in (left, right):
             axes.set_xlabel(f"day, 1 is {report.days[0]}" if len(report.days) else "day")
         return _png(figure)
+
+
+def _reach(row: GapRow) -> float:
+    """How far the newest gap is from the approved one, in either direction of its measure."""
+    if row.value is None or row.baseline is None or row.limit is None:
+        return -np.inf
+    sign = 1.0 if row.limit >= row.baseline else -1.0
+    return sign * (row.value - row.limit)
+
+
+def _draw_budgets(axes: Axes, record: SloRecord) -> None:
+    """What is left of every budget at the end of every day; below the line it is exceeded."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    for standing in record.standings:
+        if not standing.days:
+            continue
+        days = [date.fromisoformat(one.day) for one in standing.days]
+        # A budget exceeded a hundredfold is not to flatten all others.
+        left = [max(_LEAST_BUDGET_SHOWN, one.left) for one in standing.days]
+        axes.plot(
+            days,  # type: ignore[arg-type] # matplotlib takes dates
+            [100 * value for value in left],
+            color=_BUDGET_COLOURS[standing.name],
+            marker="o",
+            markersize=3,
+            linewidth=1.5,
+            label=f"{standing.name}, {100 * standing.objective:g} %",
+        )
+    axes.axhline(0, color="black", linewidth=1, linestyle="--")
+    axes.set_ylim(top=105)
+    axes.set_ylabel("percent of the budget left")
+    axes.set_title(f"Error budgets of {record.window_days} days", loc="left", fontsize=10)
+    locator = AutoDateLocator(maxticks=6)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    form = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(form)
+    if any(standing.days for standing in record.standings):
+        axes.legend(edgecolor="none", framealpha=0.8, fontsize=8)
+
+
+def _draw_burn_rates(axes: Axes, record: SloRecord) -> None:
+    """The lower of both burn rates of every alert, one bar each, its limit as a black mark."""
+    bars = [
+        (standing.name, burn)
+        for standing in record.standings
+        for burn in standing.burns
+        if burn.long_rate is not None and burn.short_rate is not None
+    ]
+    for place, (name, burn) in enumerate(reversed(bars)):
+        rate = min(burn.long_rate or 0.0, burn.short_rate or 0.0)
+        axes.barh(place, rate, 0.62, color=_BUDGET_COLOURS[name], alpha=1.0 if burn.fires else 0.45)
+        axes.plot([burn.limit_rate] * 2, [place - 0.42, place + 0.42], color="black", linewidth=1.5)
+    names = [f"{name}, {b.level} {b.long_hours} h / {b.short_hours} h" for name, b in bars]
+    axes.set_yticks(range(len(bars)), list(reversed(names)), fontsize=8)
+    axes.set_xscale("symlog", linthresh=1.0)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("burn rate; 1 spends the budget, the mark is the limit")
+    axes.set_title("Burn rates", loc="left", fontsize=10)
+
+
+def _auc_over_time(axes: Axes, rows: Sequence[HistoryRow], colour: str) -> None:
+    days, version = _days(rows), f"version {rows[0].version}"
+    ends = rows[0].baseline_auc_low, rows[0].baseline_auc_high
+    if None not in ends:
+        low, high = (_numbers([end])[0] for end in ends)
+        axes.fill_between(
+            days[[0, -1]],
+            low,
+            high,
+            color="#999999",
+            alpha=0.15,
+            label=f"{version} at release",
+        )
+    low, high = ([getattr(row, name) for row in rows] for name in ("auc_low", "auc_high"))
+    axes.fill_between(days, _numbers(low), _numbers(high), color=colour, alpha=0.2)
+    auc, estimated = [row.auc for row in rows], [row.estimated_auc for row in rows]
+    axes.plot(days, _numbers(auc), color=colour, marker="o", markersize=3, label=version)
+    axes.plot(days, _numbers(estimated), color=colour, linestyle="--", linewidth=1)
+
+
+def _calibration_over_time(axes: Axes, rows: Sequence[HistoryRow], colour: str) -> None:
+    days = _days(rows)
+    chance = _numbers([row.calibration_upper for row in rows])
+    axes.fill_between(days, 0, chance, color="#999999", alpha=0.15)
+    error = _numbers([row.calibration_error for row in rows])
+    axes.plot(
+        days, error, color=colour, marker="o", markersize=3, label=f"version {rows[0].version}"
+    )
+    released = _numbers([row.baseline_calibration_error for row in rows])
+    axes.plot(days, released, color=colour, linestyle=":", linewidth=1)
+
+
+def _days(rows: Sequence[HistoryRow]) -> npt.NDArray[np.datetime64]:
+    return np.array([row.until for row in rows], dtype="datetime64[D]")
+
+
+def _numbers(values: Sequence[float | None]) -> npt.NDArray[np.float64]:
+    """NaN in the place of what is not known, which is drawn as a gap."""
+    return np.array(values, dtype=np.float64)
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
@@ -454,3 +709,14 @@ def _png(figure: Figure) -> bytes:
     # Without the software stamp equal pictures are equal bytes.
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
+
+
+def _over_limit(psi_nats: float | None, limit_nats: float | None) -> float | None:
+    """How many times its limit a PSI is; None where it is not known."""
+    return None if psi_nats is None or not limit_nats else psi_nats / limit_nats
+
+
+def _patch(colour: str, name: str) -> Patch:
+    from matplotlib.patches import Patch
+
+    return Patch(color=colour, label=name)

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ml_release.cli import drilling, experiments, explaining, incidents, releasing, withdrawing
+from ml_release.cli import (
+    drilling,
+    experiments,
+    explaining,
+    incidents,
+    kpis,
+    releasing,
+    replaying,
+    withdrawing,
+)
 from ml_release.cli.arguments import By, Json, Line, opened, settings_now, tell
 from ml_release.domain.rebuild import TOLERANCE
 from ml_release.errors import DeclarationError, InputError, MlReleaseError, RefusedError
@@ -47,6 +56,8 @@ app.add_typer(incidents.app)
 app.add_typer(withdrawing.app)
 app.add_typer(explaining.app)
 app.add_typer(drilling.app)
+app.add_typer(kpis.app)
+app.add_typer(replaying.app)
 
 
 @app.command()
@@ -223,6 +234,8 @@ def status(
             *(("", objection) for objection in one.objections),
             ("drift", f"{one.drift or 'not judged'} on {one.window_rows or 0} rows"),
             *(("", objection) for objection in one.drift_objections),
+            ("promises", str(one.promises or "not judged")),
+            *(("", budget) for budget in one.budgets),
             ("labels", str(one.labels or 0)),
             ("decision", one.decision or "none yet"),
             ("environment drift", _drift_in_words(one.environment_drift)),

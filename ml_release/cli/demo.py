@@ -104,7 +104,7 @@ def _summary(
             f"p50 {sent.latency_p50_ms:.1f} ms, p99 {sent.latency_p99_ms:.1f} ms",
         ),
         ("labels joined", f"{performance['labelled rows']} of {sent.labels} sent"),
-        ("AUC of what was served", f"{performance['AUC']}"),
+        ("AUC of what was served", _score(performance.get("AUC"))),
         ("drift", f"{drift['outcome']}; drifted: {drift.get('drifted', 'none')}"),
         ("", ""),
         ("report for reviewers", str(evaluation["report"])),
@@ -118,3 +118,8 @@ def _summary(
         ("  declared in Git", f"git -C {settings.deployments} log"),
         ("  inference log", str(settings.inference / line.name)),
     ]
+
+
+def _score(value: object) -> str:
+    """A score as it is told; too few labels give none."""
+    return f"{value:.4f}" if isinstance(value, float) else "not known yet"

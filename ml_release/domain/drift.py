@@ -1,198 +1,265 @@
 """Data drift: the judge that holds a window's counts against a reference profile.
 
-What is not done here: whether a shift hurts the model (that needs labels or importance).
+Every feature, and the score, ends as stable, shifted but harmless, shifted and hurting, or unknown;
+only harm is held against a window. Beside that stand findings on the quality of the data, which are
+faults whatever they cost. What is not done here: what to do about it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
-
+from ml_release.domain import drift_quality
+from ml_release.domain.drift_departure import Departure, WindowCounts, departures
+from ml_release.domain.drift_distances import bin_positions, jensen_shannon, wasserstein_in_sd
+from ml_release.domain.drift_limits import Calibration
+from ml_release.domain.drift_record import DriftRecord, FeatureDrift
+from ml_release.domain.drift_standing import DriftStanding, RealisedChange, Told, tell
 from ml_release.domain.identity import digest_of_json
-from ml_release.domain.psi import adjusted_psi_nats
-from ml_release.domain.verdict import Finding, Outcome, Verdict, compare
+from ml_release.domain.reference_profile import SCORE, NumberFacts, ReferenceProfile
+from ml_release.domain.verdict import Finding, Outcome, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from ml_release.domain.reference_profile import ReferenceProfile
+    import numpy as np
+    import numpy.typing as npt
 
-JUDGE = "drift/1"
+    from ml_release.domain.drift_policy import DriftPolicy
+
+    Counts = npt.NDArray[np.int64]
+
+JUDGE = "drift/2"
 DESCRIPTIONS = {
-    "distribution_is_stable": "No feature moved beyond what the reference shows of itself.",
-    "missing_rate_is_stable": "No feature misses more values than in the reference.",
-    "categories_are_known": "No feature holds more unknown words than in the reference.",
+    "drift_is_harmless": "No feature has moved, window after window, to where the model is worse.",
+    "distribution_is_stable": "No feature moved beyond what the reference shows of itself (shown"
+    " only).",
+    **drift_quality.DESCRIPTIONS,
 }
 """The rules of this judge: claims, each a check of the asset, with what they say."""
 
 RULES = tuple(DESCRIPTIONS)
 
-
-class DriftPolicy(BaseModel):
-    """When a shift of the inputs is called drift.
-
-    Attributes
-    ----------
-    psi_limit_nats
-        Smallest adjusted PSI that can be called drift.
-    contiguous_factor
-        The limit of a feature is at least this factor times the largest PSI that a window of the
-        same number of days, inside the reference, had against the whole reference: neighbouring
-        days are no random sample.
-    minimum_rows
-        Fewer rows in the window are inconclusive.
-    missing_increase_limit
-        Allowed increase of the share of missing values, as a fraction.
-    unseen_limit
-        Allowed share of words that the reference did not hold, as a fraction.
-    muted
-        Features that are shown but have no vote, such as those seasonal by nature.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    psi_limit_nats: Annotated[float, Field(gt=0)] = 0.1
-    contiguous_factor: Annotated[float, Field(ge=1)] = 1.1
-    minimum_rows: Annotated[int, Field(ge=1)] = 1000
-    missing_increase_limit: Annotated[float, Field(ge=0, le=1)] = 0.05
-    unseen_limit: Annotated[float, Field(ge=0, le=1)] = 0.02
-    muted: tuple[str, ...] = ()
+_OUTCOMES = {
+    DriftStanding.STABLE: Outcome.PASS,
+    DriftStanding.HARMLESS: Outcome.PASS,
+    DriftStanding.HURTING: Outcome.FAIL,
+    DriftStanding.UNKNOWN: Outcome.INCONCLUSIVE,
+}
 
 
-def calibrated_limit_nats(
-    profile: ReferenceProfile, feature: str, *, days: int, policy: DriftPolicy
-) -> float:
-    """The limit for windows of ``days`` days: what the reference itself shows, or the policy's.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """The verdict on a window, and its features one by one."""
 
-    The largest adjusted PSI of the non-overlapping windows of that length inside the reference
-    against the whole reference, times the policy's factor. A reference shorter than two such
-    windows cannot show its own variation, and a window of no days has none; the policy's limit then
-    stands alone.
-    """
-    if days < 1:
-        return policy.psi_limit_nats
-    table = profile.table(feature)
-    whole = table.sum(axis=0)
-    windows = [
-        table[start : start + days].sum(axis=0) for start in range(0, len(table) - days + 1, days)
-    ]
-    if len(windows) < 2:  # noqa: PLR2004
-        return policy.psi_limit_nats
-    largest = max(adjusted_psi_nats(whole, window) for window in windows)
-    return max(policy.psi_limit_nats, policy.contiguous_factor * largest)
+    verdict: Verdict
+    features: tuple[FeatureDrift, ...]
 
 
 def judge_drift(
     *,
     line: str,
     profile: ReferenceProfile,
-    current: Mapping[str, npt.NDArray[np.int64]],
-    days: int,
+    window: WindowCounts,
+    earlier: Sequence[WindowCounts] = (),
     subject_digest: str,
     policy: DriftPolicy,
+    seasonal: Mapping[str, Counts] | None = None,
+    realised: RealisedChange | None = None,
     masked: frozenset[str] = frozenset(),
-) -> Verdict:
+    calibration: Calibration | None = None,
+) -> Judged:
     """Hold a window's counts against the reference.
 
     Parameters
     ----------
-    current
-        Per feature the counts of the window over the profile's bins, shape (bins,).
-    days
-        Number of calendar days the window holds.
+    window
+        The newest one, counted over the bins of the profile.
+    earlier
+        Windows of the same length before it that share no day with it or with one another, the
+        newest first.
     subject_digest
         Digest of the window.
+    seasonal
+        Per feature the counts of the same season as the newest window's, over the same bins: a
+        second reference. A feature is stable if it is close to either. It stands for the windows
+        right before, too.
+    realised
+        What the matured labels of the window say of the loss; it overrules what is expected.
     masked
         Features that are masked in the log as personal data. They are told as such and have no
         vote: their line has declared that they are not to be known.
+    calibration
+        The limits of this profile under this policy, if they were worked out before.
     """
+    windows = (window, *earlier[: policy.persistence_windows - 1])
+    limits = calibration or Calibration(profile, policy, masked=masked)
+    measured = [departures(limits, one, seasonal=seasonal) for one in windows]
+    features: list[FeatureDrift] = []
     findings: list[Finding] = []
-    for feature, bins in profile.bins.items():
-        if feature in masked:
-            findings.append(_masked(feature))
+    for name in (*profile.bins, *((SCORE,) if SCORE in measured[0] else ())):
+        if name in masked:
+            told = Told(
+                standing=DriftStanding.UNKNOWN,
+                windows_in_a_row=0,
+                why="masked in the log as personal data, so its drift cannot be told",
+            )
+            features.append(_feature(name, None, told))
+            findings.append(_masked(name, told.why))
             continue
-        counts = current.get(feature, np.zeros(bins.size, dtype=np.int64))
-        findings += _judge_feature(
-            feature, profile=profile, counts=counts, days=days, policy=policy
-        )
-    return Verdict(
+        newest = measured[0][name]
+        told = tell([one.get(name) for one in measured], policy=policy, realised=realised)
+        effect = _effect(limits, name, window)
+        features.append(_feature(name, newest, told, *effect))
+        findings += _findings(name, newest, told, policy=policy)
+        findings += drift_quality.quality_findings(name, calibration=limits, window=window)
+    verdict = Verdict(
         judge=JUDGE,
         line=line,
         subject_digest=subject_digest,
         evidence={
-            "reference_digest": profile.digest,
+            "reference_digest": limits.reference_digest,
             "policy_digest": digest_of_json(policy.model_dump(mode="json")),
         },
-        findings=tuple(findings),
+        findings=tuple(sorted(findings, key=lambda finding: RULES.index(finding.rule))),
     )
+    return Judged(verdict=verdict, features=tuple(features))
 
 
-def _masked(feature: str) -> Finding:
-    return Finding(
-        rule="distribution_is_stable",
-        subject=feature,
-        outcome=Outcome.INCONCLUSIVE,
-        votes=False,
-        detail="masked in the log as personal data, so its drift cannot be told",
+def record_of(
+    judged: Judged, *, model_digest: str, as_of: str | None, window: WindowCounts, rows: int
+) -> DriftRecord:
+    """What is recorded beside the verdict."""
+    return DriftRecord(
+        line=judged.verdict.line,
+        model_digest=model_digest,
+        reference_digest=judged.verdict.evidence["reference_digest"],
+        as_of=as_of,
+        days=window.days,
+        rows=rows,
+        verdict_digest=judged.verdict.digest,
+        features=judged.features,
+        problems=tuple(
+            f"{finding.rule} [{finding.subject}]"
+            for finding in judged.verdict.findings
+            if finding.rule in drift_quality.RULES and _objects(finding)
+        ),
     )
-
-
-def _judge_feature(
-    feature: str,
-    *,
-    profile: ReferenceProfile,
-    counts: npt.NDArray[np.int64],
-    days: int,
-    policy: DriftPolicy,
-) -> list[Finding]:
-    reference = profile.table(feature).sum(axis=0)
-    n = int(counts.sum())
-    votes = feature not in policy.muted
-    share = counts / n if n else np.full(len(counts), np.nan)
-    reference_share = reference / max(1, reference.sum())
-    findings = [
-        compare(
-            rule="distribution_is_stable",
-            subject=feature,
-            observed=adjusted_psi_nats(reference, counts),
-            limit=calibrated_limit_nats(profile, feature, days=days, policy=policy),
-            bound="at most",
-            unit="nats",
-            n=n,
-            minimum_n=policy.minimum_rows,
-            votes=votes,
-        ),
-        compare(
-            rule="missing_rate_is_stable",
-            subject=feature,
-            observed=float(share[-1] - reference_share[-1]),
-            limit=policy.missing_increase_limit,
-            bound="at most",
-            n=n,
-            minimum_n=policy.minimum_rows,
-            votes=votes,
-        ),
-    ]
-    if profile.bins[feature].words is not None:
-        findings.append(
-            compare(
-                rule="categories_are_known",
-                subject=feature,
-                observed=float(share[-2] - reference_share[-2]),
-                limit=policy.unseen_limit,
-                bound="at most",
-                n=n,
-                minimum_n=policy.minimum_rows,
-                votes=votes,
-            )
-        )
-    return findings
 
 
 def drifted_features(verdict: Verdict) -> tuple[str, ...]:
-    """Subjects of the voting findings that failed, in order, each once."""
-    failed = (f.subject for f in verdict.findings if f.votes and f.outcome is Outcome.FAIL)
-    return tuple(dict.fromkeys(failed))
+    """Features that have shifted and hurt, in order, each once."""
+    return _subjects(verdict, ("drift_is_harmless",))
+
+
+def data_quality_problems(verdict: Verdict) -> tuple[str, ...]:
+    """Features whose data are at fault, in order, each once: missing, unknown, beyond, stuck."""
+    return _subjects(verdict, drift_quality.RULES)
+
+
+def _subjects(verdict: Verdict, rules: Sequence[str]) -> tuple[str, ...]:
+    found = (f.subject for f in verdict.findings if f.rule in rules and _objects(f))
+    return tuple(dict.fromkeys(found))
+
+
+def _objects(finding: Finding) -> bool:
+    return finding.votes and finding.outcome is Outcome.FAIL
+
+
+def _masked(feature: str, why: str) -> Finding:
+    return Finding(
+        rule="drift_is_harmless",
+        subject=feature,
+        outcome=Outcome.INCONCLUSIVE,
+        votes=False,
+        detail=why,
+    )
+
+
+def _findings(
+    feature: str, newest: Departure, told: Told, *, policy: DriftPolicy
+) -> tuple[Finding, Finding]:
+    moved = newest.moved(policy)
+    harmless = Finding(
+        rule="drift_is_harmless",
+        subject=feature,
+        outcome=_OUTCOMES[told.standing],
+        observed=_finite(newest.loss_change),
+        limit=_finite(newest.loss_limit),
+        unit="nats of expected loss",
+        n=newest.n,
+        votes=feature not in policy.muted,
+        detail=f"{told.standing.value}{': ' if told.why else ''}{told.why}",
+    )
+    stable = Finding(
+        rule="distribution_is_stable",
+        subject=feature,
+        outcome=Outcome.INCONCLUSIVE if moved is None else (Outcome.PASS, Outcome.FAIL)[moved],
+        observed=_finite(newest.psi_nats),
+        limit=_finite(newest.limit_nats),
+        unit="nats",
+        n=newest.n,
+        votes=False,
+        detail="" if moved is not None else told.why,
+    )
+    return harmless, stable
+
+
+def _effect(limits: Calibration, feature: str, window: WindowCounts) -> tuple[float | None, str]:
+    """How far a feature moved, by a distance that does not saturate where bins are empty."""
+    counts = window.counts.get(feature)
+    if counts is None:
+        return None, ""
+    reference, numbers = limits.sums[feature], limits.profile.numbers.get(feature)
+    bins = limits.profile.bins.get(feature)
+    if bins is None or bins.edges is None or numbers is None or numbers.sd is None:
+        return _finite(jensen_shannon(reference, counts)), "jensen_shannon"
+    positions = bin_positions(bins.edges, minimum=numbers.minimum, maximum=numbers.maximum)
+    distance = wasserstein_in_sd(reference[:-1], counts[:-1], positions=positions, sd=numbers.sd)
+    shift = _mean_shift(numbers, window.numbers.get(feature))
+    return _finite(max(distance, shift)), "wasserstein_in_sd"
+
+
+def _mean_shift(reference: NumberFacts, window: NumberFacts | None) -> float:
+    """Change of the mean in standard deviations, which no Wasserstein distance is below.
+
+    Of values far beyond the outer edges, as in another unit, it tells what the bins cannot.
+    """
+    known = window is not None and window.mean is not None and reference.mean is not None
+    if window is None or not known or not reference.sd:
+        return 0.0
+    return abs((window.mean or 0.0) - (reference.mean or 0.0)) / reference.sd
+
+
+def _feature(
+    name: str,
+    newest: Departure | None,
+    told: Told,
+    effect: float | None = None,
+    effect_name: str = "",
+) -> FeatureDrift:
+    psi = None if newest is None else _finite(newest.psi_nats)
+    importance = None if newest is None else newest.importance
+    return FeatureDrift(
+        feature=name,
+        standing=told.standing,
+        n=0 if newest is None else newest.n,
+        psi_nats=psi,
+        limit_nats=None if newest is None else _finite(newest.limit_nats),
+        p_adjusted=None if newest is None else _finite(newest.p_adjusted),
+        effect=effect,
+        effect_name=effect_name,
+        importance=importance,
+        weighted_psi_nats=None if psi is None or importance is None else importance * psi,
+        loss_change=None if newest is None else _finite(newest.loss_change),
+        loss_limit=None if newest is None else _finite(newest.loss_limit),
+        unknown_share=None if newest is None else _finite(newest.unknown_share),
+        windows_in_a_row=told.windows_in_a_row,
+        why=told.why,
+    )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -142,8 +142,8 @@ def fairness_interval(
         kept = enough_for(groups, rates, minimum_n)
         cells = np.array([group.cells for group in groups], dtype=np.float64)[kept]
         log = form == "ratio"
-        seen = [_smooth(rate, cells, log=log) for rate in rates]
-        drawn = [_smooth(rate, draws[:, kept], log=log) for rate in rates]
+        seen = [smooth_rates(rate, cells, log=log) for rate in rates]
+        drawn = [smooth_rates(rate, draws[:, kept], log=log) for rate in rates]
         low, high = _widest_gap(seen, drawn, confidence)
         if log:
             low, high = float(np.exp(-high)), float(np.exp(-low))
@@ -160,7 +160,8 @@ def fairness_interval(
     )
 
 
-def _smooth(rate: Rate, cells: Floats, *, log: bool) -> Floats:
+def smooth_rates(rate: Rate, cells: Floats, *, log: bool) -> Floats:
+    """Rates with half a row added above and below, or their logarithms; ``cells`` (..., 4)."""
     above, below = parts_of_rate(rate, cells)
     share = (above + PSEUDOCOUNT) / (below + 2 * PSEUDOCOUNT)
     return np.log(share) if log else share

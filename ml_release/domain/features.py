@@ -199,7 +199,9 @@ def frequent_words(words: npt.NDArray[np.generic], *, limit: int) -> tuple[str, 
     >>> frequent_words(np.array(["b", None, "c", "a", "c"], dtype=object), limit=2)
     ('c', 'a')
     """
-    counts = Counter(word for word in words if isinstance(word, str))
+    # Counted before they are looked at: that runs over the rows in C.
+    met = Counter(words.tolist())
+    counts = {word: count for word, count in met.items() if isinstance(word, str)}
     # No numpy strings here: they lose NUL at the end of a word.
     return tuple(sorted(counts, key=lambda word: (-counts[word], word))[:limit])
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ml_release.domain.history_health import HistoryUse
+from ml_release.domain.reference_profile import NumberFacts
 from ml_release.domain.scores import (
     Difference,
     ReliabilityBin,
@@ -25,6 +26,29 @@ from ml_release.errors import IntegrityError
 Floats = npt.NDArray[np.float64]
 WINDOW_DAYS = 7
 """Days of a monitoring window, back from the newest event."""
+
+
+class EarlierWindow(BaseModel):
+    """Counts of an earlier window of the same model's answers and of the same length.
+
+    Attributes
+    ----------
+    as_of
+        Its last day.
+    days
+        Calendar days of it that hold events, 0 to the length of the window.
+    rows, counts, score_counts, numbers
+        As of a `WindowRecord`; all empty where nothing was answered.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    as_of: date
+    days: int = Field(ge=0)
+    rows: int
+    counts: Mapping[str, tuple[int, ...]]
+    score_counts: tuple[int, ...] = ()
+    numbers: Mapping[str, NumberFacts] = Field(default_factory=dict)
 
 
 class WindowRecord(BaseModel):
@@ -42,12 +66,25 @@ class WindowRecord(BaseModel):
     counts
         Per feature the rows per bin of the model's reference profile.
     labels
-        Requests of this line that the labels route was told of, whichever version answered.
+        Labels of this line that were gathered when the window was recorded, whichever version
+        answered.
     latency_p50_ms, latency_p99_ms
-        Of the window's requests; None without any.
+        Of the window's answered requests, see `LatencySketch`; None without any.
     history
         What the history look-ups of the answered rows met; None if nothing is declared, and in a
         window of before this was kept.
+    score_counts
+        Rows per bin of the reference's score; empty where the reference has none.
+    numbers
+        Per numeric feature, and under `ml_release.domain.reference_profile.SCORE`, what the values
+        of the window were.
+    late
+        Records of the window that came in more than an hour after the hour of their event.
+    first_received, last_received
+        When the first and the last record of the window came in; None without any.
+    earlier
+        The windows before, of the same length and disjoint, the newest of them first. They reach
+        back as far as was asked, also to before the first answer.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,6 +101,12 @@ class WindowRecord(BaseModel):
     latency_p50_ms: float | None
     latency_p99_ms: float | None
     history: HistoryUse | None = None
+    score_counts: tuple[int, ...] = ()
+    numbers: Mapping[str, NumberFacts] = Field(default_factory=dict)
+    late: int = 0
+    first_received: datetime | None = None
+    last_received: datetime | None = None
+    earlier: tuple[EarlierWindow, ...] = ()
 
 
 def window_from_json(content: bytes) -> WindowRecord:

@@ -103,6 +103,9 @@ class Standing:
     gates
         Of every gate that was asked, the finding. One that is not there was not asked, which lets
         nothing through.
+    budget
+        Whether the error budgets let it be promoted; only a failure holds it. None where nobody is
+        served yet.
     """
 
     line: str
@@ -114,6 +117,7 @@ class Standing:
     experiment: str | None = None
     predecessor: int | None = None
     gates: Mapping[Gate, Finding] = field(default_factory=dict)
+    budget: Finding | None = None
 
 
 def place_of(state: DeclaredState | None, version: int, *, was_staged: bool) -> Destination:
@@ -219,8 +223,19 @@ def refusals(standing: Standing, to: Stage | None, path: Path) -> tuple[str, ...
             reasons.append(_other(standing))
         if standing.experiment is not None:
             reasons.append(f"experiment {standing.experiment} runs; end it first")
+        if (frozen := frozen_by(standing)) is not None:
+            reasons.append(frozen)
     gates = gates_of(following, path, is_first=standing.champion is None)
     return (*reasons, *held_by(gates, standing))
+
+
+def frozen_by(standing: Standing) -> str | None:
+    """Why no version may be put beside or in the place of what serves; None if one may.
+
+    Staging is a server of its own: what is spent there is nobody's budget.
+    """
+    budget = standing.budget
+    return budget.detail if budget is not None and budget.outcome is Outcome.FAIL else None
 
 
 def held_by(gates: Sequence[Gate], standing: Standing) -> tuple[str, ...]:

@@ -103,7 +103,10 @@ def plan_rollout(
         version=standing.version,
         stands_at=standing.place,
         reasons=refusals(standing, None, path),
-        findings=tuple(standing.gates[gate] for gate in gates if gate in standing.gates),
+        findings=(
+            *(standing.gates[gate] for gate in gates if gate in standing.gates),
+            *(() if following is None or standing.budget is None else (standing.budget,)),
+        ),
         places=places,
         rollback_target=standing.predecessor
         if standing.champion == standing.version

@@ -21,6 +21,7 @@ from ml_release.orchestration.experiment_jobs import (
     end_experiment_job,
     experiment_sensor,
 )
+from ml_release.orchestration.fairness_asset import fairness_report_asset
 from ml_release.orchestration.incident_assets import (
     incident_sensor,
     incident_spec,
@@ -36,6 +37,7 @@ from ml_release.orchestration.jobs import (
     train_job,
 )
 from ml_release.orchestration.kill_switch_job import adopt_kill_switch_job, kill_switch_sensor
+from ml_release.orchestration.kpi_asset import release_kpis_asset
 from ml_release.orchestration.label_assets import labels_asset
 from ml_release.orchestration.log_assets import finished_segments_sensor, inference_archive_asset
 from ml_release.orchestration.model_assets import (
@@ -47,6 +49,10 @@ from ml_release.orchestration.monitoring_assets import (
     drift_report_asset,
     inference_window_asset,
     performance_report_asset,
+)
+from ml_release.orchestration.monitoring_page_assets import (
+    evidently_report_asset,
+    monitoring_report_asset,
 )
 from ml_release.orchestration.release_jobs import (
     approval_spec,
@@ -62,7 +68,9 @@ from ml_release.orchestration.rollout_assets import rollout_job, rollout_sensor,
 from ml_release.orchestration.scorecard_asset import gate_scorecard_asset
 from ml_release.orchestration.scoring_asset import batch_predictions_asset
 from ml_release.orchestration.sensors import new_records_sensor
+from ml_release.orchestration.slo_asset import slo_report_asset
 from ml_release.orchestration.staging_asset import staging_endpoint_asset
+from ml_release.orchestration.text_asset import text_report_asset
 from ml_release.orchestration.truth_assets import three_truths_asset, truths_sensor
 from ml_release.orchestration.verification_asset import rollback_verification_asset
 from ml_release.orchestration.waiver_job import waiver_job
@@ -124,7 +132,13 @@ def _line_definitions(line: ReleaseLine, wiring: Wiring) -> dg.Definitions:
                     labels_asset,
                     drift_report_asset,
                     performance_report_asset,
+                    fairness_report_asset,
+                    *((text_report_asset,) if line.text_columns else ()),
+                    slo_report_asset,
+                    release_kpis_asset,
                     decision_asset,
+                    evidently_report_asset,
+                    monitoring_report_asset,
                     rollback_verification_asset,
                     drill_asset,
                     experiment_report_asset,

@@ -19,7 +19,10 @@ def decision_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=key,
-        deps=[dg.AssetKey([line.name, name]) for name in ("drift_report", "performance_report")],
+        deps=[
+            dg.AssetKey([line.name, name])
+            for name in ("drift_report", "performance_report", "fairness_report", "slo_report")
+        ],
         check_specs=check_specs(key, decision_record.DESCRIPTIONS, blocking=False),
         group_name=line.name,
         kinds={"json"},

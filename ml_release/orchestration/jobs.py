@@ -27,9 +27,14 @@ MONITORED = (
     "labels",
     "drift_report",
     "performance_report",
+    "fairness_report",
+    "slo_report",
+    "release_kpis",
     "rollback_verification",
     "experiment_report",
     "decision",
+    "evidently_report",
+    "monitoring_report",
 )
 FIRST_PARTITION_TAG = "dagster/asset_partition_range_start"
 LAST_PARTITION_TAG = "dagster/asset_partition_range_end"
@@ -90,8 +95,8 @@ def monitor_job(line: ReleaseLine) -> UnresolvedAssetJobDefinition:
     return _job(
         line,
         "monitor",
-        MONITORED,
-        "Read the log: window, labels, drift, performance, rollback, experiment, decision.",
+        (*MONITORED, *(("text_report",) if line.text_columns else ())),
+        "Read the log: window, labels, drift, performance, promises, KPIs; decide what to do.",
     )
 
 

@@ -2,23 +2,25 @@
 
 import dagster as dg
 
-from ml_release.domain import drift, history_health, skew
+from ml_release.domain import drift, history_health, performance_judge, skew
 from ml_release.domain.features import History
 from ml_release.domain.history_health import HistoryUse
 from ml_release.orchestration.endpoint_assets import endpoint_key
+from ml_release.orchestration.performance_page import performance_metadata
 from ml_release.orchestration.rendering import (
     check_results,
     check_specs,
-    frame_table,
+    drift_table,
     number,
     picture,
     reported,
-    scores_table,
 )
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
+from ml_release.workflows.drift_evidence import trends
 from ml_release.workflows.history_health import check_history
-from ml_release.workflows.monitoring import observe_window, report_drift, report_performance
+from ml_release.workflows.monitoring import DriftReport, observe_window, report_drift
+from ml_release.workflows.performance import report_performance
 from ml_release.workflows.skew import check_skew
 
 
@@ -45,6 +47,7 @@ def inference_window_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefini
                 deployments=wiring.deployments,
                 models=wiring.models,
                 evidence=wiring.evidence,
+                profiles=wiring.profiles,
             )
             verdict = check_skew(
                 line,
@@ -54,6 +57,7 @@ def inference_window_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefini
                 evidence=wiring.evidence,
                 models=wiring.models,
                 deployments=wiring.deployments,
+                window=window,
             )
             history = check_history(line, environment=wiring.environment, evidence=wiring.evidence)
         return dg.MaterializeResult(
@@ -63,6 +67,7 @@ def inference_window_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefini
                 "days": window.days,
                 "dagster/row_count": window.rows,
                 "errors": window.errors,
+                "records that came late": window.late,
                 "labels": window.labels,
                 "latency p50, ms": number(window.latency_p50_ms),
                 "latency p99, ms": number(window.latency_p99_ms),
@@ -108,12 +113,15 @@ def drift_report_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition
 
     @dg.asset(
         key=key,
-        deps=[dg.AssetKey([line.name, "inference_window"])],
+        # What labels say of a shift overrules what is expected of it: they come first.
+        deps=[
+            dg.AssetKey([line.name, name]) for name in ("inference_window", "performance_report")
+        ],
         check_specs=check_specs(key, drift.DESCRIPTIONS, blocking=False),
         group_name=line.name,
         kinds={"numpy"},
         description="Whether the newest window's inputs have moved away from the reference of the"
-        " version that answered.",
+        " version that answered, and whether that hurts.",
     )
     def drift_report() -> dg.MaterializeResult:
         with reported():
@@ -123,6 +131,7 @@ def drift_report_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition
                 models=wiring.models,
                 evidence=wiring.evidence,
                 plotter=wiring.plotter,
+                tables=wiring.tables,
             )
         # Drift is news for a person and for the retraining sensor; it stops no run.
         return dg.MaterializeResult(
@@ -133,6 +142,10 @@ def drift_report_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition
                 "rows": report.window.rows,
                 "as of": str(report.window.as_of or "no events"),
                 "drifted": ", ".join(drift.drifted_features(report.verdict)) or "none",
+                "data quality": ", ".join(report.record.problems) or "no problem",
+                **_season(report),
+                "features": drift_table(report.record),
+                **trends(report.record),
                 **{name: picture(png) for name, png in report.plots.items()},
             },
             check_results=check_results(
@@ -146,15 +159,27 @@ def drift_report_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition
     return drift_report
 
 
+def _season(report: DriftReport) -> dict[str, str | int]:
+    told: dict[str, str | int] = {}
+    if report.season is not None:
+        told["same season"] = "a second reference" if report.season else "has not landed"
+    if report.realised is not None:
+        told["labels that say what it costs"] = report.realised
+    return told
+
+
 def performance_report_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
     """The asset ``<line>/performance_report``."""
+    key = dg.AssetKey([line.name, "performance_report"])
 
     @dg.asset(
-        key=[line.name, "performance_report"],
+        key=key,
         deps=[dg.AssetKey([line.name, name]) for name in ("inference_window", "labels")],
+        check_specs=check_specs(key, performance_judge.DESCRIPTIONS, blocking=False),
         group_name=line.name,
         kinds={"numpy"},
-        description="Scores of the champion's answers whose label is due and was gathered.",
+        description="Scores of the champion's answers whose label is due and was gathered, held"
+        " against its release.",
     )
     def performance_report() -> dg.MaterializeResult:
         with reported():
@@ -164,20 +189,21 @@ def performance_report_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefi
                 inference_log=wiring.inference_log,
                 deployments=wiring.deployments,
                 tables=wiring.tables,
+                answers=wiring.answers,
+                evidence=wiring.evidence,
                 plotter=wiring.plotter,
                 now=wiring.clock.now(),
             )
+        # Worse than at release is news for a person and for the retraining; it stops no run.
         return dg.MaterializeResult(
-            metadata={
-                "labelled rows": report.performance.rows,
-                "immature rows": report.immature,
-                "unlabelled rows": report.unlabelled,
-                "rows of several classes, not monitored": report.not_monitored,
-                "AUC": number(report.performance.auc.estimate),
-                "scores": scores_table({f"version {report.version}, served": report.performance}),
-                "per day": frame_table(report.per_day),
-                **{name: picture(png) for name, png in report.plots.items()},
-            }
+            metadata=performance_metadata(report),
+            check_results=check_results(
+                key,
+                performance_judge.RULES,
+                {line.name: report.verdict},
+                severity=dg.AssetCheckSeverity.WARN,
+                plots={"no_worse_than_at_release": report.plots},
+            ),
         )
 
     return performance_report

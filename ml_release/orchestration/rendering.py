@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from ml_release.domain.drift_standing import DriftStanding
 from ml_release.domain.verdict import Outcome, worst
 from ml_release.errors import MlReleaseError
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from ml_release.domain.drift_record import DriftRecord
     from ml_release.domain.performance import Performance
     from ml_release.domain.provenance import KeptOut
     from ml_release.domain.search import SearchRecord
@@ -188,6 +190,55 @@ def waived_table(waived: Sequence[Waived]) -> dg.TableMetadataValue | str:
             for one in waived
         ],
         schema=_text_schema("", "finding", "by", "reason", "until"),
+    )
+
+
+def drift_table(record: DriftRecord) -> dg.TableMetadataValue:
+    """Every feature of a window with how it stands, those that hurt first."""
+    worst_first = (
+        DriftStanding.HURTING,
+        DriftStanding.UNKNOWN,
+        DriftStanding.HARMLESS,
+        DriftStanding.STABLE,
+    )
+    rows = sorted(
+        record.features,
+        key=lambda one: (worst_first.index(one.standing), -(one.weighted_psi_nats or 0.0)),
+    )
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord(
+                {
+                    "feature": one.feature,
+                    "standing": one.standing.value,
+                    "PSI, nats": number(one.psi_nats),
+                    "limit": number(one.limit_nats),
+                    "p adjusted": number(one.p_adjusted),
+                    "effect": f"{number(one.effect)} {one.effect_name.replace('_', ' ')}".strip(),
+                    "importance": number(one.importance),
+                    "expected change of log loss": number(one.loss_change),
+                    "limit of it": number(one.loss_limit),
+                    "no evidence": number(one.unknown_share),
+                    "windows in a row": str(one.windows_in_a_row),
+                    "why": one.why,
+                }
+            )
+            for one in rows
+        ],
+        schema=_text_schema(
+            "feature",
+            "standing",
+            "PSI, nats",
+            "limit",
+            "p adjusted",
+            "effect",
+            "importance",
+            "expected change of log loss",
+            "limit of it",
+            "no evidence",
+            "windows in a row",
+            "why",
+        ),
     )
 
 

@@ -43,6 +43,7 @@ def waiver_job(line: ReleaseLine, wiring: Wiring) -> dg.JobDefinition:
                     lasts=timedelta(days=config.days),
                 ),
                 model_digest=config.candidate,
+                environment=wiring.environment,
                 evidence=wiring.evidence,
                 clock=wiring.clock,
             )

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ml_release.adapters.answer_store import SqliteAnswers
 from ml_release.adapters.apprise_notifier import AppriseNotifier
 from ml_release.adapters.delta_tables import DeltaTables
 from ml_release.adapters.evidence_files import EvidenceFiles
+from ml_release.adapters.evidently_report import EvidentlyPages
+from ml_release.adapters.gauge_files import GaugeFiles
 from ml_release.adapters.git_deployments import GitDeployments
 from ml_release.adapters.git_deployments.remote import GitRemote
 from ml_release.adapters.git_deployments.shared import SharedDeployments
+from ml_release.adapters.hashed_ngrams import HashedNgrams
 from ml_release.adapters.inference_tables import InferenceArchiveFiles, InferenceTables
 from ml_release.adapters.landing_files import LandingFiles
 from ml_release.adapters.mlflow_registry import MlflowExperiments, MlflowRegistry
@@ -18,12 +22,14 @@ from ml_release.adapters.model_files import ModelFiles
 from ml_release.adapters.model_ladder import LadderCompiler, LadderLoader
 from ml_release.adapters.model_process import ModelProcess
 from ml_release.adapters.model_signatures import ModelSignatures
+from ml_release.adapters.moved_clock import MovedClock
 from ml_release.adapters.notice_file import NoticeFile
 from ml_release.adapters.online_files import OnlineFiles
 from ml_release.adapters.onnx_compiler import OnnxCompiler
 from ml_release.adapters.onnx_models import OnnxLoader
 from ml_release.adapters.optuna_search import OptunaSearch
 from ml_release.adapters.plots import Plots
+from ml_release.adapters.profile_store import ProfileFile
 from ml_release.adapters.report_pages import ReportPages
 from ml_release.adapters.seals import Seals
 from ml_release.adapters.shap_values import ShapValues
@@ -40,13 +46,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ml_release.ports import (
+        AnswerStore,
         Attributor,
         Clock,
         Deployments,
         DeploymentsRemote,
+        DriftPages,
         EndpointClient,
         EvidenceStore,
         Experiments,
+        GaugeBoard,
         InferenceArchive,
         InferenceLog,
         Landing,
@@ -58,10 +67,12 @@ if TYPE_CHECKING:
         OnlineHistory,
         ParameterSearch,
         Plotter,
+        ProfileStore,
         ReportWriter,
         ServabilityProbe,
         Switches,
         Tables,
+        TextClassifier,
         TrialServer,
         Workplace,
     )
@@ -90,9 +101,14 @@ class Wiring:
     online: OnlineHistory
     inference_log: InferenceLog
     inference_archive: InferenceArchive
+    profiles: ProfileStore
+    answers: AnswerStore
     plotter: Plotter
     attributor: Attributor
+    text_classifier: TextClassifier
     reports: ReportWriter
+    drift_pages: DriftPages
+    gauges: GaugeBoard
     workplace: Workplace
     notifier: Notifier
     urgent: Deployments | None = None
@@ -109,7 +125,7 @@ class Wiring:
 
 def local_wiring(settings: Settings) -> Wiring:
     """Adapters below the home folder; nothing is opened or made until it is used."""
-    clock = SystemClock()
+    clock = local_clock(settings)
     keys = SigningKeys(
         settings.keys, signing_key=settings.signing_key, verify_keys=settings.verify_keys
     )
@@ -154,15 +170,26 @@ def local_wiring(settings: Settings) -> Wiring:
         online=OnlineFiles(settings.online),
         inference_log=InferenceTables(settings.inference),
         inference_archive=InferenceArchiveFiles(settings.inference),
+        profiles=ProfileFile(settings.monitoring / "profiles.db"),
+        answers=SqliteAnswers(settings.monitoring / "answers.db"),
         plotter=Plots(),
         attributor=ShapValues(),
+        text_classifier=HashedNgrams(),
         reports=ReportPages(settings.reports),
+        drift_pages=EvidentlyPages(),
+        gauges=GaugeFiles(settings.gauges),
         workplace=LocalWorkplace(),
         notifier=AppriseNotifier(settings.notify)
         if settings.notify
         else NoticeFile(settings.notices, now=clock.now),
         endpoint=lambda: _endpoint(settings),
     )
+
+
+def local_clock(settings: Settings) -> SystemClock | MovedClock:
+    """The machine's clock, or the one that a file moves."""
+    machine = SystemClock()
+    return machine if settings.clock is None else MovedClock(settings.clock, real=machine.now)
 
 
 def _endpoint(settings: Settings) -> EndpointClient:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from ml_release.serving.bandits import Bandits
     from ml_release.serving.kill_switches import KillSwitches
     from ml_release.serving.model_table import LineState, ModelTable, Route
+    from ml_release.serving.monitoring_gauges import MonitoringGauges
     from ml_release.serving.recording import Recorder
     from ml_release.serving.request_headers import HeaderValues
     from ml_release.serving.routes import Action, Address
@@ -68,6 +69,8 @@ class Endpoint:
         Where records and labels go before a client hears of them.
     inference
         The folder of that log, whose size is a metric.
+    gauges
+        What monitoring has left of the lines, metrics too.
     """
 
     environment: str
@@ -79,6 +82,7 @@ class Endpoint:
     bandits: Bandits
     shadows: Shadows
     inference: Path
+    gauges: MonitoringGauges
     told_labels: ToldLabels = field(default_factory=ToldLabels)
     vitals: Vitals = field(default_factory=Vitals)
     counts: dict[str, LineCounts] = field(default_factory=lambda: defaultdict(LineCounts))
@@ -120,7 +124,12 @@ class Endpoint:
             "status": lambda _line, _headers, _body: json_reply(self._status()),
             "page": lambda _line, _headers, _body: self._page(),
             "metrics": lambda _line, _headers, _body: metrics_reply(
-                self.table(), self.counts, self.vitals, inference=self.inference
+                self.table(),
+                self.counts,
+                self.vitals,
+                inference=self.inference,
+                gauges=self.gauges,
+                now=self.now().timestamp(),
             ),
         }
         self._version_actions = {

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from ml_release.serving.model_table import LineState, ModelTable, Route
+    from ml_release.serving.monitoring_gauges import MonitoringGauges
     from ml_release.serving.variant_counts import VariantCounts
     from ml_release.serving.vitals import Vitals
 
@@ -49,7 +50,13 @@ _SERVER_ERROR = 500
 
 
 def metrics_reply(
-    table: ModelTable, counts: Mapping[str, LineCounts], vitals: Vitals, *, inference: Path
+    table: ModelTable,
+    counts: Mapping[str, LineCounts],
+    vitals: Vitals,
+    *,
+    inference: Path,
+    gauges: MonitoringGauges,
+    now: float,
 ) -> Reply:
     """Everything, in Prometheus' text format 0.0.4.
 
@@ -57,11 +64,15 @@ def metrics_reply(
     ----------
     inference
         Folder of the inference log.
+    gauges
+        What monitoring has left of the lines.
+    now
+        Seconds since 1970.
     """
     families = _Families(table, counts, vitals, inference)
     return Reply(
         200,
-        generate_latest(families),
+        generate_latest(families) + gauges.text(sorted(table.lines), now=now),
         (("content-type", CONTENT_TYPE_PLAIN_0_0_4), ("cache-control", "no-store")),
     )
 

@@ -14,6 +14,7 @@ import threading
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from granian._granian import SocketHolder
@@ -26,12 +27,14 @@ from ml_release.adapters.inference_log import InferenceLogFiles
 from ml_release.adapters.mask_keys import MaskKeyFile
 from ml_release.adapters.model_files import ModelFiles
 from ml_release.adapters.model_signatures import ModelSignatures
+from ml_release.adapters.moved_clock import MovedClock
 from ml_release.adapters.online_files import OnlineFiles
 from ml_release.adapters.reward_segments import RewardSegments
 from ml_release.adapters.seals import Seals
 from ml_release.adapters.signing_keys import SigningKeys
 from ml_release.adapters.switch_files import SwitchFiles
 from ml_release.domain.log_health import LogBounds
+from ml_release.errors import InputError
 from ml_release.serving.access import Access
 from ml_release.serving.app import EndpointApp
 from ml_release.serving.attendance import Attendance
@@ -42,6 +45,7 @@ from ml_release.serving.line_counts import LineCounts
 from ml_release.serving.listening import bind, host_to_listen_on, url_of
 from ml_release.serving.loaders import serving_loader
 from ml_release.serving.log_upkeep import keep_segments_short
+from ml_release.serving.monitoring_gauges import MonitoringGauges
 from ml_release.serving.reconciler import RETRY_SECONDS, Reconciler
 from ml_release.serving.recording import Recorder
 from ml_release.serving.remote_follower import RemoteFollower
@@ -94,9 +98,10 @@ class Parts:
 def build(settings: Settings, *, environment: str | None = None) -> Parts:
     """Put the parts together over the folders of ``settings``; nothing is loaded yet."""
     chosen = environment or settings.environment
+    now = _now if settings.clock is None else MovedClock(settings.clock, real=_now).now
     log = InferenceLogFiles(
         settings.inference,
-        now=_now,
+        now=now,
         durability=settings.log_durability,
         bounds=LogBounds(
             max_bytes=settings.log_max_bytes,
@@ -125,7 +130,7 @@ def build(settings: Settings, *, environment: str | None = None) -> Parts:
         ),
         online=OnlineFiles(settings.online),
         environment=chosen,
-        now=_now,
+        now=now,
         switches=switches,
         bandits=bandits,
         vitals=vitals,
@@ -135,12 +140,13 @@ def build(settings: Settings, *, environment: str | None = None) -> Parts:
         table=lambda: reconciler.table,
         log=log,
         recorder=recorder,
-        now=_now,
+        now=now,
         switches=switches,
         bandits=bandits,
         shadows=shadows,
         counts=counts,
         inference=settings.inference,
+        gauges=MonitoringGauges(settings.gauges, environment=chosen),
         vitals=vitals,
     )
     follower = None
@@ -149,7 +155,7 @@ def build(settings: Settings, *, environment: str | None = None) -> Parts:
             settings.deployments,
             settings.remote.address,
             branch=settings.remote.branch,
-            now=_now,
+            now=now,
         )
         follower = RemoteFollower(remote, seconds=settings.remote.fetch_seconds)
         vitals.notes = lambda: follower.notes
@@ -187,7 +193,8 @@ def serve(
     ------
     InputError
         If the address may not be listened on, the port is taken, or the tokens file, the
-        certificate or the collector of traces cannot be used.
+        certificate or the collector of traces cannot be used. Also for an address that others can
+        reach while the clock is moved.
     """
     chosen = settings.endpoint
     if chosen.tls_certificate is not None and chosen.tls_key is not None:
@@ -198,6 +205,13 @@ def serve(
         has_tls=chosen.tls_certificate is not None,
         is_behind_proxy=is_behind_proxy,
     )
+    if settings.clock is not None and not ip_address(address).is_loopback:
+        message = (
+            f"host {host!r}: expected a loopback address such as 127.0.0.1 while ML_RELEASE_CLOCK"
+            f" moves the clock ({settings.clock}): records of real clients would be of a time that"
+            " is not"
+        )
+        raise InputError(message)
     parts = build(settings, environment=environment)
     access = _access(chosen, parts.endpoint.vitals)
     listener = bind(address, settings.server_port if port is None else port)
@@ -332,4 +346,5 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 def _now() -> datetime:
+    """The machine's time, which also a server in another time judges tokens and certificates by."""
     return datetime.now(tz=UTC)

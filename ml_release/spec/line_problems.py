@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ml_release.domain.features import Category, Number, request_fields
 from ml_release.domain.identity import check_line_name
+from ml_release.domain.personal_data import kinds_of_name
 from ml_release.domain.quality_policy import ERRORS
 from ml_release.domain.retention import retention_problems
 from ml_release.domain.search_objectives import objectives_of
@@ -22,6 +23,7 @@ def problems_of(line: ReleaseLine) -> list[str]:
     return [
         *_basic_problems(line),
         *_remembering_problems(line),
+        *_text_problems(line),
         *_source_problems(line),
         *_task_problems(line),
         *_search_problems(line),
@@ -54,9 +56,12 @@ def _basic_problems(line: ReleaseLine) -> list[str]:
         if twice:
             problems.append(f"labels: columns of the files are keys as well: {twice}")
     names = {feature.name for feature in line.features}
-    unknown = sorted(set(line.policies.drift.muted) - names)
-    if unknown:
-        problems.append(f"policy drift.muted names no feature: {unknown}; known: {sorted(names)}")
+    for field in ("muted", "seasonal"):
+        unknown = sorted(set(getattr(line.policies.drift, field)) - names)
+        if unknown:
+            problems.append(
+                f"policy drift.{field} names no feature: {unknown}; known: {sorted(names)}"
+            )
     missing = sorted(set(line.slices) - fields) if fields else []
     if missing:
         problems.append(f"slices are no request columns: {missing}; known: {sorted(fields)}")
@@ -75,6 +80,26 @@ def _remembering_problems(line: ReleaseLine) -> list[str]:
         problems += retention_problems(
             retention, label_delay=line.label_delay, labels=line.policies.labels
         )
+    return problems
+
+
+def _text_problems(line: ReleaseLine) -> list[str]:
+    """Which text columns must not be sampled."""
+    problems = []
+    twice = sorted({name for name in line.text_columns if line.text_columns.count(name) > 1})
+    if twice:
+        problems.append(f"text_columns: expected each once, found {twice} several times")
+    taken = sorted({*line.text_columns} & {line.target, line.event_time, line.event_day})
+    if taken:
+        problems.append(f"text_columns: expected columns of free text, found {taken}")
+    masked = sorted({*line.text_columns} & {*line.personal})
+    named = sorted(name for name in line.text_columns if kinds_of_name(name))
+    for names, why in ((masked, "are masked as personal"), (named, "are personal by their name")):
+        if names:
+            problems.append(
+                f"text_columns: expected columns whose texts may travel with a version, found"
+                f" {names}, which {why}"
+            )
     return problems
 
 

@@ -10,16 +10,21 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ml_release.domain.data_gates import DataGatesPolicy
 from ml_release.domain.decision_policy import DecisionPolicy
-from ml_release.domain.drift import DriftPolicy
+from ml_release.domain.drift_policy import DriftPolicy
 from ml_release.domain.evaluation_gates import EvaluationPolicy
+from ml_release.domain.fairness_watch import FairnessWatchPolicy
 from ml_release.domain.history_health import HistoryHealthPolicy
 from ml_release.domain.identity import digest_of_json
 from ml_release.domain.label_maturity import LabelPolicy
+from ml_release.domain.performance_policy import PerformancePolicy
 from ml_release.domain.quarantine import QuarantinePolicy
+from ml_release.domain.release_kpis import KpiPolicy
 from ml_release.domain.retention import RetentionPolicy
 from ml_release.domain.retraining_policy import RetrainingPolicy
 from ml_release.domain.rollout_policy import RolloutPolicy
 from ml_release.domain.scorecard import ScorecardPolicy
+from ml_release.domain.slo_policy import SloPolicy
+from ml_release.domain.text_drift import TextDriftPolicy
 from ml_release.domain.three_truths import TruthsPolicy
 from ml_release.domain.training_plan import TrainingPolicy
 from ml_release.errors import DeclarationError
@@ -37,11 +42,16 @@ class Policies(BaseModel):
     drift: DriftPolicy
     history: HistoryHealthPolicy = Field(default_factory=HistoryHealthPolicy)
     labels: LabelPolicy
+    performance: PerformancePolicy = Field(default_factory=PerformancePolicy)
     rollout: RolloutPolicy = Field(default_factory=RolloutPolicy)
     decisions: DecisionPolicy = Field(default_factory=DecisionPolicy)
     retraining: RetrainingPolicy
+    slo: SloPolicy = Field(default_factory=SloPolicy)
+    kpis: KpiPolicy = Field(default_factory=KpiPolicy)
     truths: TruthsPolicy = Field(default_factory=TruthsPolicy)
     retention: RetentionPolicy | None = None
+    fairness_watch: FairnessWatchPolicy = Field(default_factory=FairnessWatchPolicy)
+    text_drift: TextDriftPolicy = Field(default_factory=TextDriftPolicy)
     scorecard: ScorecardPolicy = Field(default_factory=ScorecardPolicy)
 
     @property

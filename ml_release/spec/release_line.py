@@ -70,6 +70,10 @@ class ReleaseLine(BaseModel):
         Where labels of served requests come from besides the labels route; None for nowhere else.
     favourable
         Which label is good for the person or thing concerned; of a classifier only.
+    text_columns
+        Columns of the snapshot that hold free text, to be watched for shifts; no features. A
+        bounded sample of them travels inside each version's artefact, so they may hold nothing
+        personal.
     personal
         Request column to how it is masked in the inference log, with every feature made of it:
         ``hash`` keeps equality, ``drop`` nothing. Skew and drift of what is masked cannot be told.
@@ -102,6 +106,7 @@ class ReleaseLine(BaseModel):
     favourable: Annotated[int, Field(ge=0, le=1)] | None = None
     slices: tuple[str, ...] = ()
     sensitive: tuple[str, ...] = ()
+    text_columns: tuple[str, ...] = ()
     personal: Mapping[str, Mask] = Field(default_factory=dict)
     features: Annotated[tuple[Feature, ...], Field(min_length=1)]
     build_estimator: Callable[[Mapping[str, Any], int], Any]

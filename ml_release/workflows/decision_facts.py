@@ -23,6 +23,7 @@ from ml_release.workflows.recorded_numbers import (
     burn_level,
     change_of,
     document_of,
+    performance_numbers,
     shifts_of,
     speaks_of,
 )
@@ -208,7 +209,7 @@ def _performance(
     if not speaks_of(verdict, record, champion=champion, version=version):
         # Of the version before, or of nobody knows which.
         return None, {}
-    return verdict, record
+    return verdict, performance_numbers(record)
 
 
 def _rule(verdict: Verdict | None, rule: str) -> Outcome | None:

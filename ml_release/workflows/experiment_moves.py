@@ -15,7 +15,7 @@ from ml_release.domain.experiment_design import (
     plan_from_json,
 )
 from ml_release.domain.experiment_moves import back_to_control, require_room, with_experiment
-from ml_release.domain.rollout import gates_to_answer, held_by
+from ml_release.domain.rollout import frozen_by, gates_to_answer, held_by
 from ml_release.errors import InputError, NotFoundError, RefusedError
 from ml_release.workflows.champion import declared_or_lost, seal_refusal
 from ml_release.workflows.experiments import EXPERIMENT_PLAN
@@ -174,7 +174,9 @@ def begin_experiment(
             registry=registry,
             now=now,
         )
-        if reasons := held_by(gates, gathered.standing):
+        frozen = frozen_by(gathered.standing)
+        reasons = (*held_by(gates, gathered.standing), *(() if frozen is None else (frozen,)))
+        if reasons:
             message = f"{act} refused: {'; '.join(reasons)}"
             raise RefusedError(message)
         if gathered.approvals is not None:

@@ -13,13 +13,18 @@ from ml_release.domain.artefact import (
     SIGNATURE_FILE,
     signature_of,
 )
+from ml_release.domain.features import encode
+from ml_release.domain.holdout_profile import with_holdout
 from ml_release.domain.identity import canonical_json
+from ml_release.domain.masking import masks_of
 from ml_release.domain.reference_profile import fit_profile
 from ml_release.workflows.columns import columns_of
-from ml_release.workflows.fitting import output_kind_of
+from ml_release.workflows.fitting import answers_of, output_kind_of
 from ml_release.workflows.snapshots import SNAPSHOT_TABLE
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from ml_release.domain.features import Columns, FeaturePlan
     from ml_release.domain.identity import SnapshotId
     from ml_release.ports import ModelCompiler, Tables
@@ -34,6 +39,7 @@ def artefact_files(
     window: Window,
     snapshot: SnapshotId,
     *,
+    answers: npt.NDArray[np.float64],
     compiler: ModelCompiler,
     tables: Tables,
 ) -> dict[str, bytes]:
@@ -45,6 +51,8 @@ def artefact_files(
         All of its rows make the reference profile.
     snapshot
         Its first row becomes the example of a request.
+    answers
+        Of the fitted model on the holdout, see `holdout_answers`.
 
     Raises
     ------
@@ -62,9 +70,32 @@ def artefact_files(
             output_kind=output_kind_of(line),
             personal=line.personal,
         ).to_json(),
-        REFERENCE_FILE: fit_profile(window.features, window.days).model_dump_json().encode(),
+        REFERENCE_FILE: _reference(line, plan, window, answers),
         EXAMPLE_FILE: _example(line, plan, snapshot, tables=tables),
     }
+
+
+def holdout_answers(line: ReleaseLine, chosen: Chosen, window: Window) -> npt.NDArray[np.float64]:
+    """The model's own answers on the holdout, shape (labelled rows of it,)."""
+    rows = {name: column[window.holdout] for name, column in window.features.items()}
+    return answers_of(line, chosen.model, encode(chosen.plan, rows))
+
+
+def _reference(
+    line: ReleaseLine, plan: FeaturePlan, window: Window, answers: npt.NDArray[np.float64]
+) -> bytes:
+    profile = fit_profile(
+        window.features, window.days, masked=frozenset(masks_of(line.personal, plan.features))
+    )
+    whole = with_holdout(
+        profile,
+        values={name: column[window.holdout] for name, column in window.features.items()},
+        days=window.days[window.holdout],
+        target=window.target[window.holdout],
+        scores=answers,
+        is_probability=output_kind_of(line) == "probability",
+    )
+    return whole.model_dump_json().encode()
 
 
 def _example(

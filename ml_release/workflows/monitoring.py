@@ -1,85 +1,73 @@
-"""Read the inference log and judge it: the window, its drift, the realised performance."""
+"""Read the inference log and judge it: the window, and its drift."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ml_release.domain.artefact import PLAN_FILE, REFERENCE_FILE
-from ml_release.domain.drift import judge_drift
+from ml_release.domain.drift import judge_drift, record_of
 from ml_release.domain.features import plan_from_json
-from ml_release.domain.history_health import history_use
 from ml_release.domain.identity import digest_of_bytes
-from ml_release.domain.inference import feature_columns
 from ml_release.domain.performance import (
     WINDOW_DAYS,
-    Performance,
     WindowRecord,
-    realised_performance,
     window_from_json,
-    window_start,
 )
 from ml_release.domain.reference_profile import profile_from_json
 from ml_release.domain.verdict import Verdict, verdict_from_json
-from ml_release.workflows.columns import floats_of
-from ml_release.workflows.labels import gathered_labels
+from ml_release.errors import IntegrityError
+from ml_release.workflows.drift_evidence import (
+    counts_of,
+    keep_drift,
+    realised_change,
+    season_counts,
+)
+from ml_release.workflows.labels import newest_labels
+from ml_release.workflows.log_profiles import advance_profiles
 from ml_release.workflows.masked import masked_features
+from ml_release.workflows.window_merging import merge_window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     import pandas as pd
 
     from ml_release.domain.deployment import DeclaredState
-    from ml_release.domain.history_health import HistoryUse
+    from ml_release.domain.drift_record import DriftRecord
     from ml_release.ports import (
         Deployments,
         EvidenceStore,
         InferenceLog,
         ModelStore,
         Plotter,
+        ProfileStore,
         Tables,
     )
     from ml_release.spec.release_line import ReleaseLine
 
 INFERENCE_WINDOW = "inference_window"
+EARLIER_WINDOWS = 3
 DRIFT_VERDICT = "drift_verdict"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftReport:
-    """The verdict on a window with its pictures."""
-
-    window: WindowRecord
-    verdict: Verdict
-    plots: Mapping[str, bytes]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PerformanceReport:
-    """Realised performance of the champion on its labelled answers, overall and per day.
+    """The verdict on a window with its features one by one, and pictures.
 
     Attributes
     ----------
-    immature
-        Answers whose label delay has not passed: not scored, since labels that come early are of
-        one kind.
-    unlabelled
-        Answers whose label delay has passed and whose label was not gathered.
-    not_monitored
-        Answers that are probabilities of several classes: not scored, since a label of 0 or 1 says
-        nothing of them.
+    season
+        Whether a second reference of the same season was there; None if none is declared.
+    realised
+        Labelled answers whose change of the loss was taken into account; None without any.
     """
 
-    version: int | None
-    performance: Performance
-    immature: int
-    unlabelled: int
-    not_monitored: int
-    per_day: pd.DataFrame
+    window: WindowRecord
+    verdict: Verdict
+    record: DriftRecord
+    season: bool | None
+    realised: int | None
     plots: Mapping[str, bytes]
 
 
@@ -91,42 +79,74 @@ def observe_window(
     deployments: Deployments,
     models: ModelStore,
     evidence: EvidenceStore,
+    profiles: ProfileStore,
     days: int = WINDOW_DAYS,
+    earlier: int = EARLIER_WINDOWS,
 ) -> WindowRecord:
-    """Count the newest days of the champion's answers over its reference bins, and record it.
+    """Count what is new, add up the newest days of the champion's answers, and record them.
 
     An idle or undeclared endpoint gives a window of no rows, which every judge finds inconclusive.
-    The whole log is read; aggregating only what is new is not done here yet.
+    Only new records of the log are read; the rest was counted before.
+
+    Raises
+    ------
+    IntegrityError
+        If the artefact of a model that answered was changed.
     """
     declaration = deployments.sealed(line.name, environment)
     state = None if declaration is None else declaration.state
-    records, _ = inference_log.records(line.name, after={})
-    labels = int(inference_log.labels(line.name)["request_id"].nunique())
-    served = served_by(records, state)
-    as_of, chosen, held = None, served, 0
-    if len(served):
-        event_days = _local_days(line, served["event_time"])
-        as_of = max(event_days)
-        inside = event_days >= window_start(as_of, days=days)
-        chosen, held = served[inside], int(event_days[inside].nunique())
-    answered = chosen[chosen["outcome"] != "error"]
-    latencies = floats_of(answered["latency_ms"])
-    window = WindowRecord(
-        line=line.name,
-        version=None if state is None else state.champion.version,
-        model_digest=None if state is None else state.champion.model_digest,
-        days=held,
-        as_of=as_of,
-        rows=len(answered),
-        errors=len(chosen) - len(answered),
-        labels=labels,
-        counts={} if state is None else _counts(state, answered, models=models),
-        latency_p50_ms=float(np.quantile(latencies, 0.5)) if len(latencies) else None,
-        latency_p99_ms=float(np.quantile(latencies, 0.99)) if len(latencies) else None,
-        history=None if state is None else _history(state, answered, models=models),
-    )
+    files = None if state is None else models.read(state.champion.model_digest)
+    record = newest_labels(line, environment=environment, evidence=evidence)
+    labels = 0 if record is None else record.labels
+
+    def counted() -> WindowRecord:
+        advance_profiles(
+            line,
+            environment=environment,
+            inference_log=inference_log,
+            profiles=profiles,
+            models=models,
+        )
+        if state is None or files is None:
+            return _nothing_declared(line, labels=labels)
+        return merge_window(
+            line,
+            environment=environment,
+            champion=state.champion,
+            reference=profile_from_json(files[REFERENCE_FILE]),
+            masked=masked_features(files),
+            history_features=len(plan_from_json(files[PLAN_FILE]).history_features),
+            labels=labels,
+            profiles=profiles,
+            days=days,
+            earlier=earlier,
+        )
+
+    try:
+        window = counted()
+    except IntegrityError:
+        # An hour that was kept may have been edited: the log is what is true. A model that was
+        # changed is found again.
+        profiles.clear(line.name, environment)
+        window = counted()
     evidence.record(line.name, INFERENCE_WINDOW, environment, window.model_dump_json().encode())
     return window
+
+
+def _nothing_declared(line: ReleaseLine, *, labels: int) -> WindowRecord:
+    return WindowRecord(
+        line=line.name,
+        version=None,
+        model_digest=None,
+        days=0,
+        as_of=None,
+        rows=0,
+        errors=0,
+        labels=labels,
+        counts={},
+        latency_p50_ms=None,
+        latency_p99_ms=None,
+    )
 
 
 def newest_window(
@@ -156,10 +176,13 @@ def report_drift(
     models: ModelStore,
     evidence: EvidenceStore,
     plotter: Plotter,
+    tables: Tables,
 ) -> DriftReport | None:
     """Judge the newest window against the reference of the version that answered, and record it.
 
-    None if nothing is declared, or no window was recorded.
+    The windows before it confirm a shift, labels that are in say what it costs, and a same season
+    is a second reference where the policy declares one. None if nothing is declared, or no window
+    was recorded.
     """
     content = evidence.find(line.name, INFERENCE_WINDOW, environment)
     window = newest_window(line, environment=environment, evidence=evidence)
@@ -167,74 +190,39 @@ def report_drift(
         return None
     files = models.read(window.model_digest)
     profile = profile_from_json(files[REFERENCE_FILE])
-    verdict = judge_drift(
+    counted, policy = counts_of(window), line.policies.drift
+    season = season_counts(line, window, profile=profile, tables=tables)
+    realised = realised_change(line, window, environment=environment, evidence=evidence)
+    judged = judge_drift(
         line=line.name,
         profile=profile,
-        current={name: np.array(counts, dtype=np.int64) for name, counts in window.counts.items()},
-        days=window.days,
+        window=counted,
+        earlier=[counts_of(one) for one in window.earlier],
         subject_digest=digest_of_bytes(content),
-        policy=line.policies.drift,
+        policy=policy,
+        seasonal=season,
+        realised=realised,
         masked=masked_features(files),
     )
-    evidence.record(line.name, DRIFT_VERDICT, environment, verdict.to_json())
-    plots = {"drift.png": plotter.findings(verdict, "distribution_is_stable")}
-    return DriftReport(window=window, verdict=verdict, plots=plots)
-
-
-def report_performance(
-    line: ReleaseLine,
-    *,
-    environment: str,
-    inference_log: InferenceLog,
-    deployments: Deployments,
-    tables: Tables,
-    plotter: Plotter,
-    now: datetime,
-) -> PerformanceReport:
-    """Score the champion's answers whose label is due and was gathered."""
-    import pandas as pd
-
-    declaration = deployments.sealed(line.name, environment)
-    state = None if declaration is None else declaration.state
-    records, _ = inference_log.records(line.name, after={})
-    served = served_by(records, state)
-    answered = served[(served["outcome"] != "error") & (served["row"] == 0)]
-    has_classes = answered["probabilities"].notna()
-    not_monitored, answered = int(has_classes.sum()), answered[~has_classes]
-    mature = answered[answered["event_time"] + line.label_delay <= pd.Timestamp(now)]
-    labels = gathered_labels(line, tables=tables)[["request_id", "label"]]
-    joined = mature.merge(labels, on="request_id", how="inner")
-    confidence = line.policies.evaluation.confidence
-    target, probability = floats_of(joined["label"]), floats_of(joined["prediction"])
-    performance = realised_performance(target, probability, confidence=confidence)
-    rows = []
-    days = _local_days(line, joined["event_time"])
-    for day in sorted(set(days)):
-        chosen = (days == day).to_numpy()
-        one = realised_performance(target[chosen], probability[chosen], confidence=confidence)
-        rows.append(
-            {
-                "day": str(day),
-                "rows": one.rows,
-                "AUC": one.auc.estimate,
-                "low": one.auc.low,
-                "high": one.auc.high,
-                "mean probability": one.mean_probability,
-                "observed rate": one.observed_rate,
-            }
-        )
-    version = None if state is None else state.champion.version
-    name = f"version {version}, served"
-    return PerformanceReport(
-        version=version,
-        performance=performance,
-        immature=len(answered) - len(mature),
-        unlabelled=len(mature) - len(joined),
-        not_monitored=not_monitored,
-        per_day=pd.DataFrame(rows),
-        plots={"reliability.png": plotter.reliability({name: performance.bins})}
-        if performance.bins
-        else {},
+    record = record_of(
+        judged,
+        model_digest=window.model_digest,
+        as_of=None if window.as_of is None else window.as_of.isoformat(),
+        window=counted,
+        rows=window.rows,
+    )
+    evidence.record(line.name, DRIFT_VERDICT, environment, judged.verdict.to_json())
+    history = keep_drift(line, record, environment=environment, evidence=evidence)
+    return DriftReport(
+        window=window,
+        verdict=judged.verdict,
+        record=record,
+        season=None if policy.seasonal_lag_days is None else season is not None,
+        realised=None if realised is None else realised.n,
+        plots={
+            "drift.png": plotter.drift(record),
+            "drift over time.png": plotter.drift_history(history),
+        },
     )
 
 
@@ -247,27 +235,3 @@ def served_by(records: pd.DataFrame, state: DeclaredState | None) -> pd.DataFram
     """What the present champion answered; nothing if nothing is declared."""
     digest = None if state is None else state.champion.model_digest
     return records[(records["model_digest"] == digest) & ~records["shadow"]]
-
-
-def _history(state: DeclaredState, answered: pd.DataFrame, *, models: ModelStore) -> HistoryUse:
-    plan = plan_from_json(models.read(state.champion.model_digest)[PLAN_FILE])
-    return history_use(
-        misses=floats_of(answered["history_misses"]),
-        ages=floats_of(answered["history_age_days"]),
-        features=len(plan.history_features),
-    )
-
-
-def _counts(
-    state: DeclaredState, answered: pd.DataFrame, *, models: ModelStore
-) -> dict[str, tuple[int, ...]]:
-    """Rows per bin of the reference; a masked feature has none, since its values are not known."""
-    files = models.read(state.champion.model_digest)
-    profile, masked = profile_from_json(files[REFERENCE_FILE]), masked_features(files)
-    columns = feature_columns(list(answered["features"]))
-    nothing = np.array([], dtype=np.float64)
-    return {
-        name: tuple(int(count) for count in bins.count(columns.get(name, nothing)))
-        for name, bins in profile.bins.items()
-        if name not in masked
-    }

@@ -26,10 +26,11 @@ from ml_release.workflows.feature_building import (
 )
 from ml_release.workflows.fitting import require_labels
 from ml_release.workflows.holdout_answers import ask, holdout_of
-from ml_release.workflows.model_artefact import artefact_files
+from ml_release.workflows.model_artefact import artefact_files, holdout_answers
 from ml_release.workflows.model_choice import fit_again
 from ml_release.workflows.promotion import find_version
 from ml_release.workflows.snapshots import SNAPSHOT_TABLE, read_landed
+from ml_release.workflows.text_reference import text_files
 from ml_release.workflows.training import find_candidate, modules_of, read_window
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def rebuild_version(
         fit = _Fit(
             window=window,
             policy=policy,
-            example=landed.snapshots[max(candidate.partitions)],
+            snapshots=tuple(landed.snapshots[name] for name in sorted(candidate.partitions)),
             scratch=scratch,
         )
         digest, version = fit.published(line, rebuilt.parameters)
@@ -164,11 +165,11 @@ def rebuild_version(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Fit:
-    """A window to fit on, and where the model goes."""
+    """A window to fit on with its snapshots, oldest first, and where the model goes."""
 
     window: Window
     policy: TrainingPolicy
-    example: SnapshotId
+    snapshots: tuple[SnapshotId, ...]
     scratch: Scratch
 
     def published(self, line: ReleaseLine, parameters: Mapping[str, Scalar]) -> tuple[str, str]:
@@ -176,14 +177,19 @@ class _Fit:
         for part, rows in (("training", self.window.fit), ("holdout", self.window.holdout)):
             require_labels(line, self.window.target[rows], part=f"{part} part")
         chosen = fit_again(line, self.window, self.policy, parameters)
-        files = artefact_files(
-            line,
-            chosen,
-            self.window,
-            self.example,
-            compiler=self.scratch.compiler,
-            tables=self.scratch.tables,
-        )
+        tables = self.scratch.tables
+        files = {
+            **artefact_files(
+                line,
+                chosen,
+                self.window,
+                self.snapshots[-1],
+                answers=holdout_answers(line, chosen, self.window),
+                compiler=self.scratch.compiler,
+                tables=tables,
+            ),
+            **text_files(line, self.snapshots, tables=tables),
+        }
         return self.scratch.models.publish(files), chosen.plan.version
 
 

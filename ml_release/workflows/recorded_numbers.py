@@ -83,10 +83,24 @@ def _standing(finding: Finding, told: object) -> Standing:
     return Standing.HARMLESS if told == Standing.HARMLESS.value else Standing.STABLE
 
 
+def performance_numbers(record: Mapping[str, object]) -> Mapping[str, object]:
+    """A record of performance with the scores of its window where `change_of` looks for them.
+
+    What is estimated is of the newest answers, whose labels are not there yet.
+    """
+    window, newest = record.get("window"), record.get("newest")
+    inner = window if isinstance(window, dict) else {}
+    estimated = newest.get("auc") if isinstance(newest, dict) else None
+    found = {**inner, **record}
+    return found if estimated is None else {**found, "estimated_auc": estimated}
+
+
 def change_of(
     record: Mapping[str, object], score: str, *, falls: bool, name: str | None = None
 ) -> Worsening | None:
     """How much worse a score is than its baseline; None if either is not there.
+
+    A change that the record states is taken as it is: its interval knows both samples.
 
     Parameters
     ----------
@@ -97,6 +111,9 @@ def change_of(
     name
         Name of the score itself, that of its baseline for None.
     """
+    stated = record.get(f"{score}_change") if name is None else None
+    if isinstance(stated, dict):
+        return _stated_change(stated, falls=falls)
     name = name or score
     baseline = record.get("baseline")
     inner = baseline if isinstance(baseline, dict) else {}
@@ -117,6 +134,14 @@ def change_of(
         high,
         n=_whole(record.get("n")) or _whole(record.get("rows")) or 0,
     )
+
+
+def _stated_change(stated: Mapping[str, object], *, falls: bool) -> Worsening | None:
+    """Of a score now less that at the release, with its interval."""
+    estimate, low, high = (_number(stated.get(name)) for name in ("estimate", "low", "high"))
+    if falls:
+        estimate, low, high = (None if one is None else -one for one in (estimate, high, low))
+    return worsening(estimate, low, high, n=_whole(stated.get("n")) or 0)
 
 
 def burn_level(verdict: Verdict | None, record: Mapping[str, object]) -> BurnLevel:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from ml_release.domain.rollout import next_place
+from ml_release.domain.rollout import frozen_by, next_place
 from ml_release.domain.verdict import Outcome
 from ml_release.errors import MlReleaseError
 from ml_release.workflows.promotion import find_version
@@ -160,8 +160,10 @@ def _waits_for(
             for name, f in gathered.standing.gates.items()
             if name in {"evidence", "staging", "approval"} and f.outcome is not Outcome.PASS
         ]
-        if shut:
-            return "; ".join(finding.sentence() for finding in shut)
+        frozen = frozen_by(gathered.standing)
+        if shut or frozen is not None:
+            told = [finding.sentence() for finding in shut]
+            return "; ".join(told if frozen is None else [*told, frozen])
     if verdict.outcome is not Outcome.PASS:
         said = "; ".join(finding.sentence() for finding in verdict.objections[:1])
         return f"its {rollout.leg}: {said or 'nothing was found out'}"

@@ -88,8 +88,8 @@ def replay(
         If the endpoint does not answer at all.
     """
     rows = _rows_of(line, first=first, last=last, landing=landing)
-    requests = _requests(line, rows)
-    units = _joined(rows, unit) if unit else [None] * len(requests)
+    requests = requests_of(line, rows)
+    units = units_of(rows, unit)
     latencies: list[float] = []
     failures: list[str] = []
 
@@ -134,7 +134,8 @@ def _rows_of(line: ReleaseLine, *, first: date, last: date, landing: Landing) ->
     return found
 
 
-def _requests(line: ReleaseLine, rows: pd.DataFrame) -> list[tuple[str, str, bytes]]:
+def requests_of(line: ReleaseLine, rows: pd.DataFrame) -> list[tuple[str, str, bytes]]:
+    """Per row the request id, the event time (ISO 8601) and the body in MLflow's protocol."""
     columns = columns_of(rows, request_fields(line.features), subject=line.name)
     records = plain_records(columns)
     times = rows[line.event_time].map(lambda moment: moment.isoformat())
@@ -150,6 +151,11 @@ def request_ids(line: ReleaseLine, rows: pd.DataFrame) -> list[str]:
     Clients whose labels come by keys name their requests alike; see `spec.label_source`.
     """
     return _joined(rows, line.keys)
+
+
+def units_of(rows: pd.DataFrame, columns: Sequence[str]) -> Sequence[str | None]:
+    """Who asks, by some columns; nobody is named without any."""
+    return _joined(rows, columns) if columns else [None] * len(rows)
 
 
 def _joined(rows: pd.DataFrame, columns: Sequence[str]) -> list[str]:
@@ -175,6 +181,20 @@ def _send_labels(
         for request_id, label, moment in zip(ids, target, known, strict=True)
         if not np.isnan(label)
     ]
+    tell_labels(line, labels, endpoint=endpoint)
+    return len(labels)
+
+
+def tell_labels(
+    line: ReleaseLine, labels: Sequence[Mapping[str, object]], *, endpoint: EndpointClient
+) -> None:
+    """Tell labels in requests that are not too large.
+
+    Raises
+    ------
+    UnavailableError
+        If the endpoint does not take them.
+    """
     for start in range(0, len(labels), _LABELS_PER_REQUEST):
         status, answer = endpoint.tell_labels(
             line.name, labels[start : start + _LABELS_PER_REQUEST]
@@ -182,4 +202,3 @@ def _send_labels(
         if status != 200:  # noqa: PLR2004 (HTTP)
             message = f"labels of {line.name}: the endpoint answered {status}: {answer}"
             raise UnavailableError(message)
-    return len(labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ from ml_release.domain.artefact import PLAN_FILE
 from ml_release.domain.features import feature_values, plan_from_json
 from ml_release.domain.history_table import history_table_from_json, look_up
 from ml_release.domain.inference import feature_columns
+from ml_release.domain.performance import WINDOW_DAYS, window_start
 from ml_release.domain.skew import SkewEvidence, judge_skew
 from ml_release.errors import NotFoundError
 from ml_release.workflows.columns import columns_of
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
+    from ml_release.domain.deployment import DeclaredState
     from ml_release.domain.features import Columns, FeaturePlan
+    from ml_release.domain.performance import WindowRecord
     from ml_release.domain.verdict import Verdict
     from ml_release.ports import (
         Deployments,
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
     from ml_release.spec.release_line import ReleaseLine
 
 SKEW_VERDICT = "skew_verdict"
+_ROWS_PER_BATCH, _MOST_ROWS = 20_000, 100_000
 
 
 def check_skew(
@@ -46,20 +51,24 @@ def check_skew(
     evidence: EvidenceStore,
     models: ModelStore,
     deployments: Deployments,
+    window: WindowRecord | None = None,
 ) -> Verdict | None:
     """Compare the champion's served features with what the landed rows give; None undeclared.
 
     A served row is matched with a landed one by its request id, if that is made of the row's keys
     as a replay makes it. The history features are looked up in the very table the request met.
-    The whole log is read; aggregating only what is new is not done here yet.
+
+    Parameters
+    ----------
+    window
+        Only its events are compared, and of those the ones that came in last; of the log, only
+        what came in when they did is read. None compares everything there is.
     """
     declaration = deployments.sealed(line.name, environment)
     if declaration is None:
         return None
     digest = declaration.state.champion.model_digest
-    records, _ = inference_log.records(line.name, after={})
-    served = served_by(records, declaration.state)
-    served = served[(served["outcome"] != "error") & (served["row"] == 0)]
+    served = _served(line, declaration.state, inference_log=inference_log, window=window)
     rows = _landed(line, served, landing=landing)
     matched = served[served["request_id"].isin(rows.index)]
     files = models.read(digest)
@@ -80,6 +89,42 @@ def check_skew(
     )
     evidence.record(line.name, SKEW_VERDICT, environment, verdict.to_json())
     return verdict
+
+
+def _served(
+    line: ReleaseLine,
+    state: DeclaredState,
+    *,
+    inference_log: InferenceLog,
+    window: WindowRecord | None,
+) -> pd.DataFrame:
+    """First rows of the champion's answered requests, those of the window if there is one."""
+    import pandas as pd
+
+    if window is None:
+        return _first_rows(inference_log.records(line.name, after={})[0], state)
+    if window.first_received is None or window.last_received is None:
+        return _first_rows(inference_log.records(line.name, after={}, enough_bytes=0)[0], state)
+    batches = inference_log.between(
+        line.name,
+        window.first_received,
+        window.last_received + timedelta(microseconds=1),
+        rows_per_batch=_ROWS_PER_BATCH,
+    )
+    first_day = window_start(window.as_of or date.max, days=WINDOW_DAYS)
+    found: list[pd.DataFrame] = []
+    for batch in batches:
+        days = batch["event_time"].dt.tz_convert(line.time_zone).dt.date
+        found.append(_first_rows(batch[days >= first_day], state))
+        # The newest answers say whether the two paths are alike now.
+        while sum(len(frame) for frame in found[1:]) >= _MOST_ROWS:
+            found.pop(0)
+    return pd.concat(found, ignore_index=True)
+
+
+def _first_rows(records: pd.DataFrame, state: DeclaredState) -> pd.DataFrame:
+    served = served_by(records, state)
+    return served[(served["outcome"] != "error") & (served["row"] == 0)]
 
 
 def _landed(line: ReleaseLine, served: pd.DataFrame, *, landing: Landing) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from ml_release.domain.rollout import Gate, Standing, place_of
 from ml_release.domain.verdict import Finding, Outcome, require_evidence
 from ml_release.errors import RefusedError
 from ml_release.workflows.approving import approvals_of, standing_rejection
+from ml_release.workflows.budget_freeze import promotion_freeze
 from ml_release.workflows.drill_record import recorded_drill
 from ml_release.workflows.release_gate import require_releasable
 from ml_release.workflows.stage_verdicts import (
@@ -143,7 +144,15 @@ def gather_standing(
             fresh_for=VERDICT_LASTS,
         )
     return Gathered(
-        standing=_standing(line, version.number, before, gates),
+        standing=_standing(
+            line,
+            version.number,
+            before,
+            gates,
+            budget=None
+            if state is None
+            else promotion_freeze(line, version, state, evidence=evidence, now=now),
+        ),
         found=found,
         approvals=approvals,
     )
@@ -158,7 +167,12 @@ def _shut(rule: str, subject: str, detail: str) -> Finding:
 
 
 def _standing(
-    line: ReleaseLine, number: int, before: Declaration | None, gates: dict[Gate, Finding]
+    line: ReleaseLine,
+    number: int,
+    before: Declaration | None,
+    gates: dict[Gate, Finding],
+    *,
+    budget: Finding | None,
 ) -> Standing:
     state = None if before is None else before.state
     was_staged = gates["staging"].outcome is Outcome.PASS
@@ -177,4 +191,5 @@ def _standing(
         experiment=None if experiment is None else experiment.name,
         predecessor=None if warm is None else warm.version,
         gates=gates,
+        budget=budget,
     )

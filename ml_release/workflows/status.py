@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict
 
 from ml_release.domain.kill_switch import switch_in_words
+from ml_release.domain.slo import budgets_in_words
 from ml_release.domain.verdict import Outcome, verdict_from_json
 from ml_release.errors import IntegrityError
+from ml_release.workflows.budget_freeze import newest_slo_verdict
 from ml_release.workflows.champion import seal_refusal
 from ml_release.workflows.environment_drift import environment_drift
 from ml_release.workflows.evaluation import EVALUATION_VERDICT
@@ -51,6 +53,9 @@ class LineStatus(BaseModel):
         How the deployments repository stands to its remote, in words; None where it has none.
     kill_switch
         What is to be known of a switch that is pulled or not in Git yet, in words.
+    promises, budgets
+        Outcome of the newest verdict on what the line promises, and of every promise what is left
+        of its error budget, in words; what is spent freezes promotions.
     labels
         Requests whose label was gathered.
     decision
@@ -85,6 +90,8 @@ class LineStatus(BaseModel):
     drift: Outcome | None
     drift_objections: tuple[str, ...]
     window_rows: int | None
+    promises: Outcome | None = None
+    budgets: tuple[str, ...] = ()
     labels: int | None
     decision: str | None
     environment_drift: tuple[str, ...] | None
@@ -115,6 +122,7 @@ def line_status(
     drift = newest_drift_verdict(line, environment=environment, evidence=evidence)
     window = newest_window(line, environment=environment, evidence=evidence)
     labels = newest_labels(line, environment=environment, evidence=evidence)
+    promises = newest_slo_verdict(line, environment=environment, evidence=evidence)
     decision = newest_decision(line, environment=environment, evidence=evidence)
     versions = registry.versions(line.name)
     objections = () if verdict is None else tuple(f.sentence() for f in verdict.objections)
@@ -149,6 +157,8 @@ def line_status(
         drift=None if drift is None else drift.outcome,
         drift_objections=() if drift is None else tuple(f.sentence() for f in drift.objections),
         window_rows=None if window is None else window.rows,
+        promises=None if promises is None else promises.outcome,
+        budgets=budgets_in_words(promises),
         labels=None if labels is None else labels.labels,
         decision=None if decision is None else " ".join(decision.sentence().split()),
         environment_drift=None if other is None else tuple(one.sentence() for one in other),

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ml_release.domain.day_spans import held_by_any
-from ml_release.domain.features import encode
 from ml_release.domain.identity import canonical_json, check_digest, digest_of_json
 from ml_release.domain.provenance import CandidateRecord, KeptOut, record_from_json
 from ml_release.errors import InputError, NotFoundError
@@ -16,11 +15,12 @@ from ml_release.workflows.attribution_evidence import require_attributor
 from ml_release.workflows.candidate_run import shown_metrics, shown_params, shown_tags
 from ml_release.workflows.columns import days_of, floats_of, values_of
 from ml_release.workflows.feature_building import FEATURES_TABLE, require_current_features
-from ml_release.workflows.fitting import algorithm_of, answers_of, require_labels
-from ml_release.workflows.model_artefact import artefact_files
+from ml_release.workflows.fitting import algorithm_of, require_labels
+from ml_release.workflows.model_artefact import artefact_files, holdout_answers
 from ml_release.workflows.model_choice import choose_model
 from ml_release.workflows.recorded_pictures import TRAINING_PICTURES, record_pictures
 from ml_release.workflows.snapshots import SNAPSHOT_TABLE
+from ml_release.workflows.text_reference import text_files
 from ml_release.workflows.training_partitions import partitions_of_window
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
         Workplace,
     )
     from ml_release.spec.release_line import ReleaseLine
-    from ml_release.workflows.model_choice import Chosen
     from ml_release.workflows.parameter_search import Progress
 
 CANDIDATE = "candidate"
@@ -171,14 +170,20 @@ def train_candidate(
     chosen = choose_model(
         line, window, policy, search=search, plotter=plotter, run=run, progress=progress
     )
-    files = artefact_files(
-        line,
-        chosen,
-        window,
-        _snapshot_below(line, records[-1], tables=tables),
-        compiler=compiler,
-        tables=tables,
-    )
+    answers = holdout_answers(line, chosen, window)
+    snapshots = [_snapshot_below(line, one, tables=tables) for one in records]
+    files = {
+        **artefact_files(
+            line,
+            chosen,
+            window,
+            snapshots[-1],
+            answers=answers,
+            compiler=compiler,
+            tables=tables,
+        ),
+        **text_files(line, snapshots, tables=tables),
+    }
     model_digest = models.publish(files)
     record = CandidateRecord(
         line=line.name,
@@ -216,7 +221,8 @@ def train_candidate(
         line.name,
         ESTIMATOR_ANSWERS,
         model_digest,
-        canonical_json(_answers(line, chosen, window).tolist()),
+        # What the artefact is compared with later.
+        canonical_json(answers.tolist()),
     )
     record_pictures(line, TRAINING_PICTURES, model_digest, chosen.plots, evidence=evidence)
     evidence.record(line.name, CANDIDATE, model_digest, record.to_json())
@@ -327,9 +333,3 @@ def _snapshot_below(line: ReleaseLine, record: FeaturesRecord, *, tables: Tables
         if s.partition == record.partition and s.digest == record.snapshots[record.partition]
     )
     return snapshot
-
-
-def _answers(line: ReleaseLine, chosen: Chosen, window: Window) -> npt.NDArray[np.float64]:
-    """The model's own answers on the holdout: what the artefact is compared with later."""
-    rows = {name: column[window.holdout] for name, column in window.features.items()}
-    return answers_of(line, chosen.model, encode(chosen.plan, rows))

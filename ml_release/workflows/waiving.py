@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from ml_release.domain.slo import BUDGET
 from ml_release.domain.verdict import verdict_from_json
 from ml_release.domain.waivers import (
     Waived,
@@ -15,6 +16,7 @@ from ml_release.domain.waivers import (
     waivers_to_json,
 )
 from ml_release.errors import InputError, NotFoundError
+from ml_release.workflows.budget_freeze import waive_budget
 from ml_release.workflows.evaluation_records import EVALUATION_VERDICT
 from ml_release.workflows.training import find_candidate
 
@@ -49,10 +51,14 @@ def waive(
     request: WaiverRequest,
     *,
     model_digest: str | None,
+    environment: str = "production",
     evidence: EvidenceStore,
     clock: Clock,
 ) -> tuple[Waived, ...]:
     """Record a waiver for each finding meant, of the newest candidate for None.
+
+    For `error_budget_is_left` that is a budget of the environment which is spent: the candidate is
+    promoted in spite of it.
 
     Raises
     ------
@@ -65,6 +71,15 @@ def waive(
     """
     _require_sense(line, request)
     candidate = find_candidate(line, model_digest, evidence=evidence)
+    if request.rule == BUDGET:
+        return waive_budget(
+            line,
+            request,
+            model_digest=candidate.model_digest,
+            environment=environment,
+            evidence=evidence,
+            now=clock.now(),
+        )
     content = evidence.find(line.name, EVALUATION_VERDICT, candidate.model_digest)
     if content is None:
         message = (

@@ -8,16 +8,24 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ml_release.adapters.in_memory import InMemoryClock
+from ml_release.adapters.moved_clock import MovedClock
 from ml_release.adapters.system_clock import SystemClock
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ml_release.ports import Clock
 
 NEW_YORK = timezone(timedelta(hours=-5))
 
 
-@pytest.fixture(params=["in_memory", "system"])
-def clock(request: pytest.FixtureRequest) -> Clock:
+@pytest.fixture(params=["in_memory", "system", "moved", "not_moved"])
+def clock(request: pytest.FixtureRequest, tmp_path: Path) -> Clock:
+    moved = MovedClock(tmp_path / "clock.json", real=SystemClock().now)
+    if request.param == "moved":
+        moved.move(datetime(2013, 1, 1, tzinfo=NEW_YORK), rate=3600)
+    if request.param in {"moved", "not_moved"}:
+        return moved
     if request.param == "in_memory":
         return InMemoryClock(datetime(2013, 1, 1, tzinfo=NEW_YORK))
     return SystemClock()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -10,7 +11,10 @@ import pytest
 from ml_release.adapters.plots import Plots
 from ml_release.domain.batch_scoring import empty_spread
 from ml_release.domain.column_profile import ColumnShares
+from ml_release.domain.drift_record import DriftHistory, DriftRecord, FeatureDrift, with_window
+from ml_release.domain.drift_standing import DriftStanding
 from ml_release.domain.experiment_analysis import analyse
+from ml_release.domain.fairness_record import HistoryRow
 from ml_release.domain.intervals import Interval
 from ml_release.domain.label_maturity import Maturity
 from ml_release.domain.regret import report_regret
@@ -19,7 +23,11 @@ from ml_release.domain.shadow_counts import PairCounts
 from ml_release.domain.shadow_pairs import ScoreSample, SlicePairs
 from ml_release.domain.slice_scores import Slicing, slice_scores
 from ml_release.domain.threshold_curve import DecisionCosts, threshold_curve
+from ml_release_tests.domain.test_slo import a_record, days, steady
 from ml_release_tests.simulated_experiments import a_plan, an_experiment, fixed_split
+
+if TYPE_CHECKING:
+    from ml_release.domain.error_budget import SliCount
 
 HALVES = np.array([0.5, 0.5, 0.0])
 
@@ -40,6 +48,48 @@ def test_a_spread_is_drawn_with_and_without_a_reference(columns: tuple[ColumnSha
     png = Plots().spread(columns)
     assert png.startswith(b"\x89PNG")
     assert Plots().spread(columns) == png
+
+
+def a_gap_row(number: int, **changes: object) -> HistoryRow:
+    known: dict[str, object] = {
+        "last_day": date(2013, 4, 1) + timedelta(days=number),
+        "version": 1,
+        "rule": "fairness_holds",
+        "subject": "origin: demographic parity difference",
+        "column": "origin",
+        "measure": "demographic_parity_difference",
+        "value": 0.1 + 0.02 * number,
+        "low": 0.05,
+        "high": 0.3,
+        "baseline": 0.1,
+        "limit": 0.15,
+        "standing": "wider than approved" if number > 3 else "holds",
+        "n": 900,
+    }
+    return HistoryRow.model_validate({**known, **changes})
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param((), id="nothing yet"),
+        pytest.param(tuple(a_gap_row(number) for number in range(6)), id="one gap"),
+        pytest.param(
+            tuple(
+                a_gap_row(number, subject=f"{name}: gap", value=value, low=None, high=None)
+                for name in "abcdef"
+                for number, value in enumerate((0.1, None, 0.2))
+            ),
+            id="more than there is room for, some not known",
+        ),
+        pytest.param((a_gap_row(0, baseline=None, limit=None),), id="no baseline"),
+    ],
+)
+def test_gaps_are_drawn_whatever_is_known_of_them(rows: tuple[HistoryRow, ...]) -> None:
+    """One panel each, those nearest their limits first."""
+    png = Plots().gaps_over_time(rows)
+    assert png.startswith(b"\x89PNG")
+    assert Plots().gaps_over_time(rows) == png
 
 
 @pytest.mark.parametrize(
@@ -190,3 +240,78 @@ def test_an_experiment_is_drawn_however_little_it_has_seen(answers: int) -> None
         Plots().regret(report_regret(experiment, seen, plan)),
     ):
         assert png.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        pytest.param({}, id="all kept"),
+        pytest.param({"availability": steady(50), "correctness": days(9)}, id="far exceeded"),
+        pytest.param({"availability": steady(1, events=1)[:1]}, id="one request"),
+        pytest.param(
+            {
+                name: []
+                for name in ("availability", "latency", "correctness", "freshness", "fairness")
+            },
+            id="nothing asked",
+        ),
+    ],
+)
+def test_error_budgets_are_drawn_however_much_is_left(counts: dict[str, list[SliCount]]) -> None:
+    """One line per promise, one bar per alert; without events neither."""
+    record = a_record(counts=counts)
+    png = Plots().error_budgets(record)
+    assert png.startswith(b"\x89PNG")
+    assert Plots().error_budgets(record) == png
+
+
+def a_drift(standing: DriftStanding, psi_nats: float | None) -> FeatureDrift:
+    return FeatureDrift(
+        feature=f"feature {standing}",
+        standing=standing,
+        n=100,
+        psi_nats=psi_nats,
+        limit_nats=0.1,
+        p_adjusted=None,
+        effect=None,
+        effect_name="",
+        importance=None,
+        weighted_psi_nats=None,
+        loss_change=None,
+        loss_limit=None,
+        unknown_share=None,
+        windows_in_a_row=0,
+        why="",
+    )
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        pytest.param((), id="no feature"),
+        pytest.param((a_drift(DriftStanding.UNKNOWN, None),), id="nothing known"),
+        pytest.param(tuple(a_drift(one, 0.3) for one in DriftStanding), id="every standing"),
+        pytest.param((a_drift(DriftStanding.HURTING, 90.0),), id="far beyond"),
+    ],
+)
+def test_drift_is_drawn_whatever_is_known(features: tuple[FeatureDrift, ...]) -> None:
+    """The newest window and the history, which may be empty."""
+    record = DriftRecord(
+        line="line",
+        model_digest="model",
+        reference_digest="reference",
+        as_of="2013-04-07",
+        days=7,
+        rows=100,
+        verdict_digest="verdict",
+        features=features,
+        problems=(),
+    )
+    history = DriftHistory()
+    for day in range(1, 4):
+        png = Plots().drift_history(history)
+        assert png.startswith(b"\x89PNG")
+        history = with_window(history, record.model_copy(update={"as_of": f"2013-04-0{day}"}))
+    assert Plots().drift_history(history) == Plots().drift_history(history)
+    assert Plots().drift(record).startswith(b"\x89PNG")
+    assert Plots().drift(record) == Plots().drift(record)

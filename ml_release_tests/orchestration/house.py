@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from ml_release.adapters.hashed_ngrams import HashedNgrams
 from ml_release.orchestration.build import build_definitions
 from ml_release.orchestration.jobs import training_request
 from ml_release.orchestration.resources import TRACKING
@@ -51,9 +52,14 @@ def wiring_of(house: House) -> Wiring:
         online=house.online,
         inference_log=house.inference_log,
         inference_archive=house.inference_archive,
+        profiles=house.profiles,
+        answers=house.answers,
         plotter=house.plotter,
         attributor=house.attributor,
+        text_classifier=HashedNgrams(),
         reports=house.reports,
+        drift_pages=house.drift_pages,
+        gauges=house.gauges,
         workplace=house.workplace,
         notifier=house.notifier,
     )

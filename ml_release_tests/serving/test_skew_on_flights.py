@@ -18,6 +18,7 @@ from ml_release.adapters.in_memory import (
     InMemoryTables,
     InMemoryWorkplace,
 )
+from ml_release.adapters.in_memory_profiles import InMemoryProfiles
 from ml_release.adapters.inference_tables import InferenceTables
 from ml_release.adapters.landing_files import LandingFiles
 from ml_release.adapters.online_files import OnlineFiles
@@ -155,6 +156,7 @@ class Flights:
             deployments=self.world.deployments,
             models=self.models,
             evidence=self.evidence,
+            profiles=InMemoryProfiles(),
         )
         verdict = check_history(LINE, environment="production", evidence=self.evidence)
         assert verdict is not None

@@ -176,6 +176,26 @@ def test_columns_come_from_landed_rows_and_companions() -> None:
             "two features are named 'x'; column 'carrier' is used as number and as string",
             id="contradicting features",
         ),
+        pytest.param(
+            {"text_columns": ("note", "note")},
+            "text_columns: expected each once, found .'note'. several times",
+            id="a text column twice",
+        ),
+        pytest.param(
+            {"text_columns": ("label",)},
+            "text_columns: expected columns of free text, found .'label'.",
+            id="the target as text",
+        ),
+        pytest.param(
+            {"text_columns": ("carrier",), "personal": {"carrier": "hash"}},
+            "found .'carrier'., which are masked as personal",
+            id="masked texts",
+        ),
+        pytest.param(
+            {"text_columns": ("customer_email",)},
+            "found .'customer_email'., which are personal by their name",
+            id="personal texts",
+        ),
     ],
 )
 def test_a_line_that_makes_no_sense_is_refused(change: dict[str, Any], problem: str) -> None:

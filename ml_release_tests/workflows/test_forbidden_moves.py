@@ -34,6 +34,7 @@ from ml_release_tests.full_rollout import (
     with_rollout,
 )
 from ml_release_tests.workflows import steps
+from ml_release_tests.workflows.promises import spend
 from ml_release_tests.workflows.test_experiments import begin
 from ml_release_tests.workflows.test_promotion import Spied
 
@@ -156,6 +157,12 @@ def a_third(house: House) -> None:
     let_through(house, number)
 
 
+def spent(house: House) -> None:
+    if state_of(house).rollout is not None:
+        judged(house, 2)
+    spend(house, "availability")
+
+
 def an_experiment(house: House) -> None:
     begin(house)
 
@@ -172,6 +179,7 @@ class Case:
 
 
 S, C, P = Stage.SHADOW, Stage.CANARY, Stage.PRODUCTION
+FROZEN = "promotions are frozen, the error budget is spent: availability: 9 of 10"
 LOST = "which the present policy does not declare; roll it back"
 CASES = {
     "skip staging to shadow": Case(at="registered", to=S, said="next place is staging"),
@@ -269,6 +277,10 @@ CASES = {
     "another under watch": Case(
         at="watch", arrange=a_third, number=3, said="under watch until its labels have matured"
     ),
+    "the budget is spent in shadow": Case(at="shadow", arrange=spent, said=FROZEN),
+    "the budget is spent in canary": Case(at="canary 2", arrange=spent, said=FROZEN),
+    "the budget is spent before all": Case(at="canary 3", arrange=spent, said=FROZEN),
+    "the budget is spent, not begun": Case(at="approved", arrange=spent, to=S, said=FROZEN),
     "an experiment": Case(
         at="approved", arrange=an_experiment, said="experiment colours runs; end it first"
     ),

@@ -30,6 +30,7 @@ def observe(house: House) -> WindowRecord:
         deployments=house.deployments,
         models=house.models,
         evidence=house.evidence,
+        profiles=house.profiles,
     )
 
 

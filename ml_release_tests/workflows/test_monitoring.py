@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from ml_release.adapters.in_memory import InMemoryClock
 from ml_release.domain.artefact import SIGNATURE_FILE, signature_from_json
-from ml_release.domain.drift import RULES, drifted_features
+from ml_release.domain.drift import RULES, data_quality_problems, drifted_features
 from ml_release.domain.identity import digest_of_bytes
-from ml_release.domain.inference import Label
-from ml_release.domain.performance import realised_performance
 from ml_release.domain.reference_profile import profile_from_json
 from ml_release.domain.verdict import Outcome
 from ml_release.errors import IntegrityError
@@ -25,7 +22,6 @@ from ml_release.workflows.monitoring import (
     newest_window,
     observe_window,
     report_drift,
-    report_performance,
 )
 from ml_release_tests.workflows import steps
 from ml_release_tests.workflows.traffic import a_label, a_record, serve_month, write
@@ -33,7 +29,7 @@ from ml_release_tests.workflows.traffic import a_label, a_record, serve_month, w
 if TYPE_CHECKING:
     from ml_release.domain.performance import WindowRecord
     from ml_release.domain.verdict import Verdict
-    from ml_release.workflows.monitoring import DriftReport, PerformanceReport
+    from ml_release.workflows.monitoring import DriftReport
     from ml_release_tests.small_line import House
 
 PRODUCTION = "production"
@@ -47,6 +43,7 @@ def observe(house: House, *, days: int = 7) -> WindowRecord:
         deployments=house.deployments,
         models=house.models,
         evidence=house.evidence,
+        profiles=house.profiles,
         days=days,
     )
 
@@ -58,20 +55,7 @@ def drift(house: House) -> DriftReport | None:
         models=house.models,
         evidence=house.evidence,
         plotter=house.plotter,
-    )
-
-
-def performance(house: House) -> PerformanceReport:
-    """Of the labels that can be gathered now."""
-    steps.gather(house)
-    return report_performance(
-        house.line,
-        environment=PRODUCTION,
-        inference_log=house.inference_log,
-        deployments=house.deployments,
         tables=house.tables,
-        plotter=house.plotter,
-        now=house.clock.now(),
     )
 
 
@@ -88,8 +72,6 @@ def test_an_undeclared_endpoint_gives_an_empty_window_and_no_report(house: House
     assert newest_window(house.line, environment=PRODUCTION, evidence=house.evidence) == window
     assert drift(house) is None
     assert newest(house) is None
-    report = performance(house)
-    assert (report.version, report.performance.rows) == (None, 0)
 
 
 def test_an_idle_endpoint_is_inconclusive_in_everything(serving: House) -> None:
@@ -102,11 +84,6 @@ def test_an_idle_endpoint_is_inconclusive_in_everything(serving: House) -> None:
     assert report.verdict.outcome is Outcome.INCONCLUSIVE
     assert {finding.rule for finding in report.verdict.findings} == set(RULES)
     assert {finding.outcome for finding in report.verdict.findings} == {Outcome.INCONCLUSIVE}
-    scored = performance(serving)
-    assert (scored.version, scored.performance.rows) == (1, 0)
-    assert np.isnan(scored.performance.auc.estimate)
-    assert scored.per_day.empty
-    assert scored.plots == {}
 
 
 def test_without_a_window_there_is_no_drift_report(serving: House) -> None:
@@ -189,7 +166,7 @@ def test_a_window_that_is_filling_is_only_as_long_as_it_is(serving: House) -> No
 
 
 def test_latency_and_labels_are_told(serving: House) -> None:
-    """Quantiles of the answered rows; labels whichever version answered."""
+    """Quantiles of the answered requests, at most five percent too great; labels once gathered."""
     write(
         serving,
         [
@@ -198,9 +175,14 @@ def test_latency_and_labels_are_told(serving: House) -> None:
         ],
         [a_label("1", 0), a_label("nobody", 1)],
     )
+    assert observe(serving).labels == 0
+    steps.gather(serving)
     window = observe(serving)
-    assert (window.latency_p50_ms, window.latency_p99_ms) == (50.0, 99.0)
-    assert window.labels == 2
+    assert window.latency_p50_ms is not None
+    assert window.latency_p99_ms is not None
+    assert 50.0 <= window.latency_p50_ms <= 52.5
+    assert 99.0 <= window.latency_p99_ms <= 104.0
+    assert window.labels == 1
 
 
 def test_a_month_like_the_reference_has_not_drifted(serving: House) -> None:
@@ -210,7 +192,10 @@ def test_a_month_like_the_reference_has_not_drifted(serving: House) -> None:
     report = drift(serving)
     assert report is not None
     assert report.verdict.outcome is Outcome.PASS
-    assert report.plots == {"drift.png": b"distribution_is_stable of drift/1"}
+    assert report.plots == {
+        "drift.png": b"standings of 5 features",
+        "drift over time.png": b"drift of 1 windows",
+    }
     assert newest(serving) == report.verdict
 
 
@@ -230,7 +215,7 @@ def test_longer_routes_are_drift_of_the_distance_alone(serving: House) -> None:
 
 @pytest.mark.parametrize("muted", [True, False])
 def test_a_muted_feature_is_shown_and_has_no_vote(serving: House, muted: bool) -> None:
-    """All at the same minute of the day: drift if it votes, a remark if it is muted."""
+    """All at the same minute of the day: stuck if it votes, a remark if it is muted."""
     if not muted:
         serving.line = steps.with_policy(serving.line, "drift", muted=())
     serve_month(serving, "2013-04", minute=1.0)
@@ -240,10 +225,10 @@ def test_a_muted_feature_is_shown_and_has_no_vote(serving: House, muted: bool) -
     (finding,) = (
         f
         for f in report.verdict.findings
-        if (f.rule, f.subject) == ("distribution_is_stable", "minute")
+        if (f.rule, f.subject) == ("features_are_fresh", "minute")
     )
     assert (finding.outcome, finding.votes) == (Outcome.FAIL, not muted)
-    assert report.verdict.outcome is (Outcome.PASS if muted else Outcome.FAIL)
+    assert ("minute" in data_quality_problems(report.verdict)) == (not muted)
 
 
 def test_too_few_rows_are_inconclusive(serving: House) -> None:
@@ -320,107 +305,6 @@ def test_a_champion_whose_reference_was_changed_is_not_monitored(serving: House)
     with pytest.raises(IntegrityError):
         drift(serving)
     assert newest(serving) is None
-
-
-def test_realised_performance_is_that_of_the_answers_whose_labels_came_in(serving: House) -> None:
-    """Joined by request id, whatever the order and whoever else was labelled."""
-    rows = serve_month(serving, "2013-04")
-    labelled = rows[rows["is_late"].notna()].sample(frac=0.5, random_state=1)
-    write(
-        serving,
-        [],
-        [
-            a_label("nobody", 1),
-            *(
-                a_label(name, int(label))
-                for name, label in zip(labelled["request_id"], labelled["is_late"], strict=True)
-            ),
-        ],
-    )
-    report = performance(serving)
-    ordered = labelled.sort_index()
-    assert report.version == 1
-    assert report.performance == realised_performance(
-        ordered["is_late"].to_numpy(), ordered["prediction"].to_numpy(), confidence=0.95
-    )
-    assert report.plots == {"reliability.png": b"reliability of version 1, served"}
-    assert report.per_day["rows"].sum() == len(labelled)
-    days = ordered["departure"].dt.date.astype(str)
-    assert report.per_day["day"].tolist() == sorted(set(days))
-    one = report.per_day.iloc[3]
-    chosen = days == one["day"]
-    assert one["rows"] == chosen.sum()
-    assert one["observed rate"] == ordered.loc[chosen, "is_late"].mean()
-    assert one["mean probability"] == pytest.approx(ordered.loc[chosen, "prediction"].mean())
-
-
-def test_only_answers_whose_label_is_due_are_scored(serving: House) -> None:
-    """Labels that come before their time are of one kind; the others are counted beside."""
-    answers = {"old": "2013-04-02T00:00:00+00:00", "due": "2013-04-03T00:00:00+00:00"}
-    answers |= {"young": "2013-04-03T00:00:01+00:00", "unlabelled": "2013-04-01T00:00:00+00:00"}
-    write(
-        serving,
-        [a_record(serving, name, moment) for name, moment in answers.items()],
-        [
-            Label(request_id=name, label=1, event_time=answers[name], received_time=answers[name])
-            for name in ("old", "due", "young")
-        ],
-    )
-    serving.clock = InMemoryClock(datetime(2013, 4, 4, tzinfo=UTC))
-    report = performance(serving)
-    assert (report.performance.rows, report.immature, report.unlabelled) == (2, 1, 1)
-
-
-def test_probabilities_of_several_classes_are_said_not_to_be_monitored(serving: House) -> None:
-    """Counted beside, and no score is made up of one of them or of what stands in their place."""
-    moment = "2013-04-02T12:00:00+00:00"
-    several = {"prediction": None, "probabilities": (0.2, 0.5, 0.3)}
-    write(
-        serving,
-        [a_record(serving, "one", moment), a_record(serving, "several", moment, **several)],
-        [
-            Label(request_id=name, label=1, event_time=moment, received_time=moment)
-            for name in ("one", "several")
-        ],
-    )
-    serving.clock = InMemoryClock(datetime(2013, 4, 4, tzinfo=UTC))
-    report = performance(serving)
-    assert (report.performance.rows, report.not_monitored) == (1, 1)
-    assert report.performance.mean_probability == 0.25
-
-
-def test_labels_of_other_answers_are_not_the_champions(serving: House) -> None:
-    """Shadows, other versions and failed requests are not scored as its own."""
-    moment = "2013-04-02T12:00:00+00:00"
-    write(
-        serving,
-        [
-            a_record(serving, "mine", moment, prediction=0.75),
-            a_record(serving, "shadow", moment, shadow=True),
-            a_record(serving, "other", moment, model_digest=steps.NOWHERE),
-            a_record(serving, "failed", moment, outcome="error", prediction=None),
-        ],
-        [a_label(name, 1) for name in ("mine", "shadow", "other", "failed")],
-    )
-    report = performance(serving)
-    assert (report.performance.rows, report.performance.mean_probability) == (1, 0.75)
-    assert np.isnan(report.performance.auc.estimate)
-
-
-def test_the_label_of_a_batch_is_scored_once(serving: House) -> None:
-    """The rows of a request share its id; a label by that id is about the first."""
-    moment = "2013-04-02T12:00:00+00:00"
-    write(
-        serving,
-        [
-            a_record(serving, "batch", moment, row=row, prediction=prediction)
-            for row, prediction in enumerate((0.5, 0.25, 0.125))
-        ],
-        [a_label("batch", 1)],
-    )
-    report = performance(serving)
-    assert (report.performance.rows, report.performance.mean_probability) == (1, 0.5)
-    assert observe(serving).rows == 3
 
 
 def test_what_is_masked_is_not_counted(serving: House) -> None:

@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ml_release.domain.decision_evidence import Standing
+from ml_release.domain.decision_evidence import Standing, Worsening
+from ml_release.domain.evaluation_measures import Measured
 from ml_release.domain.performance import window_from_json
+from ml_release.domain.performance_record import (
+    Baseline,
+    NewestEstimate,
+    PerformanceRecord,
+    WindowScores,
+)
 from ml_release.domain.verdict import Finding, Outcome, Verdict
 from ml_release.workflows.decision_facts import DATA_RULES, gather_facts
 from ml_release.workflows.monitoring import DRIFT_VERDICT, INFERENCE_WINDOW
@@ -116,6 +123,12 @@ def performing(house: House, outcome: Outcome = Outcome.PASS, **numbers: Any) ->
     record(house, "performance_record", {**known, **numbers})
 
 
+def promised(house: House) -> None:
+    """What the judge of promises says: something is left to spend of every budget."""
+    found = verdict(house, "promises", ("error_budget_is_left", Outcome.PASS), judge="slo/1")
+    record(house, "slo_verdict", found)
+
+
 def test_nothing_declared_is_nothing_to_decide(house: House) -> None:
     """And is recorded as such."""
     found = decide(house)
@@ -135,6 +148,7 @@ def test_where_all_is_recorded_and_well_nothing_is_due(serving: House) -> None:
     """With the digests of what was looked at."""
     drifted(serving, Outcome.PASS)
     performing(serving)
+    promised(serving)
     found = decide(serving)
     assert found.action == "nothing", found.reason
     assert {INFERENCE_WINDOW, DRIFT_VERDICT, "performance_verdict"} <= set(found.evidence)
@@ -348,6 +362,7 @@ def test_the_history_keeps_what_changed(serving: House) -> None:
     for _ in range(3):
         decide(serving)
     performing(serving)
+    promised(serving)
     decide(serving)
     history = decision_history(serving.line, environment=ENVIRONMENT, evidence=serving.evidence)
     assert [one.action for one in history.decisions] == ["watch", "nothing"]
@@ -427,3 +442,34 @@ def test_a_document_is_an_object_or_nothing() -> None:
     """Whatever was written."""
     assert document_of(b'{"a": 1}') == {"a": 1}
     assert document_of(b"[1]") == document_of(b"{") == {}
+
+
+def test_the_record_of_the_judge_of_labels_is_read_as_it_is_kept(serving: House) -> None:
+    """What it states of the change since the release, and what it estimates of newer answers."""
+    serving.clock.move(timedelta(days=40))
+    drifted(serving, Outcome.PASS)
+    performing(serving, Outcome.INCONCLUSIVE)
+
+    def measured(estimate: float, low: float, high: float) -> Measured:
+        return Measured(estimate=estimate, low=low, high=high, confidence=0.95, n=5000, units=28)
+
+    kept = PerformanceRecord(
+        line=steps.LINE,
+        version=1,
+        model_digest=champion_of(serving),
+        at=serving.clock.now(),
+        window=WindowScores(n=5000, auc=measured(0.70, 0.68, 0.72)),
+        baseline=Baseline(
+            auc=measured(0.75, 0.74, 0.76), log_loss=None, calibration_error=None, rate=None
+        ),
+        auc_change=measured(-0.05, -0.07, -0.03),
+        log_loss_change=measured(0.01, -0.01, 0.03),
+        newest=NewestEstimate(n=900, auc=0.74),
+    )
+    serving.evidence.record(steps.LINE, "performance_record", ENVIRONMENT, kept.to_json())
+    facts = gather(serving).evidence
+    assert facts.auc_drop == Worsening(estimate=0.05, low=0.03, high=0.07, n=5000)
+    assert facts.loss_rise == Worsening(estimate=0.01, low=-0.01, high=0.03, n=5000)
+    assert facts.estimated_drop == pytest.approx(0.01)
+    found = decide(serving)
+    assert (found.action, found.causes) == ("retrain", ("performance",))

@@ -115,6 +115,7 @@ def observe(house: House) -> None:
         deployments=house.deployments,
         models=house.models,
         evidence=house.evidence,
+        profiles=house.profiles,
     )
 
 

@@ -15,6 +15,7 @@ from ml_release.domain.verdict import Outcome
 from ml_release.errors import NotFoundError
 from ml_release.workflows.columns import columns_of
 from ml_release.workflows.feature_building import publish_online_history
+from ml_release.workflows.monitoring import observe_window
 from ml_release.workflows.replay import request_ids
 from ml_release.workflows.skew import check_skew
 from ml_release_tests.small_line import trips
@@ -22,6 +23,7 @@ from ml_release_tests.workflows.traffic import a_record
 
 if TYPE_CHECKING:
     from ml_release.domain.inference import InferenceRecord
+    from ml_release.domain.performance import WindowRecord
     from ml_release.domain.verdict import Verdict
     from ml_release_tests.small_line import House
 
@@ -115,3 +117,39 @@ def test_requests_of_their_own_are_not_compared(serving: House) -> None:
 def test_without_a_declaration_nothing_is_judged(evaluated: House) -> None:
     """Nothing serves."""
     assert judge(evaluated) is None
+
+
+def test_within_a_window_only_its_events_are_compared(serving: House) -> None:
+    """The same verdict on fewer rows; a window of nothing compares nothing."""
+
+    def judged(window: WindowRecord) -> Verdict:
+        verdict = check_skew(
+            serving.line,
+            environment=serving.environment,
+            inference_log=serving.inference_log,
+            landing=serving.landing,
+            evidence=serving.evidence,
+            models=serving.models,
+            deployments=serving.deployments,
+            window=window,
+        )
+        assert verdict is not None
+        return verdict
+
+    def observed() -> WindowRecord:
+        return observe_window(
+            serving.line,
+            environment=serving.environment,
+            inference_log=serving.inference_log,
+            deployments=serving.deployments,
+            models=serving.models,
+            evidence=serving.evidence,
+            profiles=serving.profiles,
+        )
+
+    assert judged(observed()).outcome is Outcome.INCONCLUSIVE
+    serving.log_writer.append_records("small_line", served(serving))
+    window = observed()
+    verdict = judged(window)
+    assert verdict.outcome is Outcome.PASS
+    assert verdict.findings[0].n == window.rows < len(trips("2013-04"))

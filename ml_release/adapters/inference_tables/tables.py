@@ -54,9 +54,9 @@ class InferenceTables:
         return total
 
     def records(
-        self, line: str, *, after: Mapping[str, int]
+        self, line: str, *, after: Mapping[str, int], enough_bytes: int | None = None
     ) -> tuple[pd.DataFrame, dict[str, int]]:
-        """Records after a cursor, and the cursor behind them.
+        """Records after a cursor, and the cursor behind them; of so many bytes, or of all.
 
         Returns
         -------
@@ -68,9 +68,10 @@ class InferenceTables:
             row (and version, for shadows) the first one stands, within one read: a client that
             repeats a request id much later appears again in a later read.
         dict
-            Segment name to bytes read, of the segments that still are there in either form.
+            Segment name to bytes read, of the segments that still are there in either form and
+            were read, now or before.
         """
-        frame, cursor = self._read(line, "records", InferenceRecord, after)
+        frame, cursor = self._read(line, "records", InferenceRecord, after, enough_bytes)
         torn = frame.attrs["torn_lines"]
         frame = _first_of_each(frame)
         frame.attrs["torn_lines"] = torn
@@ -117,19 +118,33 @@ class InferenceTables:
         return frame
 
     def _read(
-        self, line: str, kind: SegmentKind, type_: type[Any], after: Mapping[str, int]
+        self,
+        line: str,
+        kind: SegmentKind,
+        type_: type[Any],
+        after: Mapping[str, int],
+        enough_bytes: int | None = None,
     ) -> tuple[pd.DataFrame, dict[str, int]]:
         import pandas as pd
 
         folder = self._root / check_line_name(line)
         frames = []
         cursor: dict[str, int] = {}
-        torn = 0
+        torn = read_bytes = 0
         for part in parts_of(folder, kind):
+            start = after.get(part.name, 0)
+            is_enough = enough_bytes is not None and read_bytes >= enough_bytes
+            # An archive does not grow: of one that was read, not even an empty frame is made.
+            is_read = part.archive is not None and start >= part.size_bytes
+            if is_read or (is_enough and part.name in after):
+                cursor[part.name] = start
+            if is_read or is_enough:
+                continue
             # Gone means that it was older than the line keeps its records.
             with suppress(FileNotFoundError):
                 frame, end, torn_here = self._part(folder, part, kind, type_, after)
                 cursor[part.name] = end
+                read_bytes += end - start
                 torn += torn_here
                 if len(frame):
                     frames.append(frame)

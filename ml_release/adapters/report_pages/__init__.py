@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ml_release.adapters.report_pages.monitoring_parts import FILTERS
 from ml_release.domain.identity import check_line_name
 from ml_release.domain.incident import UNKNOWN
 from ml_release.domain.incident_timeline import in_words
@@ -29,11 +30,13 @@ if TYPE_CHECKING:
     from ml_release.domain.blast_radius import Changes
     from ml_release.domain.evaluation_measures import Measured
     from ml_release.domain.incident import Incident
+    from ml_release.domain.monitoring_page import MonitoringPage
     from ml_release.domain.release_report import ReleaseReport
     from ml_release.domain.verdict import Finding
 
 _TEMPLATE = "report.html.j2"
 _INCIDENT = "incident.html.j2"
+_MONITORING = "monitoring.html.j2"
 _SHOWN_WORDS = 20
 _UNKNOWN = "unknown"
 # The mark says it without the colour.
@@ -59,6 +62,10 @@ class ReportPages:
     def incident_page(self, incident: Incident) -> bytes:
         """The page of an incident, under the same conditions."""
         return _template(_INCIDENT).render(incident=incident).encode()
+
+    def monitoring_page(self, page: MonitoringPage) -> bytes:
+        """The page of what monitoring found, under the same conditions."""
+        return _template(_MONITORING).render(page=page).encode()
 
     def keep(self, line: str, name: str, content: bytes) -> str:
         """Keep a file in one step, in the place of one of that name; return where it is.
@@ -107,6 +114,7 @@ def _template(name: str) -> Template:
         "duration": _duration,
         "second": _second,
         "most_changed": _most_changed,
+        **FILTERS,
     }
     environment.globals |= {"unknown": UNKNOWN, "shown_words": _SHOWN_WORDS}
     return environment.get_template(name)

@@ -1,0 +1,388 @@
+"""An installation that lives through 2013: real jobs, sensors, registry, Git and log, moved clock.
+
+Months land as files on the second day of the next one. Traffic is answered by the endpoint server's
+own parts in this process, through the request path that a client's bytes take, or by a server
+process over HTTP. Sensors that ask for training are looked at after each monitoring; what they ask
+for is run, and a version that its gates let through is promoted at once.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import httpx
+
+from ml_release.adapters.http_endpoint import HttpEndpoint
+from ml_release.adapters.mlflow_registry import MlflowExperiments
+from ml_release.adapters.moved_clock import MovedClock
+from ml_release.cli.processes import endpoint_service, free_port, running
+from ml_release.domain.approvals import ApprovalPolicy
+from ml_release.errors import UnavailableError
+from ml_release.orchestration.build import build_definitions
+from ml_release.orchestration.instance import open_instance
+from ml_release.orchestration.jobs import (
+    MONITORED,
+    REASON_TAG,
+    TRIGGER_TAG,
+    training_request,
+)
+from ml_release.orchestration.resources import TRACKING, tracking_resource
+from ml_release.orchestration.wiring import local_wiring
+from ml_release.serving.server import build
+from ml_release.settings import read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from ml_release.ports import EndpointClient
+    from ml_release.serving.server import Parts
+    from ml_release.spec.release_line import ReleaseLine
+
+BY = "benchmark"
+_JUDGING = tuple(
+    name for name in MONITORED if name not in {"evidently_report", "monitoring_report"}
+)
+_PATIENCE_SECONDS = 60.0
+
+
+def released_at_once(line: ReleaseLine) -> ReleaseLine:
+    """The line whose versions serve when their gates let them: no legs, no approval, no watch.
+
+    A retraining would otherwise be compared with one that is released weeks earlier.
+    """
+    rollout = line.policies.rollout.model_copy(
+        update={"stages": (), "approval": ApprovalPolicy(needed=0), "is_watched": False}
+    )
+    policies = line.policies.model_copy(update={"rollout": rollout})
+    return line.model_copy(update={"policies": policies})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happened:
+    """Something that was done to the installation, for the table of the year.
+
+    Attributes
+    ----------
+    kind
+        ``retrained``, ``refused`` (its backtest or gates did not let it), ``held`` (its promotion
+        was refused), or the job that a sensor asked for.
+    trigger
+        What asked for it.
+    """
+
+    at: datetime
+    kind: str
+    trigger: str
+    said: str
+    version: int | None = None
+
+
+class YearHouse:
+    """One line in a folder of its own."""
+
+    def __init__(self, folder: Path, line: ReleaseLine, *, data: Path) -> None:
+        self.line, self.data = line, data
+        self.landing_zone = folder / "landing"
+        self.settings = read_settings(
+            {
+                "ML_RELEASE_HOME": str(folder / "home"),
+                "ML_RELEASE_DATA": str(self.landing_zone),
+                "ML_RELEASE_CLOCK": str(folder / "clock.json"),
+            }
+        )
+        self.wiring = local_wiring(self.settings)
+        self.happened: list[Happened] = []
+        self.seconds: dict[str, float] = {}
+        """By kind of work, and by job and step."""
+        self._instance = open_instance(self.settings)
+        self._cursors: dict[str, str | None] = {}
+        self._definitions = build_definitions(
+            [line],
+            wiring=self.wiring,
+            resources={
+                TRACKING: tracking_resource(
+                    self.settings,
+                    experiments=MlflowExperiments(
+                        self.settings.tracking_uri, now=self.wiring.clock.now
+                    ),
+                )
+            },
+        )
+        for path in line.landing.companions.values():
+            self._deliver(path)
+
+    @property
+    def clock(self) -> MovedClock:
+        """That of the installation."""
+        clock = self.wiring.clock
+        assert isinstance(clock, MovedClock)  # noqa: S101 (the setting is given above)
+        return clock
+
+    @property
+    def version(self) -> int | None:
+        """What answers."""
+        declared = self.wiring.deployments.sealed(self.line.name, self.wiring.environment)
+        return None if declared is None else declared.state.champion.version
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Count the seconds of a kind of work."""
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - begun
+            self.seconds[name] = self.seconds.get(name, 0.0) + spent
+
+    def land(self, *months: str) -> None:
+        """Months arrive: their snapshots, their features, and the history that serving looks up."""
+        line = self.line
+        for month in months:
+            self._deliver(line.landing.rows.replace("{partition}", month))
+        with self.timed("landing"):
+            _, tags = training_request(
+                line, first=months[0], last=months[-1], fresh_from=months[0], by=BY
+            )
+            self._must(self._run("train", tags=tags, assets=("snapshot", "features")))
+
+    def train(self, first: str, last: str) -> int:
+        """Train on some months and release the version."""
+        config, tags = training_request(self.line, first=first, last=last, fresh_from=first, by=BY)
+        with self.timed("training"):
+            self._must(self._run("train", config, tags=tags))
+        version = self.wiring.registry.versions(self.line.name)[-1].number
+        refusal = self._promote(version)
+        if refusal:
+            raise SystemExit(refusal)
+        return version
+
+    def monitor(self) -> None:
+        """Run the monitor job as its sensor would, but for the pages that people read."""
+        with self.timed("monitoring"):
+            self._must(self._run("monitor", assets=_JUDGING))
+
+    def look(self) -> list[Happened]:
+        """One tick of every sensor that may ask for training or take a release back."""
+        found = []
+        jobs = {f"{self.line.name}_{name}" for name in ("train", "rollback")}
+        for sensor in self._definitions.get_repository_def().sensor_defs:
+            if not jobs & {target.job_name for target in sensor.targets}:
+                continue
+            with self.timed("sensors"):
+                requests = self._tick(sensor)
+            for request in requests:
+                job = (request.job_name or sensor.job_name).removeprefix(f"{self.line.name}_")
+                found.append(self._carry_out(job, request))
+        self.happened += found
+        return found
+
+    def recorded(self, kind: str) -> Any:  # noqa: ANN401 (a JSON document)
+        """The newest record of a kind about the environment; None without one."""
+        content = self.wiring.evidence.find(self.line.name, kind, self.wiring.environment)
+        return None if content is None else json.loads(content)
+
+    def close(self) -> None:
+        """Let go of the instance."""
+        self._instance.dispose()
+
+    def _tick(self, sensor: dg.SensorDefinition) -> Sequence[dg.RunRequest]:
+        context = dg.build_sensor_context(
+            instance=self._instance,
+            cursor=self._cursors.get(sensor.name),
+            sensor_name=sensor.name,
+            definitions=self._definitions,
+        )
+        answer = sensor.evaluate_tick(context)
+        self._cursors[sensor.name] = answer.cursor or self._cursors.get(sensor.name)
+        return answer.run_requests or ()
+
+    def _carry_out(self, job: str, request: dg.RunRequest) -> Happened:
+        """Run what was asked for as the daemon does: with its key as a tag."""
+        before = self.version
+        tags = {**request.tags, "dagster/run_key": request.run_key or ""}
+        known = {version.number for version in self.wiring.registry.versions(self.line.name)}
+        with self.timed("training"):
+            result = self._run(job, request.run_config, tags=tags)
+        new = [
+            version.number
+            for version in self.wiring.registry.versions(self.line.name)
+            if version.number not in known
+        ]
+        kind = job
+        said = request.tags.get(REASON_TAG, "") if result.success else _said(result)
+        if job == "train":
+            kind = "retrained" if new else "refused"
+        if new:
+            refusal = self._promote(new[-1])
+            kind, said = (kind, said) if not refusal else ("held", refusal)
+        return Happened(
+            at=self.clock.now(),
+            kind=kind,
+            trigger=request.tags.get(TRIGGER_TAG, ""),
+            said=said,
+            version=self.version if self.version != before else None,
+        )
+
+    def _promote(self, version: int) -> str:
+        """Declare a version; why that was refused, empty if it was not."""
+        form = {"version": version, "by": BY, "reason": "its gates let it", "to": "NEXT"}
+        config = {"ops": {f"{self.line.name}_promote_version": {"config": form}}}
+        with self.timed("releasing"):
+            result = self._run("promote", config)
+        return "" if result.success else _said(result)
+
+    def _run(
+        self,
+        job: str,
+        config: Mapping[str, Any] | None = None,
+        *,
+        tags: Mapping[str, str] | None = None,
+        assets: Sequence[str] = (),
+    ) -> dg.ExecuteInProcessResult:
+        found = self._definitions.resolve_job_def(f"{self.line.name}_{job}")
+        chosen = [dg.AssetKey([self.line.name, name]) for name in assets]
+        result = found.execute_in_process(
+            instance=self._instance,
+            run_config=dict(config or {}),
+            tags=dict(tags or {}),
+            asset_selection=chosen or None,
+            raise_on_error=False,
+        )
+        for event in result.all_events:
+            if event.is_step_success:
+                name = f"{job}: {event.step_key.removeprefix(f'{self.line.name}__')}"
+                spent = event.step_success_data.duration_ms / 1000
+                self.seconds[name] = self.seconds.get(name, 0.0) + spent
+        return result
+
+    def _must(self, result: dg.ExecuteInProcessResult) -> None:
+        if not result.success:
+            message = f"{result.job_def.name}: {_said(result)}"
+            raise SystemExit(message)
+
+    def _deliver(self, path: str) -> None:
+        target = self.landing_zone / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(self.data / path, target)
+
+
+def _said(result: dg.ExecuteInProcessResult) -> str:
+    """What the run that did not succeed says of it."""
+    checks = [
+        f"{check.check_name}: {check.description}"
+        for check in result.get_asset_check_evaluations()
+        if not check.passed and check.severity is dg.AssetCheckSeverity.ERROR
+    ]
+    if checks:
+        return "; ".join(checks)
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            if data.user_failure_data is not None:
+                return data.user_failure_data.description or ""
+            return "" if data.error is None else data.error.to_string()
+    return "no reason"
+
+
+@dataclass(slots=True, kw_only=True)
+class InProcess:
+    """`EndpointClient` of the server's own parts, without a network between."""
+
+    house: YearHouse
+    parts: Parts = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.parts = build(self.house.settings)
+
+    def refresh(self) -> None:
+        """Serve what is declared now, with the newest history."""
+        self.parts.reconciler.reconcile()
+
+    def invoke(
+        self, line: str, body: bytes, *, request_id: str, event_time: str, unit: str | None = None
+    ) -> tuple[int, str]:
+        """Ask for a prediction in MLflow's scoring protocol."""
+        headers = {"x-request-id": request_id, "x-event-time": event_time}
+        if unit is not None:
+            headers["x-unit-id"] = unit
+        reply = self.parts.endpoint.handle("POST", f"/models/{line}/invocations", headers, body)
+        return reply.status, "" if reply.status == httpx.codes.OK else reply.body.decode()
+
+    def tell_labels(self, line: str, labels: Sequence[Mapping[str, object]]) -> tuple[int, str]:
+        """Tell late labels by request id."""
+        body = json.dumps({"labels": list(labels)}).encode()
+        reply = self.parts.endpoint.handle("POST", f"/models/{line}/labels", {}, body)
+        return reply.status, reply.body.decode()
+
+    def is_ready(self, line: str) -> bool:
+        """Whether a version answers."""
+        return self.parts.endpoint.handle("GET", f"/v2/models/{line}/ready", {}, b"").status == 200  # noqa: PLR2004
+
+    def switch(self, line: str, pull: Mapping[str, object]) -> tuple[int, str]:
+        """Nobody pulls it here."""
+        raise NotImplementedError(line, pull)
+
+    def close(self) -> None:
+        """End the processes of variants, and the log."""
+        self.parts.reconciler.close()
+        self.parts.log.close()
+
+
+class OverHttp(HttpEndpoint):
+    """`EndpointClient` of a server process of this house."""
+
+    def __init__(self, house: YearHouse, url: str) -> None:
+        super().__init__(url, timeout_seconds=30.0)
+        self._house, self._url = house, url
+
+    def refresh(self) -> None:
+        """Wait until the server answers what is declared now."""
+        line = self._house.line.name
+        declared = self._house.wiring.deployments.sealed(line, self._house.wiring.environment)
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            found = httpx.get(f"{self._url}/status", trust_env=False, timeout=10).json()
+            serving = found["lines"].get(line, {}).get("serving")
+            if serving is not None and declared is not None:
+                parts = [*serving["variants"], *serving["shadows"]]
+                if serving["commit"] == declared.commit and all(p["loaded"] for p in parts):
+                    return
+            time.sleep(0.1)
+        message = f"{self._url}: expected what is declared to be served, found {found}"
+        raise UnavailableError(message)
+
+
+Answering = InProcess | OverHttp
+
+
+@contextmanager
+def answering(house: YearHouse, *, through_endpoint: bool) -> Iterator[Answering]:
+    """Who answers for a house, in this process or in one of its own."""
+    endpoint: Answering
+    if not through_endpoint:
+        endpoint = InProcess(house=house)
+        try:
+            yield endpoint
+        finally:
+            endpoint.close()
+        return
+    service = endpoint_service(free_port())
+    with running([service], settings=house.settings):
+        endpoint = OverHttp(house, service.url)
+        try:
+            yield endpoint
+        finally:
+            endpoint.close()
+
+
+def as_client(endpoint: Answering) -> EndpointClient:
+    """What a replay asks."""
+    return endpoint
