@@ -15,6 +15,7 @@ from ml_release.domain.identity import digest_of_bytes
 from ml_release.domain.intervals import rate_interval
 from ml_release.domain.performance import window_from_json
 from ml_release.domain.rollback import choose_rollback, is_rollback
+from ml_release.domain.slo_record import slo_record_from_json
 from ml_release.domain.verdict import Outcome, verdict_from_json, worst
 from ml_release.errors import IntegrityError, RefusedError
 from ml_release.workflows.labels import LABEL_VERDICT
@@ -106,7 +107,7 @@ def gather_facts(
         calibration=_rule(told, "calibration_holds"),
         fairness=_fairness(book),
         error_rate=_error_rate(window),
-        burn=_burn(book),
+        burn=_burn(book, champion.model_digest),
         canary=canary,
         canary_version=None if canary is None or rollout is None else rollout.version,
         leg=None if rollout is None else rollout.leg,
@@ -229,13 +230,18 @@ def _fairness(book: _Book) -> Outcome | None:
     return Outcome.INCONCLUSIVE if found is None and declared else found
 
 
-def _burn(book: _Book) -> BurnLevel | None:
-    verdict, record = book.verdict("slo_verdict"), book.document("slo_record")
-    if verdict is None and not record:
-        if getattr(book.line.policies, "slo", None) is not None:
-            book.problems.append("the error budgets are not known")
+def _burn(book: _Book, champion: str) -> BurnLevel | None:
+    """Of the promises of the version that answers; not known where they were not looked at."""
+    content = book.content("slo_record")
+    try:
+        record = None if content is None else slo_record_from_json(content)
+    except IntegrityError:
+        book.problems.append("the record slo_record cannot be read")
         return None
-    return burn_level(verdict, record)
+    if record is None or record.model_digest != champion:
+        book.problems.append("the error budgets of the version that answers are not known")
+        return None
+    return burn_level(record)
 
 
 def _canary(book: _Book, standing: Declaration) -> Outcome | None:

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ml_release.domain.decision_evidence import BurnLevel, Worsening
+    from ml_release.domain.slo_record import SloRecord
     from ml_release.domain.verdict import Finding, Verdict
 
 _IMPACT = "drift_is_harmless"
 _SHIFT = "distribution_is_stable"
-_NAMES = ("slo", "name", "objective")
-_NEVER_A_ROLLBACK = ("fresh", "fair", "age")
+_SUDDEN = ("availability", "latency", "correctness")
 """A stale or unfair model is no sudden harm: its budget is worth a ticket at most."""
 
 _FIRST_JUDGE = "drift/1"
@@ -144,18 +144,15 @@ def _stated_change(stated: Mapping[str, object], *, falls: bool) -> Worsening | 
     return worsening(estimate, low, high, n=_whole(stated.get("n")) or 0)
 
 
-def burn_level(verdict: Verdict | None, record: Mapping[str, object]) -> BurnLevel:
-    """The worst level that is told; a verdict that fails is worth a ticket at least."""
+def burn_level(record: SloRecord) -> BurnLevel:
+    """The worst level at which a budget burns now; an alert that does not fire is none."""
     levels = [0]
-    for row in _rows(record):
-        level = next((row[key] for key in ("level", "burn_level", "alert") if key in row), None)
-        if level not in BURN_LEVELS:
-            continue
-        name = " ".join(str(row.get(key, "")) for key in _NAMES)
-        worst = 1 if any(word in name for word in _NEVER_A_ROLLBACK) else 2
-        levels.append(min(BURN_LEVELS.index(level), worst))
-    if verdict is not None and verdict.outcome is Outcome.FAIL:
-        levels.append(1)
+    for standing in record.standings:
+        if standing.level is not None:
+            worst = 2 if standing.name in _SUDDEN else 1
+            levels.append(min(BURN_LEVELS.index(standing.level), worst))
+        elif standing.left is not None and standing.left <= 0:
+            levels.append(1)
     return BURN_LEVELS[max(levels)]
 
 

@@ -276,7 +276,7 @@ def lived(
     replaces: bool = False,
     policy: RetrainingPolicy = POLICY,
     looks: int = 6,
-) -> list[tuple[int, str]]:
+) -> list[tuple[int, Kind]]:
     """Days and kinds of all requests while new data come in every day.
 
     With ``replaces`` every retraining gives a new champion, otherwise none is ever let through.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -17,6 +17,7 @@ from ml_release.domain.performance_record import (
     PerformanceRecord,
     WindowScores,
 )
+from ml_release.domain.slo_record import BurnSeen, SloRecord, SloStanding
 from ml_release.domain.verdict import Finding, Outcome, Verdict
 from ml_release.workflows.decision_facts import DATA_RULES, gather_facts
 from ml_release.workflows.monitoring import DRIFT_VERDICT, INFERENCE_WINDOW
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ml_release.domain.decision_record import DecisionRecord
+    from ml_release.domain.slo_policy import SloName
     from ml_release.workflows.decision_facts import Facts
     from ml_release_tests.small_line import House
 
@@ -123,10 +125,56 @@ def performing(house: House, outcome: Outcome = Outcome.PASS, **numbers: Any) ->
     record(house, "performance_record", {**known, **numbers})
 
 
+def slo_record(
+    digest: str | None,
+    name: SloName = "availability",
+    *,
+    level: Literal["page", "ticket"] | None = None,
+    fires: bool | None = True,
+    left: float | None = 0.9,
+) -> SloRecord:
+    """One promise, with an alert unless its level is None."""
+    burns = () if level is None else (a_burn(level, fires=fires),)
+    return SloRecord(
+        line=steps.LINE,
+        environment="production",
+        judged_at=datetime(2013, 5, 2, tzinfo=UTC),
+        as_of=datetime(2013, 5, 2, tzinfo=UTC),
+        idle_hours=0.0,
+        window_days=28,
+        policy_digest="p",
+        model_digest=digest,
+        standings=(
+            SloStanding(
+                name=name,
+                unit="requests",
+                objective=0.99,
+                events=1000,
+                bad=1,
+                left=left,
+                burns=burns,
+            ),
+        ),
+    )
+
+
+def a_burn(level: Literal["page", "ticket"], *, fires: bool | None) -> BurnSeen:
+    return BurnSeen(
+        level=level,
+        long_hours=1,
+        short_hours=1,
+        limit_rate=14.4,
+        long_rate=1.0,
+        short_rate=1.0,
+        long_events=1000,
+        fires=fires,
+    )
+
+
 def promised(house: House) -> None:
-    """What the judge of promises says: something is left to spend of every budget."""
-    found = verdict(house, "promises", ("error_budget_is_left", Outcome.PASS), judge="slo/1")
-    record(house, "slo_verdict", found)
+    """Every promise is kept: its alerts are looked at, and none of them fires."""
+    found = slo_record(champion_of(house), level="page", fires=False)
+    house.evidence.record(steps.LINE, "slo_record", ENVIRONMENT, found.to_json())
 
 
 def test_nothing_declared_is_nothing_to_decide(house: House) -> None:
@@ -394,29 +442,35 @@ def test_a_score_is_held_against_its_baseline_in_whichever_form(
 
 
 @pytest.mark.parametrize(
-    ("document", "fails", "level"),
+    ("facts", "level"),
     [
-        ({}, False, "none"),
-        ({}, True, "ticket"),
-        ({"slos": {"availability": {"level": "page"}}}, True, "page"),
-        ({"slos": [{"slo": "latency", "level": "ticket"}]}, False, "ticket"),
-        ({"slos": [{"slo": "freshness", "level": "page"}]}, True, "ticket"),
-        ({"model_is_fresh": {"burn_level": "page"}}, False, "ticket"),
-        ({"slos": [{"slo": "latency", "level": "loud"}]}, False, "none"),
+        ({}, "none"),
+        ({"level": "page", "fires": True}, "page"),
+        ({"level": "page", "fires": False}, "none"),
+        ({"level": "page", "fires": None}, "none"),
+        ({"level": "ticket", "fires": True, "name": "latency"}, "ticket"),
+        ({"level": "page", "fires": True, "name": "freshness"}, "ticket"),
+        ({"left": 0.0}, "ticket"),
+        ({"left": None}, "none"),
     ],
 )
-def test_the_worst_budget_counts_and_a_stale_model_wakes_nobody(
-    document: dict[str, Any], level: str, *, fails: bool
+def test_an_alert_counts_only_while_it_fires(facts: dict[str, Any], level: str) -> None:
+    """A budget that is spent is worth a ticket, and a stale model wakes nobody."""
+    assert burn_level(slo_record("mine", **facts)) == level
+
+
+def test_a_young_version_is_paged_for_and_a_promise_of_another_is_not_known(
+    at: Callable[[str], House],
 ) -> None:
-    """A name that is a key counts as one that is a value."""
-    outcome = Outcome.FAIL if fails else Outcome.PASS
-    verdict = Verdict(
-        judge="slo/1",
-        line="line",
-        subject_digest="x",
-        findings=(Finding(rule="answers_are_available", subject="line", outcome=outcome),),
-    )
-    assert burn_level(verdict, document) == level
+    """The alert that fires is a fact; what was counted of the version before is none."""
+    house = at("settled")
+    found = slo_record(champion_of(house), level="page")
+    house.evidence.record(steps.LINE, "slo_record", ENVIRONMENT, found.to_json())
+    assert gather(house).evidence.burn == "page"
+    other = slo_record(steps.NOWHERE, level="page")
+    house.evidence.record(steps.LINE, "slo_record", ENVIRONMENT, other.to_json())
+    assert gather(house).evidence.burn is None
+    assert any("budgets" in said for said in gather(house).evidence.unknown)
 
 
 @pytest.mark.parametrize(
