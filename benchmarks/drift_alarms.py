@@ -49,7 +49,9 @@ LENGTHS = {1: 3, 3: 2, 7: 1}
 HURTING_LIMIT = 0.01
 PAGE = Path(__file__).parents[1] / "docs" / "drift_alarms.md"
 # Shown without what hides alarms: no feature is muted, and hundred rows are enough to judge.
-POLICY = LINE.policies.drift.model_copy(update={"muted": (), "minimum_rows": 100})
+POLICY = LINE.policies.drift.model_copy(
+    update={"muted": (), "seasonal": (), "seasonal_lag_days": None, "minimum_rows": 100}
+)
 _SEED = 20261121
 
 

@@ -65,7 +65,7 @@ def test_every_asset_can_be_materialized_in_one_go(
         "experiment_report",
     }
     checks = result.get_asset_check_evaluations()
-    assert len(checks) == 20
+    assert len(checks) == 23
     assert not any(check.passed for check in checks)
 
 
