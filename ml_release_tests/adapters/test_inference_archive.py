@@ -291,3 +291,23 @@ def test_an_archive_of_other_times_is_not_read(
     (tmp_path / LINE / archives(tmp_path)[0].name).write_bytes(b"nonsense")
     with pytest.raises(IntegrityError, match="expected an archive"):
         moments(tmp_path, OLD, NEW)
+
+
+@pytest.mark.parametrize("archived", [False, True])
+def test_a_long_log_is_read_in_parts(tmp_path: Path, archived: bool) -> None:
+    """Segment by segment once enough was read; together they are what one read gives."""
+    written(tmp_path, *([a_record(f"{batch} {i}") for i in range(3)] for batch in range(4)))
+    if archived:
+        InferenceArchiveFiles(tmp_path).archive(LINE)
+    tables = InferenceTables(tmp_path)
+    whole, end = tables.records(LINE, after={})
+    nothing, cursor = tables.records(LINE, after={}, enough_bytes=0)
+    assert (len(nothing), list(nothing), cursor) == (0, list(whole), {})
+    parts = []
+    while cursor != end:
+        part, cursor = tables.records(LINE, after=cursor, enough_bytes=1)
+        assert len(part) == 3
+        parts.append(part)
+    pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), whole)
+    again, same = tables.records(LINE, after=end, enough_bytes=1)
+    assert (len(again), same) == (0, end)

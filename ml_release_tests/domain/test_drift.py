@@ -652,3 +652,25 @@ def test_a_history_forgets_the_oldest_windows(world: World) -> None:
         history = with_window(history, record.model_copy(update={"as_of": as_of}))
     assert len(history.windows) == HISTORY_WINDOWS
     assert history.windows[0] == "2013-01-04"
+
+
+def test_what_is_no_word_is_missing_and_counted_as_one() -> None:
+    """None, NaN and numbers among words; a word that was not known is other, each time it comes."""
+    bins = FeatureBins(words=("a", "b"))
+    column = np.array(["a", "new", None, float("nan"), 3.0, "new", "b", "a"], dtype=object)
+    assert bins.positions(column).tolist() == [0, 2, 3, 3, 3, 2, 1, 0]
+    group = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    assert bins.count_by(group, column, groups=3).tolist() == [
+        [1, 0, 1, 2],
+        [1, 1, 1, 1],
+        [0, 0, 0, 0],
+    ]
+
+
+@pytest.mark.parametrize("edges", [0, 1, 19, 64, 65, 300])
+def test_numbers_fall_into_the_same_bins_however_many_there_are(edges: int) -> None:
+    """An edge belongs to the bin below it; what is infinite is in the outer bins."""
+    bins = FeatureBins(edges=tuple(float(edge) for edge in range(edges)))
+    values = np.array([-np.inf, -1.0, 0.0, 0.5, edges - 1.0, float(edges), np.inf, np.nan])
+    naive = [sum(edge < value for edge in range(edges)) for value in values[:-1]]
+    assert bins.positions(values).tolist() == [*naive, edges + 1]

@@ -173,6 +173,19 @@ def test_the_reference_profile_counts_every_row_of_the_window(prepared: House) -
     assert len(profile.days) == 31 + 28
 
 
+def test_the_reference_profile_says_what_the_model_did_on_its_holdout(prepared: House) -> None:
+    """Its labelled rows, by bin of every feature and of the score."""
+    record = steps.train(prepared)
+    profile = profile_from_json(prepared.models.read(record.model_digest)["reference.json"])
+    assert profile.score is not None
+    assert profile.score.days == tuple(
+        str(day) for day in np.arange(record.holdout_from, np.datetime64(record.window_to) + 1)
+    )
+    assert {sum(own.rows) for own in profile.holdout.values()} == {record.holdout_rows}
+    assert sum(profile.importance.values()) == pytest.approx(1)
+    assert set(profile.numbers) == {"distance", "minute", "carrier_rate"}
+
+
 def test_the_estimator_answers_are_those_of_the_holdout(prepared: House) -> None:
     """One probability per labelled row of it."""
     record = steps.train(prepared)
