@@ -44,12 +44,14 @@ if TYPE_CHECKING:
 
 QUARTERS = tuple(tuple(f"2013-{q + m:02d}" for m in range(3)) for q in (1, 4, 7, 10))
 SIZES = (100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
-LENGTHS = {1: 3, 3: 2, 7: 1}
+LENGTHS = {1: 5, 3: 3, 7: 2}
 """Days of a contiguous window, and days from one to the next."""
 HURTING_LIMIT = 0.01
 PAGE = Path(__file__).parents[1] / "docs" / "drift_alarms.md"
 # Shown without what hides alarms: no feature is muted, and hundred rows are enough to judge.
-POLICY = LINE.policies.drift.model_copy(update={"muted": (), "minimum_rows": 100})
+POLICY = LINE.policies.drift.model_copy(
+    update={"muted": (), "seasonal": (), "seasonal_lag_days": None, "minimum_rows": 100}
+)
 _SEED = 20261121
 
 
@@ -200,19 +202,19 @@ def measure(*, quick: bool, say: Any = print) -> dict[str, Any]:  # noqa: ANN401
     pooled: dict[str, Tally] = {}
     groups = QUARTERS[:1] if quick else QUARTERS
     parameters = {"max_iter": 30} if quick else {}
-    for period in periods(groups, fold_days=30 if quick else 7, parameters=parameters):
+    for period in periods(groups, fold_days=30 if quick else 14, parameters=parameters):
         say(f"{period.name}: {len(period.day)} rows scored")
         found = random_windows(
             period,
             POLICY,
             sizes=SIZES[:5] if quick else SIZES,
-            each=10 if quick else 100,
+            each=10 if quick else 50,
         )
         say(f"{period.name}: random windows {[t.figures()['hurting'] for t in found.values()]}")
         found |= contiguous_windows(period, POLICY, lengths={7: 7} if quick else LENGTHS)
         say(f"{period.name}: contiguous windows")
         for name, rows in power(
-            period, POLICY, injections(quick=quick), step=21 if quick else 7
+            period, POLICY, injections(quick=quick), step=21 if quick else 14
         ).items():
             shifts[name] += rows
         say(f"{period.name}: shifts")

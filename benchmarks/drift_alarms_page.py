@@ -13,7 +13,7 @@ _INTRODUCTION = """\
 
 Written by `python benchmarks/drift_alarms.py --write`; do not edit it by hand. Real flights of 2013
 through the line's own snapshots, features and reference profiles; every row is scored by gradient
-boosting with the line's parameters that was not fitted on its week.
+boosting with the line's parameters that was not fitted on its fortnight.
 
 **What is called hurting.** A window is hurting if any feature, or the score, ends as *shifted and
 hurting*: in this window and in the one before it, which share no day, the feature

@@ -1,8 +1,8 @@
 """Flights as a monitor would have met them: references, held-out windows, random windows.
 
-Every row is scored by a model that was not fitted on its week: gradient boosting with the line's
-own parameters, fitted on the other weeks of the same three months. A reference is made as training
-makes it, of the days that are not held out, with the last 18 of them as its holdout.
+Every row is scored by a model that was not fitted on the days around it: gradient boosting with
+the line's own parameters, fitted on the other fortnights of the same three months. A reference is
+made as training makes it, of the days that are not held out, the last 18 of them as its holdout.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ HOLDOUT_DAYS = LINE.policies.evaluation.holdout_days
 
 @dataclass(frozen=True, kw_only=True)
 class Period:
-    """Three months of flights, each row scored by a model that does not know its week.
+    """Three months of flights, each row scored by a model that does not know its days.
 
     Attributes
     ----------

@@ -74,7 +74,7 @@ class DriftPolicy(BaseModel):
     hurting_loss_change: Annotated[float, Field(gt=0)] = 0.005
     important_share: Annotated[float, Field(gt=0, le=1)] = 0.05
     unknown_share_limit: Share = 0.05
-    weighted_psi_limit_nats: Annotated[float, Field(gt=0)] = 0.1
+    weighted_psi_limit_nats: Annotated[float, Field(gt=0)] = 0.3
     missing_increase_limit: Share = 0.02
     unseen_limit: Share = 0.02
     outside_limit: Share = 0.01

@@ -12,7 +12,7 @@ from ml_release.domain.drift_impact import expected_loss_change, loss_of_bins, u
 from ml_release.domain.drift_policy import DriftPolicy
 from ml_release.domain.drift_standing import DriftStanding, RealisedChange, tell
 
-POLICY = DriftPolicy(minimum_rows=100)
+POLICY = DriftPolicy(minimum_rows=100, weighted_psi_limit_nats=0.1)
 STILL = Departure(
     n=1000,
     psi_nats=0.05,
