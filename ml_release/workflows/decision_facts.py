@@ -105,7 +105,7 @@ def gather_facts(
         estimated_drop=_estimated(record),
         errors_change=_rule(told, "errors_show_no_change"),
         calibration=_rule(told, "calibration_holds"),
-        fairness=_fairness(book),
+        fairness=_fairness(book, champion.model_digest),
         error_rate=_error_rate(window),
         burn=_burn(book, champion.model_digest),
         canary=canary,
@@ -223,10 +223,13 @@ def _estimated(record: Mapping[str, object]) -> float | None:
     return None if change is None else change.estimate
 
 
-def _fairness(book: _Book) -> Outcome | None:
+def _fairness(book: _Book, champion: str) -> Outcome | None:
     line = book.line
     declared = getattr(line.policies, "fairness_watch", None) is not None and bool(line.sensitive)
-    found = _rule(book.verdict("fairness_verdict"), "fairness_holds")
+    verdict = book.verdict("fairness_verdict")
+    # After a promotion the gaps of the version before are still on record.
+    is_of_it = verdict is not None and verdict.evidence.get("model") == champion
+    found = _rule(verdict, "fairness_holds") if is_of_it else None
     return Outcome.INCONCLUSIVE if found is None and declared else found
 
 

@@ -385,6 +385,22 @@ def test_the_age_is_counted_from_when_it_answers_everybody(at: Callable[[str], H
     assert 3.0 <= age < 4.0
 
 
+@pytest.mark.parametrize(("of_it", "expected"), [(True, Outcome.FAIL), (False, None)])
+def test_fairness_counts_of_the_version_that_answers(
+    serving: House, *, of_it: bool, expected: Outcome | None
+) -> None:
+    """After a promotion the gaps of the version before are still on record."""
+    found = Verdict(
+        judge="fairness_watch/1",
+        line=steps.LINE,
+        subject_digest="x",
+        evidence={"model": champion_of(serving) if of_it else steps.NOWHERE},
+        findings=(Finding(rule="fairness_holds", subject="carrier", outcome=Outcome.FAIL),),
+    )
+    record(serving, "fairness_verdict", found)
+    assert gather(serving).evidence.fairness is expected
+
+
 def test_a_decision_counts_for_its_version_and_window_alone(serving: House) -> None:
     """Then nothing is decided until the next look."""
     drifted(serving, Outcome.PASS)
