@@ -47,6 +47,7 @@ def monitor(house: House) -> None:
         inference_log=house.inference_log,
         deployments=house.deployments,
         models=house.models,
+        profiles=house.profiles,
         evidence=house.evidence,
     )
     report_drift(
@@ -55,6 +56,7 @@ def monitor(house: House) -> None:
         models=house.models,
         evidence=house.evidence,
         plotter=house.plotter,
+        tables=house.tables,
     )
 
 
