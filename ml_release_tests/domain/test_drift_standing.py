@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,7 +111,7 @@ def test_a_shift_counts_once_it_lasts_and_costs(
         pytest.param({"psi_nats": 9.0, "importance": None}, DriftStanding.HARMLESS, "", id="score"),
     ],
 )
-def test_what_a_shift_costs(change: dict[str, float], standing: DriftStanding, why: str) -> None:
+def test_what_a_shift_costs(change: dict[str, Any], standing: DriftStanding, why: str) -> None:
     """By the loss of its bins, by evidence that is not there, by importance."""
     one = replace(MOVED, **change)
     told = tell([one, one], policy=POLICY)
@@ -168,7 +169,7 @@ def test_the_expected_change_is_that_of_rows_that_moved_by_one_margin() -> None:
     weight = np.array([1.0, 1.0, 1.0, 2.0, 4.0])[feature]
     drawn = rng.choice(len(feature), 100_000, p=weight / weight.sum())
     rows = np.bincount(feature, minlength=5)
-    losses = loss_of_bins(rows, np.bincount(feature, weights=loss, minlength=5))
+    losses = loss_of_bins(rows, np.bincount(feature, weights=loss, minlength=5).astype(np.float64))
     expected = expected_loss_change(rows, np.bincount(feature[drawn], minlength=5), losses)
     assert expected == pytest.approx(loss[drawn].mean() - loss.mean(), abs=0.003)
 
