@@ -683,7 +683,7 @@ class Plotter(Protocol):
         """PNG of every feature's PSI over its limit, coloured by how the feature stands."""
 
     def drift_history(self, history: DriftHistory) -> bytes:
-        """PNG of PSI over its limit from window to window, of the features that moved most."""
+        """PNG of PSI over its limit by window, of the features that hurt or moved most."""
 
     def paired_scores(self, sample: ScoreSample) -> bytes:
         """PNG of the scores of champion and shadow on the same requests, and their differences."""

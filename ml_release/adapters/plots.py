@@ -368,6 +368,7 @@ class Plots:
         axes.set_yticks(range(len(features)), [one.feature for one in features])
         axes.set_xscale("symlog", linthresh=1.0)
         axes.set_xlim(left=0)
+        axes.set_xticks(*_times_limit(axes.get_xlim()[1]))
         axes.set_xlabel("PSI over the limit that the reference shows of itself")
         axes.set_title(f"Drift of the {record.days} days to {record.as_of or 'no events'}")
         axes.legend(
@@ -379,14 +380,16 @@ class Plots:
         return _png(figure)
 
     def drift_history(self, history: DriftHistory) -> bytes:
-        """PNG of PSI over its limit from window to window, of the features that moved most."""
+        """PNG of PSI over its limit by window, of the features that hurt or moved most."""
         figure, axes = _figure(6.4, 3.2)
         ends = {end: place for place, end in enumerate(history.windows)}
-        largest: dict[str, float] = {}
+        weight: dict[str, tuple[int, float]] = {}
         for row in history.rows:
-            ratio = _over_limit(row.psi_nats, row.limit_nats)
-            largest[row.feature] = max(largest.get(row.feature, 0.0), ratio or 0.0)
-        shown = sorted(largest, key=lambda name: -largest[name])[: len(_COLOURS)]
+            hurt, largest = weight.get(row.feature, (0, 0.0))
+            ratio = _over_limit(row.psi_nats, row.limit_nats) or 0.0
+            hurt += row.standing is DriftStanding.HURTING
+            weight[row.feature] = hurt, max(largest, ratio)
+        shown = sorted(weight, key=lambda name: weight[name], reverse=True)[: len(_COLOURS)]
         for colour, name in zip(_COLOURS, shown, strict=False):
             rows = history.of(name)
             places = [ends[row.as_of] for row in rows]
@@ -406,6 +409,7 @@ class Plots:
         axes.set_xticks([ends[end] for end in labelled], labelled)
         axes.set_yscale("symlog", linthresh=1.0)
         axes.set_ylim(bottom=0)
+        axes.set_yticks(*_times_limit(axes.get_ylim()[1]))
         axes.set_ylabel("PSI over its limit")
         axes.set_title("Drift over time, by the end of the window; dots by standing", fontsize=10)
         if shown:
@@ -714,6 +718,12 @@ def _png(figure: Figure) -> bytes:
 def _over_limit(psi_nats: float | None, limit_nats: float | None) -> float | None:
     """How many times its limit a PSI is; None where it is not known."""
     return None if psi_nats is None or not limit_nats else psi_nats / limit_nats
+
+
+def _times_limit(end: float) -> tuple[list[float], list[str]]:
+    """Where an axis of multiples of a limit has its marks, and what they say."""
+    places = [place for place in (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 100.0) if place <= end]
+    return places, [f"{place:g}" for place in places]
 
 
 def _patch(colour: str, name: str) -> Patch:

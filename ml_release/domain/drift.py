@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from ml_release.domain import drift_quality
 from ml_release.domain.drift_departure import Departure, WindowCounts, departures
-from ml_release.domain.drift_distances import bin_positions, jensen_shannon, wasserstein_in_sd
+from ml_release.domain.drift_effect import effect_of
 from ml_release.domain.drift_limits import Calibration
 from ml_release.domain.drift_record import DriftRecord, FeatureDrift
 from ml_release.domain.drift_standing import DriftStanding, RealisedChange, Told, tell
 from ml_release.domain.identity import digest_of_json
-from ml_release.domain.reference_profile import SCORE, NumberFacts, ReferenceProfile
+from ml_release.domain.reference_profile import SCORE, ReferenceProfile
 from ml_release.domain.verdict import Finding, Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def judge_drift(
             continue
         newest = measured[0][name]
         told = tell([one.get(name) for one in measured], policy=policy, realised=realised)
-        effect = _effect(limits, name, window)
+        effect = effect_of(limits, name, window)
         features.append(_feature(name, newest, told, *effect))
         findings += _findings(name, newest, told, policy=policy)
         findings += drift_quality.quality_findings(name, calibration=limits, window=window)
@@ -205,32 +205,6 @@ def _findings(
         detail="" if moved is not None else told.why,
     )
     return harmless, stable
-
-
-def _effect(limits: Calibration, feature: str, window: WindowCounts) -> tuple[float | None, str]:
-    """How far a feature moved, by a distance that does not saturate where bins are empty."""
-    counts = window.counts.get(feature)
-    if counts is None:
-        return None, ""
-    reference, numbers = limits.sums[feature], limits.profile.numbers.get(feature)
-    bins = limits.profile.bins.get(feature)
-    if bins is None or bins.edges is None or numbers is None or numbers.sd is None:
-        return _finite(jensen_shannon(reference, counts)), "jensen_shannon"
-    positions = bin_positions(bins.edges, minimum=numbers.minimum, maximum=numbers.maximum)
-    distance = wasserstein_in_sd(reference[:-1], counts[:-1], positions=positions, sd=numbers.sd)
-    shift = _mean_shift(numbers, window.numbers.get(feature))
-    return _finite(max(distance, shift)), "wasserstein_in_sd"
-
-
-def _mean_shift(reference: NumberFacts, window: NumberFacts | None) -> float:
-    """Change of the mean in standard deviations, which no Wasserstein distance is below.
-
-    Of values far beyond the outer edges, as in another unit, it tells what the bins cannot.
-    """
-    known = window is not None and window.mean is not None and reference.mean is not None
-    if window is None or not known or not reference.sd:
-        return 0.0
-    return abs((window.mean or 0.0) - (reference.mean or 0.0)) / reference.sd
 
 
 def _feature(

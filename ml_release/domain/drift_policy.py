@@ -47,6 +47,8 @@ class DriftPolicy(BaseModel):
     missing_increase_limit
         Allowed increase of the share of missing values, as a fraction, at least; more where the
         reference's own windows show more.
+    missing_increase_limits
+        The same for single features.
     unseen_limit
         Allowed increase of the share of words that the reference did not hold, as a fraction.
     outside_limit
@@ -58,8 +60,8 @@ class DriftPolicy(BaseModel):
         Features that are shown but have no vote.
     seasonal
         Features whose values follow the season. Values beyond the reference's range are news of
-        the season, not of a fault, unless they lie far beyond it; whether they hurt is judged like
-        that of any other.
+        the season, not of a fault, unless their mean lies far beyond it; whether they hurt is
+        judged like that of any other.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -76,6 +78,7 @@ class DriftPolicy(BaseModel):
     unknown_share_limit: Share = 0.05
     weighted_psi_limit_nats: Annotated[float, Field(gt=0)] = 0.3
     missing_increase_limit: Share = 0.02
+    missing_increase_limits: dict[str, Share] = Field(default_factory=dict)
     unseen_limit: Share = 0.02
     outside_limit: Share = 0.01
     stuck_share_limit: Annotated[float, Field(gt=0, le=1)] = 0.995

@@ -29,7 +29,7 @@ DESCRIPTIONS = {
 RULES = tuple(DESCRIPTIONS)
 
 FAR_RANGE = 0.5
-"""A value is far beyond a range from half of its width on: seasons stay below, units do not."""
+"""A value is far beyond a range from half of its width on."""
 MOST = 0.5
 """Values just beyond the range are a fault if more than so many are."""
 
@@ -47,7 +47,9 @@ def quality_findings(
     missing, policy = len(counts) - 1, calibration.policy
     findings = [
         shares.rise(
-            "missing_rate_is_stable", at=missing, least_limit=policy.missing_increase_limit
+            "missing_rate_is_stable",
+            at=missing,
+            least_limit=policy.missing_increase_limits.get(feature, policy.missing_increase_limit),
         ),
         shares.stuck(numbers),
     ]
@@ -152,7 +154,7 @@ def _range(
     """Share of numbers beyond the reference's range.
 
     Far beyond it a small share is a fault; just beyond only if most values are, and not where the
-    season explains it.
+    season explains it. A season has its own extremes: of a seasonal feature the mean has to be far.
     """
     votes = feature not in policy.muted
     if reference is None or reference.minimum is None or reference.maximum is None:
@@ -166,8 +168,11 @@ def _range(
             detail="the reference knows no range of it",
         )
     observed = None if window is None else window.outside / max(1, present)
-    far = window is not None and _is_far(reference.minimum, reference.maximum, window)
-    seasonal = feature in policy.seasonal and not far
+    seasonal = feature in policy.seasonal
+    far = window is not None and _is_far(
+        reference.minimum, reference.maximum, window, most=seasonal
+    )
+    excused = seasonal and not far
     return compare(
         rule="values_are_in_range",
         subject=feature,
@@ -177,17 +182,19 @@ def _range(
         bound="at most",
         n=n,
         minimum_n=policy.minimum_rows,
-        votes=votes and not seasonal,
+        votes=votes and not excused,
         detail=f"the reference has {reference.minimum:g} to {reference.maximum:g}"
-        + ("; just beyond, as the season may have it" if seasonal and observed else "")
+        + ("; just beyond, as the season may have it" if excused and observed else "")
         if observed
         else "",
     )
 
 
-def _is_far(minimum: float, maximum: float, window: NumberFacts) -> bool:
-    if window.minimum is None or window.maximum is None:
+def _is_far(minimum: float, maximum: float, window: NumberFacts, *, most: bool) -> bool:
+    """Whether the outermost values are far beyond the range, or the mean of all if ``most``."""
+    if window.minimum is None or window.maximum is None or window.mean is None:
         # Infinite or absent: beyond every range.
         return window.outside > 0
     room = FAR_RANGE * (maximum - minimum)
-    return window.minimum < minimum - room or window.maximum > maximum + room
+    low, high = (window.mean, window.mean) if most else (window.minimum, window.maximum)
+    return low < minimum - room or high > maximum + room

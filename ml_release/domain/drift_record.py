@@ -96,7 +96,7 @@ class DriftRecord(_Kept):
 
     def standing(self, standing: DriftStanding) -> tuple[str, ...]:
         """Features of a standing."""
-        return tuple(one.feature for one in self.features if one.standing is standing)
+        return tuple(one.feature for one in self.features if one.standing == standing)
 
 
 class HistoryRow(_Kept):

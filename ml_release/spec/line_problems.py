@@ -56,7 +56,7 @@ def _basic_problems(line: ReleaseLine) -> list[str]:
         if twice:
             problems.append(f"labels: columns of the files are keys as well: {twice}")
     names = {feature.name for feature in line.features}
-    for field in ("muted", "seasonal"):
+    for field in ("muted", "seasonal", "missing_increase_limits"):
         unknown = sorted(set(getattr(line.policies.drift, field)) - names)
         if unknown:
             problems.append(

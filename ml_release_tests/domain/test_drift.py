@@ -395,6 +395,12 @@ def test_what_was_always_one_value_is_not_stuck() -> None:
         pytest.param(np.full(500, 1.2), (), Outcome.FAIL, True, id="most just beyond"),
         pytest.param(np.full(500, 1.2), ("x",), Outcome.FAIL, False, id="as a season may"),
         pytest.param(np.full(500, 1.6), ("x",), Outcome.FAIL, True, id="far beyond any season"),
+        pytest.param(
+            np.r_[np.full(90, 9.0), np.full(410, 0.5)], ("x",), Outcome.FAIL, True, id="mean far"
+        ),
+        pytest.param(
+            np.r_[np.full(10, 9.0), np.full(490, 0.5)], ("x",), Outcome.PASS, False, id="a storm"
+        ),
         pytest.param(np.r_[np.full(10, 1.2), np.full(490, 0.5)], (), Outcome.PASS, True, id="few"),
         pytest.param(np.r_[np.full(10, 9.0), np.full(490, 0.5)], (), Outcome.FAIL, True, id="far"),
         pytest.param(np.r_[np.full(5, 9.0), np.full(495, 0.5)], (), Outcome.PASS, True, id="limit"),

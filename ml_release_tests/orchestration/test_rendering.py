@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pytest
 
+from ml_release.domain.drift_record import DriftRecord, FeatureDrift
+from ml_release.domain.drift_standing import DriftStanding
 from ml_release.domain.verdict import Finding, Outcome, Verdict
 from ml_release.errors import RefusedError
 from ml_release.orchestration.rendering import (
     ERROR_KIND,
     check_results,
     check_specs,
+    drift_table,
     findings_table,
     number,
     picture,
@@ -155,3 +158,49 @@ def test_a_rule_on_which_nothing_votes_warns_instead_of_blocking() -> None:
     )
     assert render(finding(Outcome.INCONCLUSIVE)).severity is dg.AssetCheckSeverity.ERROR
     assert render().severity is dg.AssetCheckSeverity.ERROR
+
+
+def a_feature(name: str, standing: DriftStanding, weighted: float | None) -> FeatureDrift:
+    return FeatureDrift(
+        feature=name,
+        standing=standing,
+        n=100,
+        psi_nats=None if weighted is None else 2 * weighted,
+        limit_nats=0.1,
+        p_adjusted=0.5,
+        effect=0.25,
+        effect_name="jensen_shannon",
+        importance=0.5,
+        weighted_psi_nats=weighted,
+        loss_change=None,
+        loss_limit=None,
+        unknown_share=None,
+        windows_in_a_row=2,
+        why="so it is",
+    )
+
+
+def test_a_table_of_drift_begins_with_what_hurts() -> None:
+    """Within a standing with what weighs most; what is not known is told as such."""
+    record = DriftRecord(
+        line="line",
+        model_digest="model",
+        reference_digest="reference",
+        as_of=None,
+        days=0,
+        rows=0,
+        verdict_digest="verdict",
+        features=(
+            a_feature("still", DriftStanding.STABLE, 0.0),
+            a_feature("small", DriftStanding.HARMLESS, 0.1),
+            a_feature("large", DriftStanding.HARMLESS, 0.2),
+            a_feature("lost", DriftStanding.UNKNOWN, None),
+            a_feature("bad", DriftStanding.HURTING, 0.3),
+        ),
+        problems=(),
+    )
+    rows = [row.data for row in drift_table(record).records]
+    assert [row["feature"] for row in rows] == ["bad", "lost", "large", "small", "still"]
+    assert rows[0]["effect"] == "0.25 jensen shannon"
+    assert rows[1]["PSI, nats"] == "unknown"
+    assert rows[0]["why"] == "so it is"
