@@ -149,7 +149,8 @@ def burn_level(verdict: Verdict | None, record: Mapping[str, object]) -> BurnLev
     levels = [0]
     for row in _rows(record):
         level = next((row[key] for key in ("level", "burn_level", "alert") if key in row), None)
-        if level not in BURN_LEVELS:
+        # An alert is kept with what it would have taken, also where it does not fire.
+        if level not in BURN_LEVELS or row.get("fires", True) is not True:
             continue
         name = " ".join(str(row.get(key, "")) for key in _NAMES)
         worst = 1 if any(word in name for word in _NEVER_A_ROLLBACK) else 2

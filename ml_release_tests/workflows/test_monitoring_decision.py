@@ -17,6 +17,7 @@ from ml_release.domain.performance_record import (
     PerformanceRecord,
     WindowScores,
 )
+from ml_release.domain.slo_record import BurnSeen, SloStanding
 from ml_release.domain.verdict import Finding, Outcome, Verdict
 from ml_release.workflows.decision_facts import DATA_RULES, gather_facts
 from ml_release.workflows.monitoring import DRIFT_VERDICT, INFERENCE_WINDOW
@@ -473,3 +474,23 @@ def test_the_record_of_the_judge_of_labels_is_read_as_it_is_kept(serving: House)
     assert facts.estimated_drop == pytest.approx(0.01)
     found = decide(serving)
     assert (found.action, found.causes) == ("retrain", ("performance",))
+
+
+@pytest.mark.parametrize(("fires", "level"), [(True, "page"), (False, "none"), (None, "none")])
+def test_an_alert_that_does_not_fire_wakes_nobody_up(fires: bool | None, level: str) -> None:
+    """The record of the promises keeps every alert with its level, also those that are quiet."""
+    burn = BurnSeen(
+        level="page",
+        long_hours=6,
+        short_hours=1,
+        limit_rate=5.6,
+        long_rate=0.0,
+        short_rate=0.0,
+        long_events=900,
+        fires=fires,
+    )
+    promise = SloStanding(
+        name="latency", unit="requests", objective=0.99, events=900, bad=0, left=1.0, burns=(burn,)
+    )
+    document = {"standings": [promise.model_dump(mode="json")]}
+    assert burn_level(None, document) == level
