@@ -100,14 +100,22 @@ class Lived:
 def moments(
     line: ReleaseLine, months: tuple[str, ...], *, every: timedelta = LOOK_EVERY
 ) -> list[tuple[datetime, str | None]]:
-    """When something besides traffic happens: regular looks, and months that land."""
+    """When something besides traffic happens: regular looks, months that land, a look after each.
+
+    With each moment the month that lands then; None where it is looked at what was served.
+    """
     begun = known_at(line, FIRST_TRAINED[-1]).tz_localize(line.time_zone)
     landings = {known_at(line, month).tz_localize(line.time_zone): month for month in months[:-1]}
     end = pd.Timestamp(f"{line.landing.following(months[-1])}-01").tz_localize(line.time_zone)
-    looks = pd.date_range(begun, end, freq=every, inclusive="right")
+    # What is decided is as of the newest event: one day later there is one after the landing.
+    looks = {
+        *pd.date_range(begun, end, freq=every, inclusive="right"),
+        *(moment + timedelta(days=1) for moment in landings),
+        end,
+    }
     return [
-        (moment.to_pydatetime(), landings.get(moment))
-        for moment in sorted({*looks, *landings, end})
+        *((moment.to_pydatetime(), month) for moment, month in landings.items()),
+        *((moment.to_pydatetime(), None) for moment in looks),
     ]
 
 
@@ -122,7 +130,7 @@ def live(
     """Train, release, and live through the months."""
     line = house.line
     lived = Lived(months=months)
-    calendar = moments(line, months, every=every)
+    calendar = sorted(moments(line, months, every=every), key=lambda one: (one[0], one[1] is None))
     task = progress.add_task("first release", total=len(calendar) + 1)
     house.clock.move(known_at(line, FIRST_TRAINED[-1]).tz_localize(line.time_zone).to_pydatetime())
     house.land(*FIRST_TRAINED)
@@ -153,6 +161,9 @@ def live(
                 house.clock.move(moment)
             if month is not None:
                 house.land(month)
+                endpoint.refresh()
+                progress.advance(task)
+                continue
             house.monitor()
             lived.looks.append(looked(house, moment))
             progress.console.print(lived.looks[-1].sentence(), style="dim", markup=False)

@@ -102,6 +102,7 @@ def test_what_was_asked_for_is_what_serves(lived: Any) -> None:
     looks = [look.at for look in found.looks]
     assert looks == sorted(looks)
     assert len(looks) == 4
+    assert looks[1].day == 3
 
 
 def test_the_share_of_a_gain_is_that_of_every_month(year: Any) -> None:
