@@ -86,7 +86,8 @@ def fit(folder: Path) -> int:
 def _plain(column: npt.NDArray[np.generic] | pd.Categorical) -> npt.NDArray[np.generic]:
     if isinstance(column, np.ndarray):
         return column
-    return np.array([*column.categories, None], dtype=np.object_)[column.codes]
+    words: npt.NDArray[np.generic] = np.array([*column.categories, None], dtype=np.object_)
+    return words[np.asarray(column.codes)]
 
 
 def judge(folder: Path) -> int:

@@ -277,7 +277,7 @@ def _words(
         return bins.positions(values)
     # The code of what is missing is -1: the last place.
     dictionary = np.array([*values.categories, None], dtype=np.object_)
-    return bins.positions(dictionary)[values.codes]
+    return bins.positions(dictionary)[np.asarray(values.codes)]
 
 
 def _latencies(requests: pd.DataFrame, group: Groups) -> dict[int, Mapping[int, int]]:
