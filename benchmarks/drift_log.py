@@ -64,7 +64,8 @@ _MISSING = 0.02
 class TickMeasured:
     """One log: its records, and seconds of the parts of a tick, the middle one of several.
 
-    ``cpu_s`` are those of the processor, the others those of the clock on the wall.
+    ``cpu_s`` are those of the processor, the fewest of them: what runs beside costs some too. The
+    others are of the clock on the wall.
     """
 
     records: int
@@ -225,7 +226,7 @@ class GrownLog:
             merge_s=columns[1],
             judge_s=columns[2],
             tick_s=columns[3],
-            cpu_s=columns[4],
+            cpu_s=min(part[4] for part in parts),
         )
 
     def _one(self, profiles: ProfileFile) -> tuple[float, ...]:

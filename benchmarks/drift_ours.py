@@ -14,7 +14,7 @@ import resource
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -32,13 +32,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import numpy.typing as npt
+    import pandas as pd
 
     from ml_release.domain.reference_profile import ReferenceProfile
     from ml_release.domain.verdict import Verdict
 
-    Columns = dict[str, npt.NDArray[np.generic]]
+    Columns = dict[str, npt.NDArray[np.generic] | pd.Categorical]
 
-ROWS_PER_BATCH = 250_000
+ROWS_PER_BATCH = 65_536
 HOURS = 168
 DAYS = 7
 REFERENCE_DAYS = 28
@@ -60,18 +61,25 @@ def judged(profile: ReferenceProfile, counts: Mapping[str, tuple[int, ...]]) -> 
 
 
 def batches(path: Path) -> Iterator[Columns]:
-    """The columns of a Parquet file, so many rows at a time, in the form features have."""
+    """The columns of a Parquet file, so many rows at a time; words with their dictionary."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    for batch in pq.ParquetFile(path).iter_batches(ROWS_PER_BATCH):
-        columns: dict[str, Any] = batch.to_pandas().to_dict("series")
-        yield {name: column.to_numpy() for name, column in columns.items()}
+    schema = pq.read_schema(path)
+    words = [field.name for field in schema if pa.types.is_string(field.type)]
+    file = pq.ParquetFile(path, read_dictionary=words)
+    for batch in file.iter_batches(ROWS_PER_BATCH):
+        found: Columns = {}
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            values = column.to_pandas() if name in words else None
+            found[name] = column.to_numpy(zero_copy_only=False) if values is None else values.array
+        yield found
 
 
 def fit(folder: Path) -> int:
     """Freeze the reference and write it, as an artefact holds it; returns the rows."""
     parts = list(batches(folder / "reference.parquet"))
-    values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    values = {name: np.concatenate([_plain(part[name]) for part in parts]) for name in parts[0]}
     n = len(next(iter(values.values())))
     days = np.datetime64("2013-01-01") + np.arange(n) * REFERENCE_DAYS // n
     profile = fit_profile(values, days)
@@ -79,31 +87,44 @@ def fit(folder: Path) -> int:
     return n
 
 
+def _plain(column: npt.NDArray[np.generic] | pd.Categorical) -> npt.NDArray[np.generic]:
+    if isinstance(column, np.ndarray):
+        return column
+    words: npt.NDArray[np.generic] = np.array([*column.categories, None], dtype=np.object_)
+    return words[np.asarray(column.codes)]
+
+
 def judge(folder: Path) -> int:
-    """Count the current rows by hour and judge their sum; returns the rows."""
+    """Count the current rows, which are in order of time, by hour; judge their sum; the rows."""
+    import pyarrow.parquet as pq
+
     profile = profile_from_json((folder / "reference.json").read_bytes())
     known = ModelBins.of(profile, masked=frozenset())
+    path = folder / "current.parquet"
+    total = pq.read_metadata(path).num_rows
     buckets: dict[int, BucketProfile] = {}
     rows = 0
-    for columns in batches(folder / "current.parquet"):
+    for columns in batches(path):
         n = len(next(iter(columns.values())))
-        group = np.sort(np.arange(n) * HOURS // n)
+        hours = (rows + np.arange(n)) * HOURS // total
+        first, groups = int(hours[0]), int(hours[-1] - hours[0]) + 1
         counted = {
             name: count_feature(
-                own, columns[name], group, groups=HOURS, limits=known.ranges.get(name)
+                own, columns[name], hours - first, groups=groups, limits=known.ranges.get(name)
             )
             for name, own in known.bins.items()
         }
-        for hour in range(HOURS):
+        for place in range(groups):
             new = BucketProfile(
                 line="drift",
                 version=1,
                 model_digest=_DIGEST,
                 variant="champion",
-                bucket=f"{hour:04}",
-                features={name: own[hour] for name, own in counted.items()},
+                bucket=f"{first + place:04}",
+                features={name: own[place] for name, own in counted.items()},
             )
-            buckets[hour] = new if hour not in buckets else buckets[hour] + new
+            before = buckets.get(first + place)
+            buckets[first + place] = new if before is None else before + new
         rows += n
     window = merged(list(buckets.values()))
     judged(profile, {name: own.bins for name, own in window.features.items()})

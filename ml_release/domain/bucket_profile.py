@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping  # noqa: TC003 (msgspec reads the annotation)
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import fsum, isfinite, sqrt
 from typing import TYPE_CHECKING, Any
 
@@ -166,6 +166,7 @@ _SUMS = (
     "history_rows",
     "history_misses",
 )
+_FEW_ROWS = 16
 _DECODER = msgspec.json.Decoder(BucketProfile)
 
 
@@ -227,12 +228,31 @@ def added(counted: Sequence[CountedFeature]) -> CountedFeature:
     if len(sizes) != 1:
         message = f"counted feature: expected counts over the same bins, found {sorted(sizes)} bins"
         raise InputError(message)
-    bins = np.array([one.bins for one in counted], dtype=np.int64).sum(axis=0)
     known = [one for one in counted if one.n]
     n = sum(one.n for one in known)
-    whole = CountedFeature(
-        bins=tuple(bins.tolist()), n=n, outside=sum(one.outside for one in counted)
+    mean, m2, minimum, maximum = _moments(known, n)
+    return CountedFeature(
+        bins=_sums_of([one.bins for one in counted]),
+        n=n,
+        mean=mean,
+        m2=m2,
+        minimum=minimum,
+        maximum=maximum,
+        outside=sum(one.outside for one in counted),
     )
+
+
+def _sums_of(rows: list[tuple[int, ...]]) -> tuple[int, ...]:
+    # Most sums are of two: an array of them costs more than it saves.
+    if len(rows) < _FEW_ROWS:
+        return tuple(map(sum, zip(*rows, strict=True)))
+    return tuple(np.array(rows, dtype=np.int64).sum(axis=0).tolist())
+
+
+def _moments(
+    known: Sequence[CountedFeature], n: int
+) -> tuple[float, float, float, float] | tuple[None, None, None, None]:
+    """Mean, sum of squared differences, minimum and maximum; None where one of them is unknown."""
     parts = [
         (one.n, one.mean, one.m2, one.minimum, one.maximum)
         for one in known
@@ -241,25 +261,20 @@ def added(counted: Sequence[CountedFeature]) -> CountedFeature:
         and one.minimum is not None
         and one.maximum is not None
     ]
+    unknown = (None, None, None, None)
     if not known or len(parts) < len(known):
-        return whole
+        return unknown
     try:
         # `fsum` rounds once, so the order of its terms is of no matter.
-        mean = fsum(size * own for size, own, *_ in parts) / n
+        mean = fsum([size * own for size, own, *_ in parts]) / n
         m2 = fsum(
-            term for size, own, own_m2, *_ in parts for term in (own_m2, size * (own - mean) ** 2)
+            [term for size, own, own_m2, *_ in parts for term in (own_m2, size * (own - mean) ** 2)]
         )
     except OverflowError:
-        return whole
+        return unknown
     if not (isfinite(mean) and isfinite(m2)):
-        return whole
-    return replace(
-        whole,
-        mean=mean,
-        m2=m2,
-        minimum=min(part[3] for part in parts),
-        maximum=max(part[4] for part in parts),
-    )
+        return unknown
+    return mean, m2, min(part[3] for part in parts), max(part[4] for part in parts)
 
 
 def _counted(tables: Iterable[Mapping[int, int]]) -> dict[int, int]:

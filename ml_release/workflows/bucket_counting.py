@@ -189,7 +189,7 @@ def _column(logged: list[Any], bins: FeatureBins) -> npt.NDArray[np.generic]:
 
 def count_feature(
     bins: FeatureBins,
-    values: npt.NDArray[np.generic],
+    values: npt.NDArray[np.generic] | pd.Categorical,
     group: Groups,
     *,
     groups: int,
@@ -200,46 +200,84 @@ def count_feature(
     Parameters
     ----------
     values, group
-        Readable values, and the group of each from 0 to ``groups`` - 1, shape (n,).
+        Readable values, words also with their dictionary, and the group of each from 0 to
+        ``groups`` - 1, shape (n,).
     limits
         Smallest and largest value of the reference; None where that is not known.
     """
-    tables = bins.count_by(group, values, groups=groups).tolist()
     if bins.words is not None:
-        return [CountedFeature(bins=tuple(table)) for table in tables]
-    numbers = values.astype(np.float64, copy=False)
+        place = group * bins.size + _words(bins, values)
+        found = np.bincount(place, minlength=groups * bins.size).reshape(groups, bins.size)
+        return [CountedFeature(bins=tuple(table)) for table in found.tolist()]
+    numbers = np.asarray(values, dtype=np.float64)
+    if (group[1:] < group[:-1]).any():
+        order = np.argsort(group, kind="stable")
+        numbers, group = numbers[order], group[order]
+    tables = bins.count_by(group, numbers, groups=groups).tolist()
     outside = np.zeros(groups, dtype=np.int64)
     if limits is not None:
         is_outside = (numbers < limits[0]) | (numbers > limits[1])
         outside = np.bincount(group[is_outside], minlength=groups)
-    finite = np.isfinite(numbers)
-    if not finite.all():
-        numbers, group = numbers[finite], group[finite]
-    n = np.bincount(group, minlength=groups)
-    least, most = np.full(groups, np.inf), np.full(groups, -np.inf)
-    np.minimum.at(least, group, numbers)
-    np.maximum.at(most, group, numbers)
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean = np.bincount(group, weights=numbers, minlength=groups) / np.maximum(n, 1)
-        m2 = np.bincount(group, weights=(numbers - mean[group]) ** 2, minlength=groups)
-    told: list[Any] = [
-        (float(a), float(b), float(c), float(d))
-        if size and np.isfinite([a, b]).all()
-        else [None] * 4
-        for size, a, b, c, d in zip(n, mean, m2, least, most, strict=True)
-    ]
+    n, moments = _moments(numbers, np.bincount(group, minlength=groups))
+    is_known = (n > 0) & np.isfinite(moments).all(axis=1)
     return [
         CountedFeature(
-            bins=tuple(tables[place]),
-            n=int(n[place]),
-            mean=told[place][0],
-            m2=told[place][1],
-            minimum=told[place][2],
-            maximum=told[place][3],
-            outside=int(outside[place]),
+            bins=tuple(table),
+            n=size,
+            mean=own[0] if known else None,
+            m2=own[1] if known else None,
+            minimum=own[2] if known else None,
+            maximum=own[3] if known else None,
+            outside=beyond,
         )
-        for place in range(groups)
+        for table, size, own, known, beyond in zip(
+            tables, n.tolist(), moments.tolist(), is_known.tolist(), outside.tolist(), strict=True
+        )
     ]
+
+
+def _moments(numbers: Floats, sizes: npt.NDArray[np.int64]) -> tuple[Groups, Floats]:
+    """Finite numbers per group; their mean, squared differences, minimum and maximum.
+
+    Parameters
+    ----------
+    numbers
+        The groups one behind the other, each of so many numbers as ``sizes`` says: then every step
+        is one pass without a look-up.
+
+    Returns
+    -------
+    tuple
+        Shapes (groups,) and (groups, 4); NaN where there is no number.
+    """
+    n, moments = np.zeros(len(sizes), dtype=np.int64), np.full((len(sizes), 4), np.nan)
+    held = sizes > 0
+    if not held.any():
+        return n, moments
+    starts = (np.cumsum(sizes) - sizes)[held]
+    finite = np.isfinite(numbers)
+    n[held] = np.add.reduceat(finite, starts, dtype=np.int64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        present = np.where(finite, numbers, 0.0)
+        mean = np.add.reduceat(present, starts) / np.maximum(n[held], 1)
+        present -= np.repeat(mean, sizes[held])
+        present *= present
+        present *= finite
+        moments[held, 0], moments[held, 1] = mean, np.add.reduceat(present, starts)
+    moments[held, 2] = np.minimum.reduceat(np.where(finite, numbers, np.inf), starts)
+    moments[held, 3] = np.maximum.reduceat(np.where(finite, numbers, -np.inf), starts)
+    return n, moments
+
+
+def _words(
+    bins: FeatureBins, values: npt.NDArray[np.generic] | pd.Categorical
+) -> npt.NDArray[np.integer]:
+    """The bin of every word; of a column with a dictionary each word is looked up once."""
+    if isinstance(values, np.ndarray):
+        return bins.positions(values)
+    # The code of what is missing is -1: the last place.
+    dictionary = np.array([*values.categories, None], dtype=np.object_)
+    return bins.positions(dictionary)[np.asarray(values.codes)]
 
 
 def _latencies(requests: pd.DataFrame, group: Groups) -> dict[int, Mapping[int, int]]:

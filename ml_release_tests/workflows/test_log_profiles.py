@@ -7,12 +7,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from ml_release.adapters.profile_store import ProfileFile
 from ml_release.domain.bucket_profile import SHADOW, BucketProfile
+from ml_release.domain.feature_bins import FeatureBins
 from ml_release.errors import IntegrityError, StaleWriteError
-from ml_release.workflows.bucket_counting import bucket_begins
+from ml_release.workflows.bucket_counting import bucket_begins, count_feature
 from ml_release.workflows.log_profiles import advance_profiles
 from ml_release_tests.workflows import steps
 from ml_release_tests.workflows.traffic import a_record, serve_month, write
@@ -238,8 +241,41 @@ def test_what_a_record_does_not_hold_is_not_missing(serving: House) -> None:
 )
 def test_hours_begin_as_in_the_zone_of_the_line(moment: str, zone: str, begins: str) -> None:
     """So that midnight is never within one."""
-    import pandas as pd
-
     moments = pd.Series(pd.to_datetime([moment], utc=True)).astype("datetime64[us, UTC]")
     (found,) = bucket_begins(moments, zone)
     assert str(found)[:16] == begins
+
+
+@pytest.mark.parametrize("is_ordered", [True, False])
+def test_numbers_are_counted_per_group_as_one_by_one(is_ordered: bool) -> None:
+    """In whatever order; missing and infinite ones are no numbers, an empty group has none."""
+    generator = np.random.default_rng(3)
+    values = np.round(generator.normal(100, 10, 500), 1)
+    values[::7], values[5], values[6] = np.nan, np.inf, -np.inf
+    group = generator.integers(0, 6, 500)
+    group[group == 3] = 4
+    if is_ordered:
+        group = np.sort(group)
+    bins = FeatureBins(edges=(90.0, 100.0))
+    found = count_feature(bins, values, group, groups=7, limits=(80.0, 120.0))
+    for place, one in enumerate(found):
+        own = values[group == place]
+        known = own[np.isfinite(own)]
+        assert one.bins == tuple(bins.count(own))
+        assert one.outside == ((own < 80) | (own > 120)).sum()
+        assert one.n == len(known)
+        if not len(known):
+            assert (one.mean, one.m2, one.minimum, one.maximum) == (None,) * 4
+            continue
+        assert (one.minimum, one.maximum) == (known.min(), known.max())
+        assert one.mean == pytest.approx(known.mean())
+        assert one.m2 == pytest.approx(((known - known.mean()) ** 2).sum())
+
+
+def test_words_with_a_dictionary_are_counted_like_words() -> None:
+    """Each is looked up once; missing ones too."""
+    words = np.array(["a", None, "new", "b", "a", None], dtype=object)
+    bins, group = FeatureBins(words=("a", "b")), np.array([0, 0, 0, 1, 1, 1])
+    plain = count_feature(bins, words, group, groups=2, limits=None)
+    assert [one.bins for one in plain] == [(1, 0, 1, 1), (1, 1, 0, 1)]
+    assert count_feature(bins, pd.Categorical(words), group, groups=2, limits=None) == plain
