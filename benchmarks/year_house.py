@@ -179,7 +179,8 @@ class YearHouse:
             with self.timed("sensors"):
                 requests = self._tick(sensor)
             for request in requests:
-                job = (request.job_name or sensor.job_name).removeprefix(f"{self.line.name}_")
+                asked_for = request.job_name or sensor.job_name or ""
+                job = asked_for.removeprefix(f"{self.line.name}_")
                 found.append(self._carry_out(job, request))
         self.happened += found
         return found
@@ -258,7 +259,8 @@ class YearHouse:
         )
         for event in result.all_events:
             if event.is_step_success:
-                name = f"{job}: {event.step_key.removeprefix(f'{self.line.name}__')}"
+                step = (event.step_key or "").removeprefix(f"{self.line.name}__")
+                name = f"{job}: {step}"
                 spent = event.step_success_data.duration_ms / 1000
                 self.seconds[name] = self.seconds.get(name, 0.0) + spent
         return result
