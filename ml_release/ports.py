@@ -366,9 +366,17 @@ class InferenceLog(Protocol):
         """Bytes of all records, labels and rewards, to see cheaply whether anything came in."""
 
     def records(
-        self, line: str, *, after: Mapping[str, int], enough_bytes: int | None = None
+        self,
+        line: str,
+        *,
+        after: Mapping[str, int],
+        enough_bytes: int | None = None,
+        since: datetime | None = None,
     ) -> tuple[pd.DataFrame, dict[str, int]]:
         """Records after a cursor (bytes read per segment) with the cursor behind them.
+
+        What came in before ``since`` may be passed over, so that the first look at something young
+        costs no more on a long log: whoever gives it needs nothing older, and may get some of it.
 
         A record that is still being written is left for the next read. No further segment is begun
         when ``enough_bytes`` were read: what is left comes with the next read, so that a long log

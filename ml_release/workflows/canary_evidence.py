@@ -10,7 +10,7 @@ them stays unknown, and keeps the canary where it is if it is critical.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from ml_release.domain.canary_tally import CanaryUnderWay
     from ml_release.ports import Deployments, EvidenceStore, InferenceLog, Tables
     from ml_release.spec.release_line import ReleaseLine
+
+_YARDSTICK_REACHES_BACK = timedelta(days=7)
+"""A step is compared with how the control was just before it, not with seasons ago."""
+
 
 CANARY_TALLY = "canary_tally"
 
@@ -158,7 +162,9 @@ def _with_new(
             control_last_seen=None,
             quality_rests_on=None,
         )
-    records, cursor = inference_log.records(line.name, after=tally.cursor)
+    records, cursor = inference_log.records(
+        line.name, after=tally.cursor, since=tally.step_began - _YARDSTICK_REACHES_BACK
+    )
     requests = assigned_requests(records, under_way)
     is_within = requests["received_time"] >= tally.step_began
     within = requests[is_within]
@@ -228,7 +234,7 @@ def _with_labels(
     rests_on = digest_of_json([until.isoformat(), partitions])
     if rests_on == tally.quality_rests_on:
         return tally
-    records, _ = inference_log.records(line.name, after={})
+    records, _ = inference_log.records(line.name, after={}, since=tally.step_began)
     requests = assigned_requests(records, under_way)
     stretches = with_quality(
         tally.stretches,

@@ -103,7 +103,7 @@ def tally_shadow(
         found = shadow_tally_from_json(content)
         before = found if found.is_of_same_step(nothing) else nothing
     routes = routes_of(line, step, environment=environment, deployments=deployments)
-    records, cursor = inference_log.records(line.name, after=before.cursor)
+    records, cursor = inference_log.records(line.name, after=before.cursor, since=step.since)
     tally = _added(line, before, records, routes).model_copy(update={"cursor": cursor})
     evidence.record(line.name, SHADOW_TALLY, step.subject, tally.model_dump_json().encode())
     return tally

@@ -53,7 +53,9 @@ def advance_tally(
     request it is, as `InferenceLog.records` gives it.
     """
     subject = so_far.subject
-    records, cursor = inference_log.records(subject.line, after=so_far.cursor)
+    control = subject.control
+    since = subject.since if control is None else min(subject.since, control.since)
+    records, cursor = inference_log.records(subject.line, after=so_far.cursor, since=since)
     tally = so_far + tally_of(records, subject, cursor=cursor)
     evidence.record(subject.line, WATCH_TALLY, subject.release, tally.to_json())
     return tally

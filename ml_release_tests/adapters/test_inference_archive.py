@@ -293,6 +293,31 @@ def test_an_archive_of_other_times_is_not_read(
         moments(tmp_path, OLD, NEW)
 
 
+def test_who_needs_nothing_old_passes_old_archives_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They count as read; a record of the very moment is told, and so is what is not archived."""
+    log = written(tmp_path, [a_record("a", received_time=OLD)], [a_record("b", received_time=NEW)])
+    InferenceArchiveFiles(tmp_path).archive(LINE)
+    log.append_records(LINE, [a_record("c", received_time=OLD)])
+    log.close()
+    everything, end = InferenceTables(tmp_path).records(LINE, after={})
+    assert sorted(everything["request_id"]) == ["a", "b", "c"]
+    since = datetime.fromisoformat(NEW)
+    read_now = []
+    real = parquet_form.read_table
+
+    def read_table(path: Path) -> Any:
+        read_now.append(path)
+        return real(path)
+
+    monkeypatch.setattr(tables, "read_table", read_table)
+    young, cursor = InferenceTables(tmp_path).records(LINE, after={}, since=since)
+    assert sorted(young["request_id"]) == ["b", "c"]
+    assert cursor == end
+    assert len(read_now) == 1
+
+
 @pytest.mark.parametrize("archived", [False, True])
 def test_a_long_log_is_read_in_parts(tmp_path: Path, archived: bool) -> None:
     """Segment by segment once enough was read; together they are what one read gives."""

@@ -73,7 +73,7 @@ class Log:
         return len(self.records_)
 
     def records(
-        self, line: str, *, after: Mapping[str, int]
+        self, line: str, *, after: Mapping[str, int], since: datetime | None = None
     ) -> tuple[pd.DataFrame, dict[str, int]]:
         if self.problem is not None:
             raise self.problem

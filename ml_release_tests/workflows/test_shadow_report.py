@@ -364,7 +364,7 @@ class ListedLog:
         self.written = len(records)
 
     def records(
-        self, line: str, *, after: Mapping[str, int]
+        self, line: str, *, after: Mapping[str, int], since: datetime | None = None
     ) -> tuple[pd.DataFrame, dict[str, int]]:
         new = self._records[after.get("all", 0) : self.written]
         return frame_of(new, InferenceRecord), {"all": self.written}

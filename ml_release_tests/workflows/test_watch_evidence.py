@@ -49,7 +49,7 @@ class Unread:
         raise UnavailableError(line)
 
     def records(
-        self, line: str, *, after: Mapping[str, int]
+        self, line: str, *, after: Mapping[str, int], since: datetime | None = None
     ) -> tuple[pd.DataFrame, dict[str, int]]:
         message = f"{line}: the disk is gone after {dict(after)}"
         raise UnavailableError(message)

@@ -54,9 +54,16 @@ class InferenceTables:
         return total
 
     def records(
-        self, line: str, *, after: Mapping[str, int], enough_bytes: int | None = None
+        self,
+        line: str,
+        *,
+        after: Mapping[str, int],
+        enough_bytes: int | None = None,
+        since: datetime | None = None,
     ) -> tuple[pd.DataFrame, dict[str, int]]:
         """Records after a cursor, and the cursor behind them; of so many bytes, or of all.
+
+        Archives whose head says that all of their records came in before ``since`` are passed over.
 
         Returns
         -------
@@ -71,7 +78,9 @@ class InferenceTables:
             Segment name to bytes read, of the segments that still are there in either form and
             were read, now or before.
         """
-        frame, cursor = self._read(line, "records", InferenceRecord, after, enough_bytes)
+        frame, cursor = self._read(
+            line, "records", InferenceRecord, after, enough_bytes=enough_bytes, since=since
+        )
         torn = frame.attrs["torn_lines"]
         frame = _first_of_each(frame)
         frame.attrs["torn_lines"] = torn
@@ -123,7 +132,9 @@ class InferenceTables:
         kind: SegmentKind,
         type_: type[Any],
         after: Mapping[str, int],
+        *,
         enough_bytes: int | None = None,
+        since: datetime | None = None,
     ) -> tuple[pd.DataFrame, dict[str, int]]:
         import pandas as pd
 
@@ -142,6 +153,9 @@ class InferenceTables:
                 continue
             # Gone means that it was older than the line keeps its records.
             with suppress(FileNotFoundError):
+                if part.archive is not None and since is not None and _is_over(part.archive, since):
+                    cursor[part.name] = part.size_bytes
+                    continue
                 frame, end, torn_here = self._part(folder, part, kind, type_, after)
                 cursor[part.name] = end
                 read_bytes += end - start
@@ -179,6 +193,12 @@ class InferenceTables:
         """The part as it is now."""
         found = {one.name: one for one in parts_of(folder, kind)}
         return found.get(part.name, part)
+
+
+def _is_over(archive: Path, since: datetime) -> bool:
+    """Whether all of its records came in before a moment, as far as its head says."""
+    times = came_in(archive)
+    return times is not None and times[1] < since
 
 
 def _first_of_each(frame: pd.DataFrame) -> pd.DataFrame:
