@@ -383,6 +383,12 @@ class InferenceLog(Protocol):
         needs not be held at once.
         """
 
+    def asked(self, line: str) -> pd.DataFrame:
+        """Every request that was answered or failed, once: ``request_id`` and ``event_time``.
+
+        The rows of a batch are one request, and what was only asked in secret is none.
+        """
+
     def between(
         self, line: str, since: datetime, until: datetime, *, rows_per_batch: int
     ) -> Iterator[pd.DataFrame]:

@@ -110,6 +110,18 @@ class InferenceRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     probabilities: tuple[float, ...] | None = None
 
 
+class AskedFor(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Of a record, that a request was made and when its event was: what labels are matched with.
+
+    Reading it leaves everything else of a record aside, which costs a tenth.
+    """
+
+    request_id: str
+    row: int
+    event_time: str
+    shadow: bool
+
+
 class Label(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The true outcome of a request, told later.
 

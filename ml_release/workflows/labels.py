@@ -92,7 +92,7 @@ def gather_labels(
     """
     import pandas as pd
 
-    requests = _requests(inference_log.records(line.name, after={})[0])
+    requests = inference_log.asked(line.name)
     months = set(_months(line, requests))
     outcomes, held_back = told_by_snapshots(line, months, tables=tables, evidence=evidence)
     route = told_by_route(line, inference_log=inference_log)
@@ -160,12 +160,6 @@ def newest_labels(
     """The record of the last gathering, None if there is none; `IntegrityError` if edited."""
     content = evidence.find(line.name, LABELS_RECORD, environment)
     return None if content is None else labels_from_json(content)
-
-
-def _requests(records: pd.DataFrame) -> pd.DataFrame:
-    """Served requests, whichever version answered; the rows of a batch share a label."""
-    served = records[(records["row"] == 0) & ~records["shadow"]]
-    return served[["request_id", "event_time"]].drop_duplicates("request_id", ignore_index=True)
 
 
 def _months(line: ReleaseLine, rows: pd.DataFrame) -> pd.Series:

@@ -336,3 +336,23 @@ def test_a_long_log_is_read_in_parts(tmp_path: Path, archived: bool) -> None:
     pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), whole)
     again, same = tables.records(LINE, after=end, enough_bytes=1)
     assert (len(again), same) == (0, end)
+
+
+@pytest.mark.parametrize("archived", [False, True])
+def test_every_request_is_there_once_whoever_was_asked(tmp_path: Path, archived: bool) -> None:
+    """Not the further rows of a batch, not a shadow, not a repetition; failed ones are."""
+    failed = a_record("b", outcome="error", prediction=None)
+    batch = [a_record("c", row=0), a_record("c", row=1)]
+    secret = [a_record("a", shadow=True), a_record("d", shadow=True)]
+    written(tmp_path, [a_record("a"), failed], [*batch, *secret, a_record("a")])
+    if archived:
+        InferenceArchiveFiles(tmp_path).archive(LINE)
+        assert archives(tmp_path)
+    log = InferenceTables(tmp_path)
+    asked = log.asked(LINE)
+    assert list(asked.columns) == ["request_id", "event_time"]
+    assert list(asked["request_id"]) == ["a", "b", "c"]
+    whole, _ = log.records(LINE, after={})
+    assert set(asked["event_time"]) == set(whole["event_time"])
+    assert asked["event_time"].dtype == whole["event_time"].dtype
+    assert log.asked("other_line").empty

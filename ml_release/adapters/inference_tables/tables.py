@@ -16,7 +16,7 @@ from ml_release.adapters.inference_tables.listing import Part, parts_of
 from ml_release.adapters.inference_tables.parquet_form import came_in, frame_of_table, read_table
 from ml_release.adapters.inference_tables.segment_lines import read_lines
 from ml_release.domain.identity import check_line_name
-from ml_release.domain.inference import InferenceRecord, Label, Reward, is_segment
+from ml_release.domain.inference import AskedFor, InferenceRecord, Label, Reward, is_segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -85,6 +85,13 @@ class InferenceTables:
         frame = _first_of_each(frame)
         frame.attrs["torn_lines"] = torn
         return frame, cursor
+
+    def asked(self, line: str) -> pd.DataFrame:
+        """Requests with the time of their event, each once, whichever version answered."""
+        frame, _ = self._read(line, "records", AskedFor, {})
+        served = frame[(frame["row"] == 0) & ~frame["shadow"]]
+        asked: pd.DataFrame = served[["request_id", "event_time"]]
+        return asked.drop_duplicates("request_id", ignore_index=True)
 
     def between(
         self, line: str, since: datetime, until: datetime, *, rows_per_batch: int
