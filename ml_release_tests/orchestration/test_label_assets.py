@@ -109,7 +109,9 @@ def test_a_bad_label_file_stops_the_scores_and_not_the_drift(
     assert materialized(result) == {
         "inference_window",
         "drift_report",
+        "evidently_report",
         "experiment_report",
+        "release_kpis",
         "rollback_verification",
     }
 
