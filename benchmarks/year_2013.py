@@ -52,6 +52,7 @@ DATA = PROJECT / "data"
 GAIN_GOAL, RETRAININGS_GOAL = 0.95, 0.5
 QUICK_MONTHS = 3
 OURS, NEVER, MONTHLY = "ours", "never", "monthly"
+TRAINED = ("retrained", "refused", "held")
 LOOK_EVERY = timedelta(days=7)
 HURTING, HARMLESS = DriftStanding.HURTING.value, DriftStanding.HARMLESS.value
 _STEP = timedelta(hours=1)
@@ -342,8 +343,8 @@ def main() -> int:
     share = gain_share(means)
     retrainings = {
         **baselines.retrainings,
-        # One that is held was trained too: it counts, though nobody was answered by it.
-        OURS: sum(one.kind in {"retrained", "held"} for one in lived.happened),
+        # One that its gates refused was trained too: it counts, though it answered nobody.
+        OURS: sum(one.kind in TRAINED for one in lived.happened),
     }
     met = (
         share is not None
@@ -358,7 +359,8 @@ def main() -> int:
             for name, found in scores.items()
         },
         "retrainings": retrainings,
-        "refused": sum(one.kind in {"refused", "held"} for one in lived.happened),
+        "released": sum(one.kind == "retrained" for one in lived.happened),
+        "turned_down_by_backtest": sum(one.kind == "turned down" for one in lived.happened),
         "share_of_gain": None if share is None else round(share, 3),
         "requests_failed": lived.failed,
         "largest_difference_from_artefact": same_as_the_artefact(lived, baselines.answered[NEVER]),

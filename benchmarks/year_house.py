@@ -72,8 +72,9 @@ class Happened:
     Attributes
     ----------
     kind
-        ``retrained``, ``refused`` (its backtest or gates did not let it), ``held`` (its promotion
-        was refused), or the job that a sensor asked for.
+        ``retrained``; ``refused`` (trained, and its gates did not let it); ``held`` (its promotion
+        was refused); ``turned down`` (its backtest saw no use, nothing was trained); or the job
+        that a sensor asked for.
     trigger
         What asked for it.
     """
@@ -220,7 +221,11 @@ class YearHouse:
         kind = job
         said = request.tags.get(REASON_TAG, "") if result.success else _said(result)
         if job == "train":
-            kind = "retrained" if new else "refused"
+            is_trained = any(
+                event.is_step_success and (event.step_key or "").endswith("__candidate")
+                for event in result.all_events
+            )
+            kind = "retrained" if new else "refused" if is_trained else "turned down"
         if new:
             refusal = self._promote(new[-1])
             kind, said = (kind, said) if not refusal else ("held", refusal)

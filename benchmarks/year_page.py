@@ -95,7 +95,8 @@ def _summary(document: dict[str, Any]) -> list[str]:
     ours, monthly = (measured["retrainings"][way] for way in ("ours", "monthly"))
     rows.append(
         f"\nShare of the gain of every month's retraining: **{said}**, with {ours} retrainings"
-        f" against {monthly}; {measured['refused']} more were asked for and not released."
+        f" against {monthly}, of which gates let {measured['released']} through;"
+        f" {measured['turned_down_by_backtest']} more were asked for and their backtest saw no use."
         f" The goals are a share of {goals['share_of_gain']} with"
         f" {goals['retrainings']}: {'met' if document['met'] else '**not met**'}.\n"
     )
