@@ -67,6 +67,7 @@ _STANDING_COLOURS = {
 }
 _DPI = 110
 _CHANGES_SHOWN = 8
+_DAYS_MARKED = 5
 _GAPS_SHOWN = 4
 
 
@@ -244,6 +245,8 @@ class Plots:
         figure, (left, right) = _figures(9.6, 3.6, 2)
         _draw_budgets(left, record)
         _draw_burn_rates(right, record)
+        if any(standing.days for standing in record.standings):
+            _mark_days(left)
         return _png(figure)
 
     def scores(self, spread: ScoreSpread, *, threshold: float | None) -> bytes:
@@ -323,6 +326,7 @@ class Plots:
             axes.title.set_fontsize(10)
             if models:
                 axes.legend(frameon=False, fontsize=8)
+                _mark_days(axes)
             axes.tick_params(axis="x", rotation=30)
         return _png(figure)
 
@@ -561,6 +565,7 @@ class Plots:
             axes.set_title(name, loc="left", fontsize=9)
             axes.tick_params(axis="x", rotation=45, labelsize=7)
             axes.set_xlabel("last day of the window")
+            _mark_days(axes)
         if chosen:
             panels[0].legend(frameon=False, fontsize=7)
         left = len(subjects) - len(chosen)
@@ -601,8 +606,6 @@ def _reach(row: GapRow) -> float:
 
 def _draw_budgets(axes: Axes, record: SloRecord) -> None:
     """What is left of every budget at the end of every day; below the line it is exceeded."""
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
     for standing in record.standings:
         if not standing.days:
             continue
@@ -622,10 +625,6 @@ def _draw_budgets(axes: Axes, record: SloRecord) -> None:
     axes.set_ylim(top=105)
     axes.set_ylabel("percent of the budget left")
     axes.set_title(f"Error budgets of {record.window_days} days", loc="left", fontsize=10)
-    locator = AutoDateLocator(maxticks=6)  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_locator(locator)
-    form = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_formatter(form)
     if any(standing.days for standing in record.standings):
         axes.legend(edgecolor="none", framealpha=0.8, fontsize=8)
 
@@ -706,6 +705,17 @@ def _figures(width: float, height: float, count: int) -> tuple[Figure, list[Axes
     for axes in panels:
         axes.spines[["top", "right"]].set_visible(False)
     return figure, panels
+
+
+def _mark_days(axes: Axes) -> None:
+    """Some of the days of a time axis by their date, whether it has one of them or years."""
+    from matplotlib.dates import DateFormatter
+    from matplotlib.ticker import FixedLocator
+
+    first, last = axes.get_xlim()
+    days = np.unique(np.round(np.linspace(np.ceil(first), max(np.ceil(first), last), _DAYS_MARKED)))
+    axes.xaxis.set_major_locator(FixedLocator(days.tolist()))
+    axes.xaxis.set_major_formatter(DateFormatter("%Y-%m-%d"))  # type: ignore[no-untyped-call]
 
 
 def _png(figure: Figure) -> bytes:
