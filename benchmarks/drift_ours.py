@@ -9,6 +9,7 @@ is timed. Prints one JSON line.
 
 from __future__ import annotations
 
+import importlib
 import json
 import resource
 import sys
@@ -17,6 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+# The judge imports these when it first needs them: importing is no work of either side.
+for _needed in ("scipy.special", "scipy.spatial.distance", "scipy.stats"):
+    importlib.import_module(_needed)
 
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
