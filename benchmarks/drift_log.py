@@ -23,12 +23,12 @@ sys.path.insert(0, str(PROJECT))
 
 from drift_ours import judged  # noqa: E402 (the line before)
 
+from ml_release.adapters.counted_log.profiles import ProfileFile  # noqa: E402
 from ml_release.adapters.inference_log import InferenceLogFiles  # noqa: E402
 from ml_release.adapters.inference_tables import (  # noqa: E402
     InferenceArchiveFiles,
     InferenceTables,
 )
-from ml_release.adapters.profile_store import ProfileFile  # noqa: E402
 from ml_release.definitions import find_line  # noqa: E402
 from ml_release.domain.artefact import REFERENCE_FILE  # noqa: E402
 from ml_release.domain.deployment import Variant  # noqa: E402

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ml_release.adapters.answer_store import SqliteAnswers
+from ml_release.adapters.counted_log.answers import SqliteAnswers
 from ml_release.adapters.exact_shapley import ExactShapley
 from ml_release.adapters.in_memory import (
     InMemoryClock,

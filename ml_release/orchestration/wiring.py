@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ml_release.adapters.answer_store import SqliteAnswers
 from ml_release.adapters.apprise_notifier import AppriseNotifier
+from ml_release.adapters.counted_log.answers import SqliteAnswers
+from ml_release.adapters.counted_log.profiles import ProfileFile
 from ml_release.adapters.delta_tables import DeltaTables
 from ml_release.adapters.evidence_files import EvidenceFiles
 from ml_release.adapters.evidently_report import EvidentlyPages
@@ -29,7 +30,6 @@ from ml_release.adapters.onnx_compiler import OnnxCompiler
 from ml_release.adapters.onnx_models import OnnxLoader
 from ml_release.adapters.optuna_search import OptunaSearch
 from ml_release.adapters.plots import Plots
-from ml_release.adapters.profile_store import ProfileFile
 from ml_release.adapters.report_pages import ReportPages
 from ml_release.adapters.seals import Seals
 from ml_release.adapters.shap_values import ShapValues

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from ml_release.adapters.answer_store import SqliteAnswers
+from ml_release.adapters.counted_log.answers import SqliteAnswers
 from ml_release.adapters.in_memory_answers import InMemoryAnswers
 from ml_release.domain.answers import (
     Answer,
@@ -208,7 +208,7 @@ def test_a_process_that_ends_in_the_middle_has_kept_nothing(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("ml_release.adapters.answer_store._label", killed)
+        patch.setattr("ml_release.adapters.counted_log.answers._label", killed)
         with pytest.raises(KeyboardInterrupt):
             add(store, TWO, progress=AnswerProgress(log={"a": 20}))
     again = SqliteAnswers(tmp_path / "answers.db")

@@ -205,6 +205,13 @@ def test_queries_of_the_dashboard_are_valid(tmp_path: Path) -> None:
     _promtool("check", "rules", str(path))
 
 
+def test_what_is_recorded_is_recorded_before_it_is_read() -> None:
+    """Groups without an order are evaluated in any: a test would say now this, now that."""
+    order = [group["name"] for group in RULES["groups"]]
+    for path in FOLDER.glob("prometheus-rules-tests*.yaml"):
+        assert yaml.safe_load(path.read_text(encoding="utf-8"))["group_eval_order"] == order
+
+
 @needs_promtool
 def test_alerts_fire_when_they_should() -> None:
     """The unit tests that stand beside the rules."""

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_release.adapters.profile_store import ProfileFile
+from ml_release.adapters.counted_log.profiles import ProfileFile
 from ml_release.domain.bucket_profile import SHADOW, BucketProfile
 from ml_release.domain.feature_bins import FeatureBins
 from ml_release.errors import IntegrityError, StaleWriteError

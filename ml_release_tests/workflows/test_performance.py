@@ -353,7 +353,7 @@ def test_a_crash_before_the_answers_are_kept_loses_nothing(
         raise KeyboardInterrupt
 
     for place in (
-        "ml_release.adapters.answer_store._label",
+        "ml_release.adapters.counted_log.answers._label",
         "ml_release.workflows.performance.advance_changes",
         "ml_release.workflows.performance.judge_performance",
     ):

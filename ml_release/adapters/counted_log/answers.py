@@ -8,13 +8,13 @@ days have changed does not read them.
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from datetime import date
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ml_release.adapters.counted_log.sqlite_file import SqliteFile
 from ml_release.domain.answers import (
     NOT_KNOWN_US,
     AnswerProgress,
@@ -23,9 +23,10 @@ from ml_release.domain.answers import (
     progress_from_json,
 )
 from ml_release.domain.identity import check_line_name
-from ml_release.errors import IntegrityError, StaleWriteError, UnavailableError
+from ml_release.errors import IntegrityError, StaleWriteError
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -34,25 +35,24 @@ if TYPE_CHECKING:
 FORM = 1
 """Number of the form below; a file of another one is counted anew."""
 
-_WAIT_SECONDS = 30.0
 _TABLES = """
-CREATE TABLE IF NOT EXISTS answers (
+CREATE TABLE answers (
   line TEXT NOT NULL, environment TEXT NOT NULL, request_id TEXT NOT NULL,
   model_digest TEXT NOT NULL, day INTEGER NOT NULL, event_us INTEGER NOT NULL,
   received_us INTEGER NOT NULL, prediction REAL, decision INTEGER, slices TEXT NOT NULL,
   label INTEGER, label_received_us INTEGER,
   PRIMARY KEY (line, environment, request_id)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS by_day ON answers (line, environment, model_digest, day, label);
-CREATE INDEX IF NOT EXISTS by_age ON answers (line, environment, day);
-CREATE INDEX IF NOT EXISTS by_arrival ON answers (line, environment, received_us);
-CREATE INDEX IF NOT EXISTS waiting ON answers (line, environment, request_id) WHERE label IS NULL;
-CREATE TABLE IF NOT EXISTS day_counts (
+CREATE INDEX by_day ON answers (line, environment, model_digest, day, label);
+CREATE INDEX by_age ON answers (line, environment, day);
+CREATE INDEX by_arrival ON answers (line, environment, received_us);
+CREATE INDEX waiting ON answers (line, environment, request_id) WHERE label IS NULL;
+CREATE TABLE day_counts (
   line TEXT NOT NULL, environment TEXT NOT NULL, model_digest TEXT NOT NULL, day INTEGER NOT NULL,
   answers INTEGER NOT NULL, labelled INTEGER NOT NULL,
   PRIMARY KEY (line, environment, model_digest, day)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS progress (
+CREATE TABLE progress (
   line TEXT NOT NULL, environment TEXT NOT NULL, document TEXT NOT NULL,
   PRIMARY KEY (line, environment)
 ) WITHOUT ROWID;
@@ -63,7 +63,9 @@ class SqliteAnswers:
     """`AnswerStore` in the file ``path``; nothing is made until something is kept."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._file = SqliteFile(
+            path, subject="answers", tables=_TABLES, version=FORM, starts_over=True
+        )
 
     def progress(self, line: str, environment: str) -> AnswerProgress:
         """How far the log and the labels table were read; at first nowhere."""
@@ -91,7 +93,7 @@ class SqliteAnswers:
             If ``expected`` is not how far it was read.
         """
         scope = (check_line_name(line), environment)
-        with self._open() as database:
+        with self._file.open() as database:
             # Whoever writes waits here, so that no second one reads the same progress.
             database.execute("BEGIN IMMEDIATE")
             if _progress(database, *scope) != expected:
@@ -172,7 +174,7 @@ class SqliteAnswers:
         """Forget a line; a file that cannot be read is put aside with all its lines."""
         scope = (check_line_name(line), environment)
         try:
-            with self._open() as database:
+            with self._file.open() as database:
                 database.execute("BEGIN IMMEDIATE")
                 for table in ("answers", "day_counts", "progress"):
                     database.execute(
@@ -181,63 +183,18 @@ class SqliteAnswers:
                     )
                 database.execute("COMMIT")
         except IntegrityError:
-            for ending in ("", "-wal", "-shm"):
-                path = self._path.with_name(self._path.name + ending)
+            for path in self._file.beside():
                 with contextlib.suppress(FileNotFoundError):
                     path.replace(path.with_name(f"unreadable-{path.name}"))
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection | None]:
         """The file, None if there is none yet: looking makes nothing."""
-        if not self._path.exists():
+        if not self._file.path.exists():
             yield None
             return
-        with self._open() as database:
+        with self._file.open() as database:
             yield database
-
-    @contextlib.contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        database = None
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            # No implicit transactions: those that are wanted are begun in so many words.
-            database = sqlite3.connect(self._path, timeout=_WAIT_SECONDS, isolation_level=None)
-            # What a power cut takes from the end is counted again.
-            database.execute("PRAGMA synchronous = NORMAL")
-            _prepare(database)
-            yield database
-        except sqlite3.OperationalError as error:
-            message = f"answers in {self._path}: they cannot be reached ({error}). Try again."
-            raise UnavailableError(message) from error
-        except sqlite3.DatabaseError as error:
-            message = (
-                f"answers in {self._path}: expected a file that was written here, found something"
-                f" else ({error}). They are counted anew from the inference log once it is cleared."
-            )
-            raise IntegrityError(message) from error
-        except OSError as error:
-            message = f"answers in {self._path}: they cannot be reached ({error})"
-            raise UnavailableError(message) from error
-        finally:
-            if database is not None:
-                # What was begun and not committed is undone by closing.
-                database.close()
-
-
-def _prepare(database: sqlite3.Connection) -> None:
-    (form,) = database.execute("PRAGMA user_version").fetchone()
-    if form == FORM:
-        return
-    database.execute("PRAGMA journal_mode = WAL")
-    database.execute("BEGIN IMMEDIATE")
-    (form,) = database.execute("PRAGMA user_version").fetchone()
-    if form != FORM:
-        for table in ("answers", "day_counts", "progress"):
-            database.execute(f"DROP TABLE IF EXISTS {table}")
-        for statement in _TABLES.split(";"):
-            database.execute(statement)
-        database.execute(f"PRAGMA user_version = {FORM}")
-    database.execute("COMMIT")
 
 
 def _progress(database: sqlite3.Connection, line: str, environment: str) -> AnswerProgress:

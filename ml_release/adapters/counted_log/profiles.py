@@ -6,36 +6,35 @@ agree is never believed: the caller clears it and counts the log again.
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from ml_release.adapters.counted_log.sqlite_file import SqliteFile
 from ml_release.domain.bucket_profile import SHADOW, bucket_from_json
 from ml_release.domain.identity import check_line_name, digest_of_bytes
-from ml_release.errors import InputError, IntegrityError, StaleWriteError, UnavailableError
+from ml_release.errors import InputError, IntegrityError, StaleWriteError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    import sqlite3
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from ml_release.domain.bucket_profile import BucketProfile
 
 _VERSION = 1
-_PATIENCE_S = 30.0
 _TABLES = """
-CREATE TABLE IF NOT EXISTS cursors (
+CREATE TABLE cursors (
     line TEXT, environment TEXT, document BLOB NOT NULL, digest TEXT NOT NULL,
     PRIMARY KEY (line, environment)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS buckets (
+CREATE TABLE buckets (
     line TEXT, environment TEXT, bucket TEXT, model_digest TEXT, version INTEGER, variant TEXT,
     document BLOB NOT NULL, digest TEXT NOT NULL,
     PRIMARY KEY (line, environment, bucket, model_digest, version, variant)
 );
-CREATE INDEX IF NOT EXISTS by_model ON buckets (line, environment, model_digest, bucket, variant);
+CREATE INDEX by_model ON buckets (line, environment, model_digest, bucket, variant);
 """
 _OWN = "line = ? AND environment = ? AND bucket = ? AND model_digest = ? AND version = ?"
 
@@ -44,11 +43,11 @@ class ProfileFile:
     """`ProfileStore` in the file ``path``, made when it is first used."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._file = SqliteFile(path, subject="profiles", tables=_TABLES, version=_VERSION)
 
     def cursor(self, line: str, environment: str) -> dict[str, int]:
         """Everything of the log before this is counted."""
-        with self._open() as database:
+        with self._file.open() as database:
             return self._cursor(database, check_line_name(line), environment)
 
     def add(
@@ -66,7 +65,7 @@ class ProfileFile:
             if profile.line != line:
                 message = f"profiles of {line}: expected its own, found one of {profile.line}"
                 raise InputError(message)
-        with self._open() as database:
+        with self._file.open() as database:
             database.execute("BEGIN IMMEDIATE")
             found = self._cursor(database, line, environment)
             if found != dict(expected):
@@ -87,7 +86,7 @@ class ProfileFile:
     def newest(self, line: str, environment: str, *, model_digest: str | None) -> datetime | None:
         """When the newest bucket begins that is no shadow's."""
         where, values = _of_model(model_digest)
-        with self._open() as database:
+        with self._file.open() as database:
             row = database.execute(
                 f"SELECT bucket FROM buckets WHERE line = ? AND environment = ?{where}"  # noqa: S608
                 " AND variant <> ? ORDER BY bucket DESC LIMIT 1",
@@ -110,7 +109,7 @@ class ProfileFile:
         if not shadows:
             where, values = f"{where} AND variant <> ?", (*values, SHADOW)
         span = (since.astimezone(UTC).isoformat(), until.astimezone(UTC).isoformat())
-        with self._open() as database:
+        with self._file.open() as database:
             rows = database.execute(
                 "SELECT document, digest FROM buckets WHERE line = ? AND environment = ?"  # noqa: S608
                 f" AND bucket >= ? AND bucket < ?{where}"
@@ -122,7 +121,7 @@ class ProfileFile:
     def clear(self, line: str, environment: str) -> None:
         """Forget everything of a line; a file that cannot be read is removed."""
         try:
-            with self._open() as database:
+            with self._file.open() as database:
                 database.execute("BEGIN IMMEDIATE")
                 for table in ("buckets", "cursors"):
                     database.execute(
@@ -131,8 +130,8 @@ class ProfileFile:
                     )
                 database.execute("COMMIT")
         except IntegrityError:
-            for ending in ("", "-wal", "-shm", "-journal"):
-                self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
+            for path in self._file.beside():
+                path.unlink(missing_ok=True)
 
     def _add(self, database: sqlite3.Connection, environment: str, profile: BucketProfile) -> None:
         key = (
@@ -167,48 +166,11 @@ class ProfileFile:
         # What was edited by hand may even be of another type.
         if not isinstance(document, bytes) or digest_of_bytes(document) != digest:
             message = (
-                f"{self._path}: expected what was counted of the inference log as it was kept,"
+                f"{self._file.path}: expected what was counted of the inference log as it was kept,"
                 " found that it was edited. Clear it and count the log again."
             )
             raise IntegrityError(message)
         return document
-
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        """The file, with its tables; what was begun and not committed is undone."""
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(
-                sqlite3.connect(self._path, timeout=_PATIENCE_S, isolation_level=None)
-            ) as database:
-                self._require_version(database)
-                yield database
-        except (sqlite3.OperationalError, OSError) as error:
-            message = f"{self._path}: expected to open what was counted of the log, found {error}"
-            raise UnavailableError(message) from error
-        except sqlite3.DatabaseError as error:
-            message = (
-                f"{self._path}: expected what was counted of the inference log, found {error}."
-                " Clear it and count the log again."
-            )
-            raise IntegrityError(message) from error
-
-    def _require_version(self, database: sqlite3.Connection) -> None:
-        (found,) = database.execute("PRAGMA user_version").fetchone()
-        if found == _VERSION:
-            return
-        if found != 0 or database.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
-            message = (
-                f"{self._path}: expected profiles of version {_VERSION}, found {found}. Clear them"
-                " and count the log again."
-            )
-            raise IntegrityError(message)
-        # Version and tables in one transaction: two processes may begin at once.
-        database.execute("BEGIN IMMEDIATE")
-        for statement in _TABLES.split(";"):
-            database.execute(statement)
-        database.execute(f"PRAGMA user_version = {_VERSION}")
-        database.execute("COMMIT")
 
 
 def _of_model(model_digest: str | None) -> tuple[str, tuple[str, ...]]:

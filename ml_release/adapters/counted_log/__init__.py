@@ -1,0 +1,1 @@
+"""What was counted of the inference log, each kind in a SQLite file: profiles, and answers."""
