@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ml_release.adapters.counted_log import sqlite_file
 from ml_release.adapters.counted_log.sqlite_file import SqliteFile
 from ml_release.errors import IntegrityError, UnavailableError
 
