@@ -26,15 +26,18 @@ if TYPE_CHECKING:
 
     from ml_release.domain.label_counts import LabelCounts, LabelsRecord
 
-JUDGE = "labels/1"
+JUDGE = "labels/2"
 DESCRIPTIONS = {
     "labels_arrive_on_time": "The labels of enough requests are known by the declared delay.",
     "labels_agree": "No request is labelled 0 by one source and 1 by another, or both by one.",
     "labels_are_usable": "What each source tells is a label of a request that was served.",
 }
-"""The rules of this judge: claims, each a check of the asset, with what they say."""
+FILES_DESCRIPTIONS = {
+    "label_files_can_be_read": "Every label file that has landed can be read, with its columns.",
+}
+"""The rules of this judge, with what they say: claims, each a check of the asset. The second for
+lines that declare label files only."""
 
-RULES = tuple(DESCRIPTIONS)
 Moments = npt.NDArray[np.datetime64]
 _DAY = np.timedelta64(1, "D")
 
@@ -165,6 +168,7 @@ def judge_labels(
     maturity: Maturity,
     policy: LabelPolicy,
     *,
+    files: Mapping[str, str] | None,
     example: str,
     subject_digest: str,
 ) -> Verdict:
@@ -172,6 +176,9 @@ def judge_labels(
 
     Parameters
     ----------
+    files
+        Why a label file told nothing, by the path of each that has landed, empty for one that was
+        read; None if the line declares none.
     example
         One contradiction in words, empty without any.
     subject_digest
@@ -202,7 +209,24 @@ def judge_labels(
         line=record.line,
         subject_digest=subject_digest,
         evidence={"policy_digest": digest_of_json(policy.model_dump(mode="json"))},
-        findings=(on_time, agree, *_usable(record.sources, policy)),
+        findings=(on_time, agree, *_usable(record.sources, policy), *_readable(files)),
+    )
+
+
+def _readable(files: Mapping[str, str] | None) -> tuple[Finding, ...]:
+    if files is None:
+        return ()
+    problems = [reason for reason in files.values() if reason]
+    return (
+        compare(
+            rule="label_files_can_be_read",
+            subject="files that cannot be read",
+            observed=float(len(problems)),
+            limit=0,
+            bound="at most",
+            n=len(files),
+            detail="; ".join(problems) if files else "no label file has landed yet",
+        ),
     )
 
 

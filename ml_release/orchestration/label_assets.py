@@ -15,7 +15,7 @@ from ml_release.orchestration.rendering import (
 )
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
-from ml_release.workflows.labels import LabelsGathered, gather_labels
+from ml_release.workflows.labels import LabelsGathered, gather_labels, has_files
 
 COLUMNS = dg.TableSchema(
     columns=[
@@ -36,8 +36,10 @@ COLUMNS = dg.TableSchema(
 def labels_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
     """The asset ``<line>/labels``."""
     key = dg.AssetKey([line.name, "labels"])
+    rules = label_maturity.DESCRIPTIONS
     upstream = ["inference_window"]
-    if line.labels is not None and line.labels.files is not None:
+    if has_files(line):
+        rules = {**rules, **label_maturity.FILES_DESCRIPTIONS}
         upstream.append("landing")
     if line.labels is not None and line.labels.from_snapshots:
         upstream.append("snapshot")
@@ -45,7 +47,7 @@ def labels_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
     @dg.asset(
         key=key,
         deps=[dg.AssetKey([line.name, name]) for name in upstream],
-        check_specs=check_specs(key, label_maturity.DESCRIPTIONS, blocking=False),
+        check_specs=check_specs(key, rules, blocking=False),
         group_name=line.name,
         kinds={"deltalake"},
         description="Labels of served requests, gathered from the labels route and where else the"
@@ -65,12 +67,15 @@ def labels_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
             )
         for month, reason in gathered.held_back.items():
             context.log.warning("no labels from the snapshot of %s: %s", month, reason)
-        # Late or contradicting labels are news for a person; they stop no run.
+        for path, reason in gathered.unreadable.items():
+            context.log.error("no labels from the file %s: %s", path, reason)
+        # Late, contradicting or unreadable labels are news for a person, and for the decision. They
+        # stop no run: what else is wrong has to be decided on all the same.
         return dg.MaterializeResult(
             metadata=_metadata(gathered),
             check_results=check_results(
                 key,
-                label_maturity.RULES,
+                tuple(rules),
                 {line.name: gathered.verdict},
                 severity=dg.AssetCheckSeverity.WARN,
             ),
@@ -89,6 +94,7 @@ def _metadata(gathered: LabelsGathered) -> dict[str, Any]:
         "partitions": dg.JsonMetadataValue({one.partition: one.rows for one in partitions}),
         "sources": frame_table(gathered.per_source),
         "held back": dg.JsonMetadataValue(dict(gathered.held_back)),
+        "files that cannot be read": dg.JsonMetadataValue(gathered.unreadable),
         "requests in the window": maturity.requests,
         "immature requests": maturity.immature,
         f"share known after {maturity.due_days:g} days": number(maturity.due_share),

@@ -186,7 +186,7 @@ def _data_problems(book: _Book, drift: Verdict | None) -> tuple[str, ...] | None
         for verdict, rules in (
             (drift, DATA_RULES),
             (skew, ("served_features_equal_offline",)),
-            (labels, ("labels_agree",)),
+            (labels, ("labels_agree", "label_files_can_be_read")),
         )
         if verdict is not None
         for finding in verdict.findings

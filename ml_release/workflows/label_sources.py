@@ -40,40 +40,41 @@ def told_by_route(line: ReleaseLine, *, inference_log: InferenceLog) -> pd.DataF
     return _told(labels["request_id"], labels["label"], known_at, source=ROUTE)
 
 
-def told_by_files(line: ReleaseLine, *, landing: Landing) -> pd.DataFrame:
+def told_by_files(line: ReleaseLine, *, landing: Landing) -> tuple[pd.DataFrame, dict[str, str]]:
     """Labels of the landed files, partition after partition; nothing where none are declared.
 
-    Raises
-    ------
-    InputError
-        If a file cannot be read, or lacks a column: every such file is named.
+    Returns
+    -------
+    pandas.DataFrame
+        A file that cannot be read, or lacks a column, tells nothing.
+    dict
+        Why, by the path of every file that has landed; empty for one that was read.
     """
     import pandas as pd
 
     source = line.labels
-    found, problems = [], []
+    found, files = [], {}
     if source is not None and source.files is not None:
         # Labels of the last month may arrive in a later one, so the files go on.
-        files = LandingSource(rows=source.files, first_partition=line.landing.first_partition)
+        landed = LandingSource(rows=source.files, first_partition=line.landing.first_partition)
         wanted = source.columns(line.keys)
-        for partition in landing.partitions(files):
-            rows = landing.read(files, partition)["rows"]
+        for partition in landing.partitions(landed):
+            path = source.files.replace("{partition}", partition)
+            try:
+                rows = landing.read(landed, partition)["rows"]
+            except InputError as error:
+                files[path] = str(error)
+                continue
+            files[path] = ""
             if set(wanted) <= set(rows.columns):
                 found.append(_told_by_file(line, source, rows))
             else:
-                path = source.files.replace("{partition}", partition)
-                problems.append(
-                    f"  - {path}: expected the columns {list(wanted)}, found"
-                    f" {[str(column) for column in rows.columns]}"
+                files[path] = (
+                    f"{path}: expected the columns {list(wanted)}, found"
+                    f" {[str(column) for column in rows.columns]}. Mend the file, or the columns"
+                    " in the line's labels."
                 )
-    if problems:
-        rows_of_problems = "\n".join(problems)
-        message = (
-            f"label files of {line.name} cannot be read, no label was gathered. Mend the files, or"
-            f" the columns in the line's labels.\n{rows_of_problems}"
-        )
-        raise InputError(message)
-    return pd.concat(found, ignore_index=True) if found else _nothing(FILES)
+    return (pd.concat(found, ignore_index=True) if found else _nothing(FILES)), files
 
 
 def told_by_snapshots(

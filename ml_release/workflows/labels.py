@@ -55,15 +55,24 @@ class LabelsGathered:
         One row per source: labels in the table that it told first, and its `LabelCounts`.
     held_back
         Why a month's snapshot told nothing, by month.
+    files
+        Why a label file told nothing, by the path of each that has landed; empty for one that was
+        read.
     """
 
     record: LabelsRecord
     partitions: tuple[SnapshotId, ...]
     per_source: pd.DataFrame
     held_back: Mapping[str, str]
+    files: Mapping[str, str]
     maturity: Maturity
     verdict: Verdict
     plots: Mapping[str, bytes]
+
+    @property
+    def unreadable(self) -> dict[str, str]:
+        """Of the files, those that could not be read."""
+        return {path: reason for path, reason in self.files.items() if reason}
 
 
 def gather_labels(
@@ -81,12 +90,11 @@ def gather_labels(
 
     A label is kept if it is 0 or 1, of a served request, and known between its event and now. Every
     source is heard from its beginning, so that a label whose request was not there yet is found
-    later, and one that another gathering overwrote at the same moment is found again.
+    later, and one that another gathering overwrote at the same moment is found again; so are those
+    of a file that could not be read, once it is mended.
 
     Raises
     ------
-    InputError
-        If a landed label file cannot be used; nothing is kept then.
     IntegrityError
         If a partition of the table was edited.
     """
@@ -96,7 +104,8 @@ def gather_labels(
     months = set(_months(line, requests))
     outcomes, held_back = told_by_snapshots(line, months, tables=tables, evidence=evidence)
     route = told_by_route(line, inference_log=inference_log)
-    told = pd.concat([route, told_by_files(line, landing=landing), outcomes], ignore_index=True)
+    filed, files = told_by_files(line, landing=landing)
+    told = pd.concat([route, filed, outcomes], ignore_index=True)
     standing = _standing(line, tables=tables)
     kept = label_rows(*standing.values())
     settled = settle(told, kept, requests, now=now)
@@ -119,6 +128,7 @@ def gather_labels(
         record,
         maturity,
         line.policies.labels,
+        files=files if has_files(line) else None,
         example=a_contradiction(settled),
         subject_digest=digest,
     )
@@ -137,10 +147,16 @@ def gather_labels(
             ]
         ),
         held_back=held_back,
+        files=files,
         maturity=maturity,
         verdict=verdict,
         plots={"maturity.png": plotter.maturity(maturity)} if maturity.requests else {},
     )
+
+
+def has_files(line: ReleaseLine) -> bool:
+    """Whether the line declares label files."""
+    return line.labels is not None and line.labels.files is not None
 
 
 def gathered_labels(line: ReleaseLine, *, tables: Tables) -> pd.DataFrame:

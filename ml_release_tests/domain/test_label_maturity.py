@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from ml_release.domain.label_counts import LabelCounts, LabelsRecord
 from ml_release.domain.label_maturity import (
-    RULES,
+    DESCRIPTIONS,
     LabelPolicy,
     Maturity,
     judge_labels,
@@ -169,9 +169,17 @@ GOOD = LabelsRecord(
 )
 
 
-def judge(maturity: Maturity = MATURE, **change: Any) -> Verdict:
-    record = GOOD.model_copy(update=change)
-    return judge_labels(record, maturity, POLICY, example="request a", subject_digest="sha256:1")
+def judge(
+    maturity: Maturity = MATURE, files: dict[str, str] | None = None, **change: Any
+) -> Verdict:
+    return judge_labels(
+        GOOD.model_copy(update=change),
+        maturity,
+        POLICY,
+        files=files,
+        example="request a",
+        subject_digest="sha256:1",
+    )
 
 
 def outcome_of(rule: str, verdict: Verdict) -> list[Outcome]:
@@ -182,7 +190,7 @@ def test_labels_in_time_that_agree_pass() -> None:
     """One finding per rule; a source that told nothing has none."""
     verdict = judge()
     assert verdict.outcome is PASS
-    assert [finding.rule for finding in verdict.findings] == list(RULES)
+    assert [finding.rule for finding in verdict.findings] == list(DESCRIPTIONS)
     assert set(verdict.evidence) == {"policy_digest"}
 
 
@@ -229,6 +237,16 @@ def test_each_source_has_to_tell_labels(counts: dict[str, int], expected: Outcom
     """Of requests that were served: the others, a snapshot's rest, say nothing of it."""
     verdict = judge(sources={"files": LabelCounts(**counts)})
     assert outcome_of("labels_are_usable", verdict) == [expected]
+
+
+def test_every_file_has_to_be_readable() -> None:
+    """One that is not is named with its reason; without any nobody can tell."""
+    verdict = judge(files={"a.csv": "a.csv: no columns", "b.csv": "b.csv: torn", "c.csv": ""})
+    (finding,) = (one for one in verdict.findings if one.rule == "label_files_can_be_read")
+    assert (finding.outcome, finding.observed, finding.n) == (FAIL, 2, 3)
+    assert finding.detail == "a.csv: no columns; b.csv: torn"
+    assert outcome_of("label_files_can_be_read", judge(files={"c.csv": ""})) == [PASS]
+    assert outcome_of("label_files_can_be_read", judge(files={})) == [INCONCLUSIVE]
 
 
 def test_a_bad_source_is_not_hidden_among_the_labels_of_a_good_one() -> None:

@@ -11,7 +11,7 @@ import pytest
 from ml_release.orchestration.label_assets import COLUMNS, labels_asset
 from ml_release.spec.label_source import LabelSource
 from ml_release.workflows.label_settling import COLUMNS as TABLE_COLUMNS
-from ml_release_tests.orchestration.house import failure, materialized, run, train, wiring_of
+from ml_release_tests.orchestration.house import run, train, wiring_of
 from ml_release_tests.small_line import SMALL_LINE
 from ml_release_tests.workflows.test_labels import ask, ask_trips, tell
 from ml_release_tests.workflows.traffic import serve_month
@@ -65,6 +65,8 @@ def test_the_page_shows_sources_digest_and_curve(
         "labels_arrive_on_time": True,
         "labels_agree": True,
         "labels_are_usable": True,
+        # None has landed.
+        "label_files_can_be_read": False,
     }
     report = page(result, "performance_report")
     assert report["labelled rows"] == len(known)
@@ -97,23 +99,29 @@ def test_a_month_that_is_held_back_is_named(house: House, instance: dg.DagsterIn
     )
 
 
-def test_a_bad_label_file_stops_the_scores_and_not_the_drift(
+def test_a_bad_label_file_is_red_and_stops_nothing_else(
     house: House, instance: dg.DagsterInstance
 ) -> None:
-    """One clear message; nobody scores labels that were not gathered."""
+    """What else is wrong is decided on all the same, and the file is mended first."""
+    assert train(house, instance).success
+    assert run(house, "promote", instance).success
     ask(house, "a")
+    tell(house, a=1)
     house.landing.deliver("labels/2013-04.csv", pd.DataFrame({"label": ["1"]}))
     result = run(house, "monitor", instance)
-    assert not result.success
-    assert "label files of small_line cannot be read" in failure(result)
-    assert materialized(result) == {
-        "inference_window",
-        "drift_report",
-        "evidently_report",
-        "experiment_report",
-        "release_kpis",
-        "rollback_verification",
-    }
+    assert result.success
+    found = page(result, "labels")
+    assert found["dagster/row_count"] == 1
+    assert list(found["files that cannot be read"]) == ["labels/2013-04.csv"]
+    assert not any(
+        check.passed
+        for check in result.get_asset_check_evaluations()
+        if check.check_name == "label_files_can_be_read"
+    )
+    assert page(result, "performance_report")["labelled rows"] == 1
+    decided = page(result, "decision")
+    assert decided["action"] == "fix_data"
+    assert "labels/2013-04.csv: expected the columns" in decided["reason"]
 
 
 @pytest.mark.parametrize(

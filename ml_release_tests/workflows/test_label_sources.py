@@ -19,6 +19,7 @@ from ml_release_tests.workflows import steps
 from ml_release_tests.workflows.traffic import write
 
 if TYPE_CHECKING:
+    from ml_release.spec.landing_source import LandingSource
     from ml_release_tests.small_line import House
 
 FILES = LabelSource(files="labels/{partition}.csv", request_id_column="id")
@@ -28,7 +29,9 @@ def by_id(house: House, **columns: Any) -> pd.DataFrame:
     """What a file of request ids tells."""
     house.line = house.line.model_copy(update={"labels": FILES})
     house.landing.deliver("labels/2013-04.csv", pd.DataFrame(columns))
-    return told_by_files(house.line, landing=house.landing)
+    told, files = told_by_files(house.line, landing=house.landing)
+    assert files == {"labels/2013-04.csv": ""}
+    return told
 
 
 def test_the_words_of_a_file_are_labels_and_times(house: House) -> None:
@@ -57,7 +60,7 @@ def test_a_row_with_keys_names_the_request_a_replay_made(house: House, kind: str
         local = rows["departure_utc"].dt.tz_convert("America/New_York")
         file = file.assign(departure_utc=local.astype(str)).astype(str)
     house.landing.deliver("labels/2013-04.csv", file)
-    told = told_by_files(house.line, landing=house.landing)
+    told, _ = told_by_files(house.line, landing=house.landing)
     assert told["request_id"].tolist() == request_ids(house.line, rows)
     np.testing.assert_array_equal(told["label"], rows["is_late"])
 
@@ -73,7 +76,7 @@ def test_a_row_without_one_of_its_keys_names_no_request(house: House) -> None:
         }
     )
     house.landing.deliver("labels/2013-04.csv", file)
-    told = told_by_files(house.line, landing=house.landing)
+    told, _ = told_by_files(house.line, landing=house.landing)
     assert told["request_id"].fillna("").tolist() == ["2013-04-01T00:00:00+00:00/1", "", ""]
 
 
@@ -83,21 +86,51 @@ def test_files_go_on_after_the_last_month_of_the_line(house: House) -> None:
     for month, name in (("2014-01", "b"), ("2013-12", "a"), ("2012-12", "too old")):
         file = pd.DataFrame({"id": [name], "label": [1], "known_at": ["2013-12-31"]})
         house.landing.deliver(f"labels/{month}.csv", file)
-    told = told_by_files(house.line, landing=house.landing)
+    told, _ = told_by_files(house.line, landing=house.landing)
     assert told["request_id"].tolist() == ["a", "b"]
 
 
 def test_every_file_that_lacks_a_column_is_named(house: House) -> None:
-    """Once, with what was expected and found."""
-    good = pd.DataFrame({"departure_utc": [], "trip": [], "label": [], "known_at": []})
+    """Once, with what was expected and found; the other files are heard."""
+    good = pd.DataFrame(
+        {
+            "departure_utc": ["2013-02-01"],
+            "trip": ["1"],
+            "label": ["1"],
+            "known_at": ["2013-02-02"],
+        }
+    )
     house.landing.deliver("labels/2013-02.csv", good)
     house.landing.deliver("labels/2013-03.csv", good.drop(columns="label"))
     house.landing.deliver("labels/2013-04.csv", good.rename(columns={"trip": "flight"}))
-    with pytest.raises(InputError, match="no label was gathered") as refused:
-        told_by_files(house.line, landing=house.landing)
-    assert "labels/2013-03.csv: expected the columns ['departure_utc'" in str(refused.value)
-    assert "'flight'" in str(refused.value)
-    assert "2013-02" not in str(refused.value)
+    told, files = told_by_files(house.line, landing=house.landing)
+    assert told["request_id"].tolist() == ["2013-02-01T00:00:00+00:00/1"]
+    assert list(files) == ["labels/2013-02.csv", "labels/2013-03.csv", "labels/2013-04.csv"]
+    february, march, april = files.values()
+    assert february == ""
+    assert march.startswith("labels/2013-03.csv: expected the columns ['departure_utc'")
+    assert "'flight'" in april
+
+
+def test_a_file_that_is_no_table_is_named(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the words of the landing zone; the files beside it are heard."""
+    house.line = house.line.model_copy(update={"labels": FILES})
+    for month in ("2013-03", "2013-04"):
+        file = pd.DataFrame({"id": [month], "label": [1], "known_at": ["2013-12-31"]})
+        house.landing.deliver(f"labels/{month}.csv", file)
+    read = house.landing.read
+
+    def torn(source: LandingSource, partition: str) -> dict[str, pd.DataFrame]:
+        if partition == "2013-03":
+            message = "landing file labels/2013-03.csv: expected a readable CSV file"
+            raise InputError(message)
+        return read(source, partition)
+
+    monkeypatch.setattr(house.landing, "read", torn)
+    told, files = told_by_files(house.line, landing=house.landing)
+    assert told["request_id"].tolist() == ["2013-04"]
+    assert files["labels/2013-04.csv"] == ""
+    assert "expected a readable CSV file" in files["labels/2013-03.csv"]
 
 
 def test_the_route_is_heard_in_the_order_of_arrival(house: House) -> None:
@@ -153,4 +186,5 @@ def test_what_is_not_declared_is_not_heard(prepared: House, labels: LabelSource 
         line, {"2013-04"}, tables=prepared.tables, evidence=prepared.evidence
     )
     assert (len(told), held_back) == (0, {})
-    assert told_by_files(line, landing=prepared.landing).empty
+    told, files = told_by_files(line, landing=prepared.landing)
+    assert (len(told), files) == (0, {})

@@ -7,12 +7,11 @@ import pytest
 
 from ml_release.domain.label_counts import LabelCounts
 from ml_release.domain.verdict import Outcome, verdict_from_json
-from ml_release.errors import InputError, IntegrityError
+from ml_release.errors import IntegrityError
 from ml_release.spec.label_source import LabelSource
 from ml_release.workflows.labels import (
     LABEL_VERDICT,
     LABELS_RECORD,
-    LABELS_TABLE,
     gathered_labels,
     newest_labels,
 )
@@ -216,12 +215,20 @@ def test_the_gathering_is_recorded_with_its_verdict(house: House) -> None:
         newest_labels(house.line, environment="production", evidence=house.evidence)
 
 
-def test_a_file_that_cannot_be_used_leaves_the_table_as_it_is(house: House) -> None:
-    """Neither the labels of the route nor a record are kept half."""
-    ask(house, "a")
+def test_a_file_that_cannot_be_read_hides_no_other_label(house: House) -> None:
+    """It fails its own rule until it is mended; then its labels are gathered too."""
+    by_id = LabelSource(files="labels/{partition}.csv", request_id_column="id")
+    house.line = house.line.model_copy(update={"labels": by_id})
+    ask(house, "a", "b")
     tell(house, a=1)
     land(house, pd.DataFrame({"label": ["1"]}))
-    with pytest.raises(InputError):
-        steps.gather(house)
-    assert house.tables.current(steps.LINE, LABELS_TABLE) == ()
-    assert newest_labels(house.line, environment="production", evidence=house.evidence) is None
+    gathered = steps.gather(house)
+    assert gathered.record.labels == 1
+    (finding,) = (f for f in gathered.verdict.findings if f.rule == "label_files_can_be_read")
+    assert finding.outcome is Outcome.FAIL
+    assert "labels/2013-04.csv: expected the columns" in finding.sentence()
+    land(house, pd.DataFrame({"id": ["b"], "label": ["1"], "known_at": ["2013-04-03"]}))
+    gathered = steps.gather(house)
+    assert gathered.record.labels == 2
+    (finding,) = (f for f in gathered.verdict.findings if f.rule == "label_files_can_be_read")
+    assert finding.outcome is Outcome.PASS

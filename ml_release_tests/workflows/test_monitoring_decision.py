@@ -268,7 +268,11 @@ def test_rows_that_are_too_few_show_no_good_data(serving: House) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "rule"),
-    [("skew_verdict", "served_features_equal_offline"), ("label_verdict", "labels_agree")],
+    [
+        ("skew_verdict", "served_features_equal_offline"),
+        ("label_verdict", "labels_agree"),
+        ("label_verdict", "label_files_can_be_read"),
+    ],
 )
 def test_skew_and_labels_that_contradict_are_faults_of_the_data(
     serving: House, kind: str, rule: str
