@@ -71,7 +71,7 @@ def test_every_asset_can_be_materialized_in_one_go(
         "monitoring_report",
     }
     checks = result.get_asset_check_evaluations()
-    assert len(checks) == 44
+    assert len(checks) == 45
     # Of the release alone something is known.
     assert {check.check_name for check in checks if check.passed} == {
         "lead_time_is_short",
