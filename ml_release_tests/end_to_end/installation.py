@@ -22,7 +22,7 @@ from ml_release.workflows.replay import replay
 from ml_release.workflows.status import line_status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
     from ml_release.domain.deployment import Declaration, DeclaredState
@@ -70,14 +70,16 @@ class Installation:
         config: Mapping[str, Any] | None = None,
         *,
         tags: Mapping[str, str] | None = None,
+        assets: Sequence[str] | None = None,
     ) -> dg.ExecuteInProcessResult:
-        """Run a job of the line to its end, whatever that is."""
+        """Run a job of the line, or some of its assets, to its end, whatever that is."""
         found = self.definitions.resolve_job_def(f"{self.line.name}_{job}")
         return found.execute_in_process(
             instance=self.instance,
             run_config=dict(config or {}),
             tags=dict(tags or {}),
             raise_on_error=False,
+            asset_selection=assets and [dg.AssetKey([self.line.name, name]) for name in assets],
         )
 
     def train(self, first: str, last: str, *, fresh_from: str | None = None, by: str) -> int:

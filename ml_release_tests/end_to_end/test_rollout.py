@@ -55,6 +55,8 @@ def good(begun: Story) -> Story:
     assert here.train("2013-01", "2013-03", fresh_from="2013-03", by=AUTHOR) == 2
     begun.release(2, reason="another month")
     begun.drive(days=30)
+    monitored = here.run("monitor")
+    assert monitored.success, said(monitored)
     return begun
 
 
