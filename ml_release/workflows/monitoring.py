@@ -31,9 +31,6 @@ from ml_release.workflows.window_merging import merge_window
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import pandas as pd
-
-    from ml_release.domain.deployment import DeclaredState
     from ml_release.domain.drift_record import DriftRecord
     from ml_release.ports import (
         Deployments,
@@ -185,7 +182,7 @@ def report_drift(
     was recorded.
     """
     content = evidence.find(line.name, INFERENCE_WINDOW, environment)
-    window = newest_window(line, environment=environment, evidence=evidence)
+    window = None if content is None else window_from_json(content)
     if content is None or window is None or window.model_digest is None:
         return None
     files = models.read(window.model_digest)
@@ -224,14 +221,3 @@ def report_drift(
             "drift over time.png": plotter.drift_history(history),
         },
     )
-
-
-def _local_days(line: ReleaseLine, moments: pd.Series) -> pd.Series:
-    days: pd.Series = moments.dt.tz_convert(line.time_zone).dt.date
-    return days
-
-
-def served_by(records: pd.DataFrame, state: DeclaredState | None) -> pd.DataFrame:
-    """What the present champion answered; nothing if nothing is declared."""
-    digest = None if state is None else state.champion.model_digest
-    return records[(records["model_digest"] == digest) & ~records["shadow"]]
