@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from ml_release.domain.promotion_freeze import freeze_finding
 from ml_release.domain.provenance import CandidateRecord, record_from_json
 from ml_release.domain.slo import BUDGET, exhausted
-from ml_release.domain.slo_record import SloRecord, slo_record_from_json
 from ml_release.domain.verdict import Verdict, verdict_from_json
 from ml_release.domain.waivers import Waived, Waiver, waivers_from_json, waivers_to_json
 from ml_release.errors import RefusedError
@@ -26,14 +25,6 @@ if TYPE_CHECKING:
 SLO_RECORD = "slo_record"
 SLO_VERDICT = "slo_verdict"
 BUDGET_WAIVERS = "budget_waivers"
-
-
-def newest_slo_record(
-    line: ReleaseLine, *, environment: str, evidence: EvidenceStore
-) -> SloRecord | None:
-    """The record made last, None if there is none; `IntegrityError` if it was edited."""
-    content = evidence.find(line.name, SLO_RECORD, environment)
-    return None if content is None else slo_record_from_json(content)
 
 
 def newest_slo_verdict(

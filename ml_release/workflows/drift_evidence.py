@@ -13,7 +13,6 @@ from ml_release.domain.drift_record import (
     DriftHistory,
     DriftRecord,
     drift_history_from_json,
-    drift_record_from_json,
     with_window,
 )
 from ml_release.domain.drift_standing import DriftStanding, RealisedChange
@@ -138,20 +137,6 @@ def _history(line: ReleaseLine, *, environment: str, evidence: EvidenceStore) ->
         return DriftHistory() if content is None else drift_history_from_json(content)
     except IntegrityError:
         return DriftHistory()
-
-
-def newest_drift_record(
-    line: ReleaseLine, *, environment: str, evidence: EvidenceStore
-) -> DriftRecord | None:
-    """The record of the window judged last, None if there is none.
-
-    Raises
-    ------
-    IntegrityError
-        If it is no record.
-    """
-    content = evidence.find(line.name, DRIFT_RECORD, environment)
-    return None if content is None else drift_record_from_json(content)
 
 
 def trends(record: DriftRecord) -> Mapping[str, float]:

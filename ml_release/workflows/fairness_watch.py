@@ -20,7 +20,6 @@ from ml_release.domain.fairness_watch import GAPS, SLICES, history_rows, judge_f
 from ml_release.domain.identity import digest_of_bytes, digest_of_json
 from ml_release.domain.primary_scores import PrimaryScore
 from ml_release.domain.resampling import Resampling
-from ml_release.domain.verdict import verdict_from_json
 from ml_release.errors import IntegrityError, NotFoundError, RefusedError
 from ml_release.workflows.evaluation_records import recorded_evaluation
 from ml_release.workflows.fairness_slicing import group_slicing, slice_slicing
@@ -133,14 +132,6 @@ def watch_fairness(
         history_problem=history_problem,
         plots=plots,
     )
-
-
-def newest_fairness_verdict(
-    line: ReleaseLine, *, environment: str, evidence: EvidenceStore
-) -> Verdict | None:
-    """The verdict recorded last, None if there is none; `IntegrityError` if it was edited."""
-    content = evidence.find(line.name, FAIRNESS_VERDICT, environment)
-    return None if content is None else verdict_from_json(content)
 
 
 def newest_history(

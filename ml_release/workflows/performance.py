@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml_release.domain.identity import digest_of_bytes
 from ml_release.domain.performance import Performance, realised_performance
 from ml_release.domain.performance_judge import judge_performance
 from ml_release.domain.performance_record import (
@@ -19,7 +18,6 @@ from ml_release.domain.performance_record import (
     change_of,
     history_from_json,
     history_row,
-    record_from_json,
 )
 from ml_release.domain.performance_window import (
     day_scores,
@@ -27,7 +25,6 @@ from ml_release.domain.performance_window import (
     newest_estimate,
     window_scores,
 )
-from ml_release.domain.verdict import verdict_from_json
 from ml_release.errors import IntegrityError
 from ml_release.workflows.answers import AdvancedAnswers, advance_answers
 from ml_release.workflows.error_changes import advance_changes
@@ -144,26 +141,6 @@ def report_performance(
         advanced=advanced,
         plots=plots,
     )
-
-
-def newest_performance(
-    line: ReleaseLine, *, environment: str, evidence: EvidenceStore
-) -> PerformanceRecord | None:
-    """The record of the last look, None if there is none; `IntegrityError` if it was edited."""
-    content = evidence.find(line.name, PERFORMANCE_RECORD, environment)
-    return None if content is None else record_from_json(content)
-
-
-def newest_performance_verdict(
-    line: ReleaseLine, *, environment: str, evidence: EvidenceStore
-) -> Verdict | None:
-    """The verdict on the record of the last look, None if that was not judged yet."""
-    content = evidence.find(line.name, PERFORMANCE_VERDICT, environment)
-    record = evidence.find(line.name, PERFORMANCE_RECORD, environment)
-    if content is None or record is None:
-        return None
-    verdict = verdict_from_json(content)
-    return verdict if verdict.subject_digest == digest_of_bytes(record) else None
 
 
 def recorded_history(
