@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ml_release.domain.artefact import PLAN_FILE, REFERENCE_FILE
@@ -96,17 +97,20 @@ def observe_window(
     record = newest_labels(line, environment=environment, evidence=evidence)
     labels = 0 if record is None else record.labels
 
-    def counted() -> WindowRecord:
-        advance_profiles(
-            line,
-            environment=environment,
-            inference_log=inference_log,
-            profiles=profiles,
-            models=models,
-        )
-        if state is None or files is None:
-            return _nothing_declared(line, labels=labels)
-        return merge_window(
+    count = partial(
+        advance_profiles,
+        line,
+        environment=environment,
+        inference_log=inference_log,
+        profiles=profiles,
+        models=models,
+    )
+    count()
+    if state is None or files is None:
+        window = _nothing_declared(line, labels=labels)
+    else:
+        merge = partial(
+            merge_window,
             line,
             environment=environment,
             champion=state.champion,
@@ -118,14 +122,13 @@ def observe_window(
             days=days,
             earlier=earlier,
         )
-
-    try:
-        window = counted()
-    except IntegrityError:
-        # An hour that was kept may have been edited: the log is what is true. A model that was
-        # changed is found again.
-        profiles.clear(line.name, environment)
-        window = counted()
+        try:
+            window = merge()
+        except IntegrityError:
+            # An hour that was kept may have been edited: the log is what is true.
+            profiles.clear(line.name, environment)
+            count()
+            window = merge()
     evidence.record(line.name, INFERENCE_WINDOW, environment, window.model_dump_json().encode())
     return window
 
