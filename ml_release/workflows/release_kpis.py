@@ -23,6 +23,7 @@ from ml_release.domain.traffic import traffic_over_time
 from ml_release.errors import IntegrityError
 from ml_release.workflows.feature_building import FEATURES_RECORD
 from ml_release.workflows.incidents import recorded_incident
+from ml_release.workflows.log_profiles import counted_lately
 from ml_release.workflows.training import CANDIDATE
 
 if TYPE_CHECKING:
@@ -185,12 +186,8 @@ def _answered(
     since: datetime,
 ) -> Answered:
     """What was answered in so long a time, back from the newest event that is not of the future."""
-    newest = profiles.newest(line.name, environment, model_digest=None)
-    if newest is None:
-        return Answered(rows=0, busy_ms=0.0, hours=0.0)
-    until = min(newest, now) + _HOUR
-    seen = profiles.between(
-        line.name, environment, model_digest=None, since=until - (now - since), until=until
+    seen = counted_lately(
+        line, environment=environment, profiles=profiles, lasting=now - since, now=now
     )
     if not seen:
         return Answered(rows=0, busy_ms=0.0, hours=0.0)
