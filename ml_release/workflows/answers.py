@@ -16,6 +16,7 @@ import numpy as np
 from ml_release.domain.answers import AnswerProgress, AnswerTable, NewLabels
 from ml_release.domain.identity import canonical_json
 from ml_release.errors import IntegrityError, StaleWriteError
+from ml_release.workflows.due_days import local_day
 from ml_release.workflows.labels import LABELS_TABLE
 
 if TYPE_CHECKING:
@@ -181,9 +182,7 @@ def _labels_of(
 
 def _keep_from(line: ReleaseLine, found: AnswerTable, *, now: datetime) -> date:
     """First day that is kept: no event from after now makes the others old."""
-    from zoneinfo import ZoneInfo
-
-    today = now.astimezone(ZoneInfo(line.time_zone)).date().toordinal()
+    today = local_day(line, now).toordinal()
     past = found.day[found.day <= today]
     if not len(past):
         return date.min

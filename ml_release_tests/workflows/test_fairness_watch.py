@@ -12,6 +12,7 @@ from ml_release.domain.fairness_record import history_from_json, record_from_jso
 from ml_release.domain.fairness_watch import GAPS, SLICES
 from ml_release.domain.identity import digest_of_bytes
 from ml_release.domain.verdict import Outcome, verdict_from_json
+from ml_release.workflows.due_days import last_due_day
 from ml_release.workflows.evaluation_records import EVALUATION_MEASURES, recorded_evaluation
 from ml_release.workflows.fairness_slicing import group_slicing, slice_slicing
 from ml_release.workflows.fairness_watch import (
@@ -19,10 +20,9 @@ from ml_release.workflows.fairness_watch import (
     FAIRNESS_RECORD,
     FAIRNESS_VERDICT,
     FairnessReport,
-    fairness_rules,
-    last_due_day,
     watch_fairness,
 )
+from ml_release.workflows.fairness_windows import fairness_rules
 from ml_release_tests.workflows import fair_house, steps
 from ml_release_tests.workflows.fair_house import FIRST, LIMITS, NOW, answer
 

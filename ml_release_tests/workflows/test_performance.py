@@ -356,7 +356,7 @@ def test_a_crash_before_the_answers_are_kept_loses_nothing(
 
     for place in (
         "ml_release.adapters.counted_log.answers._label",
-        "ml_release.workflows.performance.advance_changes",
+        "ml_release.workflows.performance_windows.advance_changes",
         "ml_release.workflows.performance.judge_performance",
     ):
         with monkeypatch.context() as patch:
