@@ -21,6 +21,7 @@ from ml_release.domain.reference_profile import SCORE
 from ml_release.errors import IntegrityError
 from ml_release.workflows.columns import days_of, values_of
 from ml_release.workflows.feature_building import FEATURES_TABLE
+from ml_release.workflows.performance import PERFORMANCE_RECORD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 DRIFT_RECORD = "drift_record"
 DRIFT_HISTORY = "drift_history"
-_PERFORMANCE_RECORD = "performance_record"
 
 
 def counts_of(window: WindowRecord | EarlierWindow) -> WindowCounts:
@@ -97,7 +97,7 @@ def realised_change(
     IntegrityError
         If what was recorded cannot be read.
     """
-    content = evidence.find(line.name, _PERFORMANCE_RECORD, environment)
+    content = evidence.find(line.name, PERFORMANCE_RECORD, environment)
     if content is None or window.as_of is None:
         return None
     try:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from ml_release.domain.drift_standing import DriftStanding
 from ml_release.domain.identity import digest_of_bytes
 from ml_release.domain.latency_sketch import STEP
 from ml_release.domain.provenance import CandidateRecord, record_from_json
@@ -20,10 +20,11 @@ from ml_release.domain.release_kpis import (
     release_kpis,
 )
 from ml_release.domain.traffic import traffic_over_time
-from ml_release.errors import IntegrityError
+from ml_release.workflows.drift_evidence import DRIFT_HISTORY
 from ml_release.workflows.feature_building import FEATURES_RECORD
 from ml_release.workflows.incidents import recorded_incident
 from ml_release.workflows.log_profiles import counted_lately
+from ml_release.workflows.recorded_numbers import history_rows
 from ml_release.workflows.training import CANDIDATE
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from ml_release.spec.release_line import ReleaseLine
 
 RELEASE_KPIS = "release_kpis"
-DRIFT_HISTORY = "drift_history"
-_HURTING = "shifted and hurting"
 _HOUR = timedelta(hours=1)
 
 
@@ -159,15 +158,9 @@ def _drift_began(
     content = evidence.find(line.name, DRIFT_HISTORY, environment)
     if content is None:
         return ()
-    try:
-        rows = json.loads(content)["rows"]
-        hurts: dict[date, bool] = {}
-        for row in rows:
-            day = date.fromisoformat(row["as_of"])
-            hurts[day] = hurts.get(day, False) or row["standing"] == _HURTING
-    except (ValueError, KeyError, TypeError) as error:
-        message = f"{DRIFT_HISTORY}: expected a recorded one, found something else ({error})"
-        raise IntegrityError(message) from error
+    hurts: dict[date, bool] = {}
+    for day, row in history_rows(content, DRIFT_HISTORY, day="as_of", names=("standing",)):
+        hurts[day] = hurts.get(day, False) or row["standing"] == DriftStanding.HURTING.value
     began, before = [], False
     for day in sorted(hurts):
         if hurts[day] and not before:

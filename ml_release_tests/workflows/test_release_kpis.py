@@ -10,8 +10,8 @@ import pytest
 
 from ml_release.domain.release_kpis import KpiPolicy, ReleaseKpis, kpis_from_json
 from ml_release.errors import IntegrityError
+from ml_release.workflows.drift_evidence import DRIFT_HISTORY
 from ml_release.workflows.release_kpis import (
-    DRIFT_HISTORY,
     RELEASE_KPIS,
     gather_kpis,
     report_kpis,

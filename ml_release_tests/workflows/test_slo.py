@@ -21,12 +21,9 @@ from ml_release.workflows.budget_freeze import (
     SLO_VERDICT,
     newest_slo_verdict,
 )
+from ml_release.workflows.fairness_watch import FAIRNESS_HISTORY, FAIRNESS_VERDICT
+from ml_release.workflows.performance import PERFORMANCE_HISTORY
 from ml_release.workflows.slo import gather_slo
-from ml_release.workflows.slo_quality import (
-    FAIRNESS_HISTORY,
-    FAIRNESS_VERDICT,
-    PERFORMANCE_HISTORY,
-)
 from ml_release_tests.workflows import steps
 from ml_release_tests.workflows.promises import FIRST, HOUR, count, hours, report
 
@@ -241,8 +238,16 @@ def test_what_was_edited_is_not_believed(serving: House) -> None:
         slo_record_from_json(content)
 
 
+UNDATED = (
+    b'{"rows": [{"until": "soon", "model_digest": "", "n": 1, "auc": 0.5,'
+    b' "last_day": "soon", "rule": "fairness_holds", "standing": "holds"}]}'
+)
+
+
 @pytest.mark.parametrize("kind", [PERFORMANCE_HISTORY, FAIRNESS_HISTORY])
-@pytest.mark.parametrize("content", [b"[]", b"no JSON", b"{}", b'{"rows": [{}]}', b'{"rows": [1]}'])
+@pytest.mark.parametrize(
+    "content", [b"[]", b"no JSON", b"{}", b'{"rows": [{}]}', b'{"rows": [1]}', UNDATED]
+)
 def test_reports_that_are_none_say_so(serving: House, kind: str, content: bytes) -> None:
     """A promise is not held against something else."""
     promise(serving, correctness=CorrectnessSlo(limit=0.7), fairness=FairnessSlo())
