@@ -28,8 +28,9 @@ from ml_release.workflows.recorded_numbers import history_rows
 from ml_release.workflows.training import CANDIDATE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from ml_release.domain.deployment import Declaration
     from ml_release.domain.release_attempts import DeclaredAttempt
     from ml_release.domain.verdict import Verdict
     from ml_release.ports import Deployments, EvidenceStore, Plotter, ProfileStore
@@ -65,17 +66,18 @@ def report_kpis(
     IntegrityError
         If a record was edited.
     """
+    history = deployments.history(line.name, environment)
     kpis = gather_kpis(
         line,
+        history,
         environment=environment,
         profiles=profiles,
-        deployments=deployments,
         evidence=evidence,
         now=now,
     )
     content = kpis.to_json()
     evidence.record(line.name, RELEASE_KPIS, environment, content)
-    points = traffic_over_time(deployments.history(line.name, environment))
+    points = traffic_over_time(history)
     return KpiReport(
         kpis=kpis,
         verdict=judge_kpis(kpis, line.policies.kpis, subject_digest=digest_of_bytes(content)),
@@ -85,15 +87,20 @@ def report_kpis(
 
 def gather_kpis(
     line: ReleaseLine,
+    history: Sequence[Declaration],
     *,
     environment: str,
     profiles: ProfileStore,
-    deployments: Deployments,
     evidence: EvidenceStore,
     now: datetime,
     days: int | None = None,
 ) -> ReleaseKpis:
     """The values of the last ``days``, those of the policy for None; nothing is changed.
+
+    Parameters
+    ----------
+    history
+        Every declaration of the environment, oldest first.
 
     Raises
     ------
@@ -102,14 +109,14 @@ def gather_kpis(
     """
     policy = line.policies.kpis
     since = now - timedelta(days=policy.days if days is None else days)
-    history = [one for one in deployments.history(line.name, environment) if not one.seal_problem]
+    sealed = [one for one in history if not one.seal_problem]
     return release_kpis(
         line.name,
         environment,
-        [_attempt(line, one, evidence=evidence) for one in declared_attempts(history)],
+        [_attempt(line, one, evidence=evidence) for one in declared_attempts(sealed)],
         drift_began=_drift_began(line, environment=environment, evidence=evidence),
         answered=_answered(line, environment=environment, profiles=profiles, now=now, since=since),
-        first_declared=datetime.fromisoformat(history[0].committed_at) if history else None,
+        first_declared=datetime.fromisoformat(sealed[0].committed_at) if sealed else None,
         policy=policy,
         since=since,
         until=now,

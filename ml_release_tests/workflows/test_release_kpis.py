@@ -32,11 +32,11 @@ def gathered(house: House, **changes: Any) -> ReleaseKpis:
     known: dict[str, Any] = {
         "environment": PRODUCTION,
         "profiles": house.profiles,
-        "deployments": house.deployments,
         "evidence": house.evidence,
         "now": house.clock.now(),
     }
-    return gather_kpis(house.line, **{**known, **changes})
+    history = house.deployments.history(house.line.name, PRODUCTION)
+    return gather_kpis(house.line, history, **{**known, **changes})
 
 
 def values(house: House, **changes: Any) -> dict[str, float | None]:
