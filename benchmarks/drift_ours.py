@@ -31,7 +31,8 @@ from ml_release.domain.drift import judge_drift  # noqa: E402
 from ml_release.domain.drift_departure import WindowCounts  # noqa: E402
 from ml_release.domain.drift_policy import DriftPolicy  # noqa: E402
 from ml_release.domain.reference_profile import fit_profile, profile_from_json  # noqa: E402
-from ml_release.workflows.bucket_counting import ModelBins, count_feature  # noqa: E402
+from ml_release.workflows.bucket_counting import ModelBins  # noqa: E402
+from ml_release.workflows.feature_counting import count_feature  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -27,9 +27,9 @@ def kpis(
     found, _, wiring = opened(line)
     told = gather_kpis(
         found,
+        wiring.deployments.history(found.name, wiring.environment),
         environment=wiring.environment,
         profiles=wiring.profiles,
-        deployments=wiring.deployments,
         evidence=wiring.evidence,
         now=wiring.clock.now(),
         days=days,

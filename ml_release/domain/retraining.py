@@ -60,7 +60,7 @@ class RetrainingEvidence:
     running
         What is being trained or released already, in words; empty if nothing is.
     hours_since_rollback
-        None if the present state is not what a rollback left.
+        None if the present state is not what a rollback left, or has stood for the quiet hours.
     veto
         Why nothing should be learned at present, in words: broken data, a version to be rolled
         back; empty if nothing is known against it.

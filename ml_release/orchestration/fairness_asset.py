@@ -7,7 +7,8 @@ from ml_release.domain.fairness_watch import DESCRIPTIONS
 from ml_release.orchestration.rendering import check_results, check_specs, number, picture, reported
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
-from ml_release.workflows.fairness_watch import FairnessReport, fairness_rules, watch_fairness
+from ml_release.workflows.fairness_watch import FairnessReport, watch_fairness
+from ml_release.workflows.fairness_windows import fairness_rules
 
 _COLUMNS = ("subject", "measure", "value", "low", "high", "approved", "limit", "adjusted p", "rows")
 

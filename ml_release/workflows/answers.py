@@ -16,6 +16,7 @@ import numpy as np
 from ml_release.domain.answers import AnswerProgress, AnswerTable, NewLabels
 from ml_release.domain.identity import canonical_json
 from ml_release.errors import IntegrityError, StaleWriteError
+from ml_release.workflows.due_days import local_day
 from ml_release.workflows.labels import LABELS_TABLE
 
 if TYPE_CHECKING:
@@ -77,73 +78,48 @@ def advance_answers(
     recounted = ""
     for attempt in range(_ATTEMPTS):
         try:
-            return _advance(
-                line,
-                environment=environment,
-                inference_log=inference_log,
-                tables=tables,
-                answers=answers,
-                now=now,
-                recounted=recounted,
-            )
-        except _UntrustedError as error:
+            before = answers.progress(line.name, environment)
+            waiting = answers.waiting(line.name, environment)
+        except IntegrityError as error:
             answers.clear(line.name, environment)
             recounted = str(error)
+            continue
+        # Asked before the log: a label stands there only if its request was in the log already.
+        partitions = tables.current(line.name, LABELS_TABLE)
+        records, cursor = inference_log.records(line.name, after=before.log)
+        found = answers_of(line, records)
+        changed = [one for one in partitions if before.labels.get(one.partition) != one.digest]
+        labels = _labels_of(changed, waiting.union(found.request_id.tolist()), tables=tables)
+        try:
+            answers.add(
+                line.name,
+                environment,
+                answers=found,
+                labels=labels,
+                progress=AnswerProgress(
+                    log=cursor, labels={one.partition: one.digest for one in partitions}
+                ),
+                expected=before,
+                keep_from=_keep_from(line, found, now=now),
+                received_from_us=_received_from_us(line, now=now),
+            )
         except StaleWriteError:
             # What the other one has kept need not be read again.
             if attempt == _ATTEMPTS - 1:
                 raise
+            continue
+        return AdvancedAnswers(
+            records=len(records),
+            labels=len(labels),
+            months=len(changed),
+            torn=int(records.attrs.get("torn_lines", 0)),
+            recounted=recounted,
+        )
     message = (
         f"answers of {line.name} in {environment}: what was just counted cannot be read"
         f" ({recounted})"
     )
     raise IntegrityError(message)
-
-
-class _UntrustedError(Exception):
-    """What is kept of answers cannot be read."""
-
-
-def _advance(
-    line: ReleaseLine,
-    *,
-    environment: str,
-    inference_log: InferenceLog,
-    tables: Tables,
-    answers: AnswerStore,
-    now: datetime,
-    recounted: str,
-) -> AdvancedAnswers:
-    try:
-        before = answers.progress(line.name, environment)
-        waiting = answers.waiting(line.name, environment)
-    except IntegrityError as error:
-        raise _UntrustedError(str(error)) from error
-    # Asked before the log: a label stands there only if its request was in the log already.
-    partitions = tables.current(line.name, LABELS_TABLE)
-    records, cursor = inference_log.records(line.name, after=before.log)
-    found = answers_of(line, records)
-    changed = [one for one in partitions if before.labels.get(one.partition) != one.digest]
-    labels = _labels_of(changed, waiting.union(found.request_id.tolist()), tables=tables)
-    answers.add(
-        line.name,
-        environment,
-        answers=found,
-        labels=labels,
-        progress=AnswerProgress(
-            log=cursor, labels={one.partition: one.digest for one in partitions}
-        ),
-        expected=before,
-        keep_from=_keep_from(line, found, now=now),
-        received_from_us=_received_from_us(line, now=now),
-    )
-    return AdvancedAnswers(
-        records=len(records),
-        labels=len(labels),
-        months=len(changed),
-        torn=int(records.attrs.get("torn_lines", 0)),
-        recounted=recounted,
-    )
 
 
 def answers_of(line: ReleaseLine, records: pd.DataFrame) -> AnswerTable:
@@ -206,9 +182,7 @@ def _labels_of(
 
 def _keep_from(line: ReleaseLine, found: AnswerTable, *, now: datetime) -> date:
     """First day that is kept: no event from after now makes the others old."""
-    from zoneinfo import ZoneInfo
-
-    today = now.astimezone(ZoneInfo(line.time_zone)).date().toordinal()
+    today = local_day(line, now).toordinal()
     past = found.day[found.day <= today]
     if not len(past):
         return date.min

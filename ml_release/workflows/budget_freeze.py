@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from ml_release.domain.promotion_freeze import freeze_finding
 from ml_release.domain.provenance import CandidateRecord, record_from_json
 from ml_release.domain.slo import BUDGET, exhausted
-from ml_release.domain.slo_record import SloRecord, slo_record_from_json
 from ml_release.domain.verdict import Verdict, verdict_from_json
-from ml_release.domain.waivers import Waived, Waiver, waivers_from_json, waivers_to_json
+from ml_release.domain.waivers import waivers_from_json, waivers_to_json
 from ml_release.errors import RefusedError
 from ml_release.workflows.training import CANDIDATE
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from ml_release.domain.deployment import DeclaredState
     from ml_release.domain.identity import ModelVersion
     from ml_release.domain.verdict import Finding
+    from ml_release.domain.waivers import Waived, Waiver
     from ml_release.ports import EvidenceStore
     from ml_release.spec.release_line import ReleaseLine
     from ml_release.workflows.waiving import WaiverRequest
@@ -26,14 +26,6 @@ if TYPE_CHECKING:
 SLO_RECORD = "slo_record"
 SLO_VERDICT = "slo_verdict"
 BUDGET_WAIVERS = "budget_waivers"
-
-
-def newest_slo_record(
-    line: ReleaseLine, *, environment: str, evidence: EvidenceStore
-) -> SloRecord | None:
-    """The record made last, None if there is none; `IntegrityError` if it was edited."""
-    content = evidence.find(line.name, SLO_RECORD, environment)
-    return None if content is None else slo_record_from_json(content)
 
 
 def newest_slo_verdict(
@@ -126,22 +118,7 @@ def waive_budget(
             f" {known or 'none'}."
         )
         raise RefusedError(message)
-    found = tuple(
-        Waived(
-            finding=finding,
-            waiver=Waiver(
-                candidate=model_digest,
-                verdict=verdict.digest,
-                rule=BUDGET,
-                subject=finding.subject,
-                by=request.by.strip(),
-                reason=request.reason.strip(),
-                given_at=now,
-                expires_at=now + request.lasts,
-            ),
-        )
-        for finding in chosen
-    )
+    found = request.of(verdict, chosen, model_digest=model_digest, now=now)
     known_waivers = budget_waivers(line, model_digest, evidence=evidence)
     document = waivers_to_json((*known_waivers, *(one.waiver for one in found)))
     evidence.record(line.name, BUDGET_WAIVERS, model_digest, document)

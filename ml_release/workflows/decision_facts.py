@@ -6,24 +6,29 @@ of the version that answers leaves a fact that is not known. Only small records 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ml_release.domain.decision_evidence import DecisionEvidence, worsening
-from ml_release.domain.identity import digest_of_bytes
+from ml_release.domain.fairness_watch import GAPS
 from ml_release.domain.intervals import rate_interval
 from ml_release.domain.performance import window_from_json
 from ml_release.domain.rollback import choose_rollback, is_rollback
 from ml_release.domain.slo_record import slo_record_from_json
-from ml_release.domain.verdict import Outcome, verdict_from_json, worst
-from ml_release.errors import IntegrityError, RefusedError
+from ml_release.domain.verdict import Outcome, worst
+from ml_release.errors import RefusedError
+from ml_release.workflows.budget_freeze import SLO_RECORD
+from ml_release.workflows.drift_evidence import DRIFT_RECORD
+from ml_release.workflows.fairness_watch import FAIRNESS_VERDICT
+from ml_release.workflows.fairness_windows import fairness_rules
 from ml_release.workflows.labels import LABEL_VERDICT
 from ml_release.workflows.monitoring import DRIFT_VERDICT, INFERENCE_WINDOW
+from ml_release.workflows.performance import PERFORMANCE_RECORD, PERFORMANCE_VERDICT
+from ml_release.workflows.record_book import RecordBook
 from ml_release.workflows.recorded_numbers import (
     burn_level,
     change_of,
-    document_of,
     performance_numbers,
     shifts_of,
     speaks_of,
@@ -86,7 +91,7 @@ def gather_facts(
             digests={},
         )
     standing = history[-1]
-    book = _Book(line=line, environment=environment, evidence=evidence)
+    book = RecordBook(line=line, environment=environment, evidence=evidence)
     champion = standing.state.champion
     window = _window(book, champion.model_digest)
     drift = _drift(book, window)
@@ -97,7 +102,7 @@ def gather_facts(
     found = DecisionEvidence(
         is_serving=True,
         data_problems=_data_problems(book, drift),
-        shifts=None if drift is None else shifts_of(drift, book.document("drift_record")),
+        shifts=None if drift is None else shifts_of(drift, book.document(DRIFT_RECORD)),
         performance=_rule(told, "no_worse_than_at_release"),
         auc_drop=change_of(record, "auc", falls=True),
         loss_rise=change_of(record, "log_loss", falls=False),
@@ -125,53 +130,16 @@ def gather_facts(
     )
 
 
-@dataclass(kw_only=True)
-class _Book:
-    """Reads records of one line and environment, and keeps what could not be read."""
-
-    line: ReleaseLine
-    environment: str
-    evidence: EvidenceStore
-    problems: list[str] = field(default_factory=list)
-    digests: dict[str, str] = field(default_factory=dict)
-
-    def content(self, kind: str, subject: str | None = None) -> bytes | None:
-        try:
-            found = self.evidence.find(self.line.name, kind, subject or self.environment)
-        except IntegrityError:
-            self.problems.append(f"the record {kind} was edited")
-            return None
-        if found is not None:
-            self.digests[kind] = digest_of_bytes(found)
-        return found
-
-    def verdict(self, kind: str, subject: str | None = None) -> Verdict | None:
-        content = self.content(kind, subject)
-        try:
-            return None if content is None else verdict_from_json(content)
-        except IntegrityError:
-            self.problems.append(f"the record {kind} is no verdict")
-            return None
-
-    def document(self, kind: str) -> Mapping[str, object]:
-        content = self.content(kind)
-        found = {} if content is None else document_of(content)
-        if content is not None and not found:
-            self.problems.append(f"the record {kind} cannot be read")
-        return found
-
-
-def _window(book: _Book, champion: str) -> WindowRecord | None:
-    content = book.content(INFERENCE_WINDOW)
-    try:
-        window = None if content is None else window_from_json(content)
-    except IntegrityError:
-        book.problems.append("the window of the inference log cannot be read")
-        return None
+def _window(book: RecordBook, champion: str) -> WindowRecord | None:
+    window = book.part(
+        INFERENCE_WINDOW,
+        window_from_json,
+        problem="the window of the inference log cannot be read",
+    )
     return window if window is not None and window.model_digest == champion else None
 
 
-def _drift(book: _Book, window: WindowRecord | None) -> Verdict | None:
+def _drift(book: RecordBook, window: WindowRecord | None) -> Verdict | None:
     """The verdict on that very window; None if another one was judged."""
     verdict = book.verdict(DRIFT_VERDICT)
     if verdict is None or window is None:
@@ -179,7 +147,7 @@ def _drift(book: _Book, window: WindowRecord | None) -> Verdict | None:
     return verdict if verdict.subject_digest == book.digests.get(INFERENCE_WINDOW) else None
 
 
-def _data_problems(book: _Book, drift: Verdict | None) -> tuple[str, ...] | None:
+def _data_problems(book: RecordBook, drift: Verdict | None) -> tuple[str, ...] | None:
     skew, labels = book.verdict(SKEW_VERDICT), book.verdict(LABEL_VERDICT)
     problems = [
         finding.sentence()
@@ -202,9 +170,9 @@ def _data_problems(book: _Book, drift: Verdict | None) -> tuple[str, ...] | None
 
 
 def _performance(
-    book: _Book, champion: str, version: int
+    book: RecordBook, champion: str, version: int
 ) -> tuple[Verdict | None, Mapping[str, object]]:
-    verdict, record = book.verdict("performance_verdict"), book.document("performance_record")
+    verdict, record = book.verdict(PERFORMANCE_VERDICT), book.document(PERFORMANCE_RECORD)
     if verdict is None and not record:
         return None, {}
     if not speaks_of(verdict, record, champion=champion, version=version):
@@ -223,31 +191,25 @@ def _estimated(record: Mapping[str, object]) -> float | None:
     return None if change is None else change.estimate
 
 
-def _fairness(book: _Book, champion: str) -> Outcome | None:
-    line = book.line
-    declared = getattr(line.policies, "fairness_watch", None) is not None and bool(line.sensitive)
-    verdict = book.verdict("fairness_verdict")
+def _fairness(book: RecordBook, champion: str) -> Outcome | None:
+    verdict = book.verdict(FAIRNESS_VERDICT)
     # After a promotion the gaps of the version before are still on record.
     is_of_it = verdict is not None and verdict.evidence.get("model") == champion
-    found = _rule(verdict, "fairness_holds") if is_of_it else None
-    return Outcome.INCONCLUSIVE if found is None and declared else found
+    found = _rule(verdict, GAPS) if is_of_it else None
+    is_watched = GAPS in fairness_rules(book.line)
+    return Outcome.INCONCLUSIVE if found is None and is_watched else found
 
 
-def _burn(book: _Book, champion: str) -> BurnLevel | None:
+def _burn(book: RecordBook, champion: str) -> BurnLevel | None:
     """Of the promises of the version that answers; not known where they were not looked at."""
-    content = book.content("slo_record")
-    try:
-        record = None if content is None else slo_record_from_json(content)
-    except IntegrityError:
-        book.problems.append("the record slo_record cannot be read")
-        return None
+    record = book.part(SLO_RECORD, slo_record_from_json)
     if record is None or record.model_digest != champion:
         book.problems.append("the error budgets of the version that answers are not known")
         return None
     return burn_level(record)
 
 
-def _canary(book: _Book, standing: Declaration) -> Outcome | None:
+def _canary(book: RecordBook, standing: Declaration) -> Outcome | None:
     rollout = standing.state.rollout
     if rollout is None or rollout.leg != "canary":
         return None

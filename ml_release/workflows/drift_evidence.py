@@ -13,7 +13,6 @@ from ml_release.domain.drift_record import (
     DriftHistory,
     DriftRecord,
     drift_history_from_json,
-    drift_record_from_json,
     with_window,
 )
 from ml_release.domain.drift_standing import DriftStanding, RealisedChange
@@ -22,6 +21,7 @@ from ml_release.domain.reference_profile import SCORE
 from ml_release.errors import IntegrityError
 from ml_release.workflows.columns import days_of, values_of
 from ml_release.workflows.feature_building import FEATURES_TABLE
+from ml_release.workflows.performance import PERFORMANCE_RECORD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 DRIFT_RECORD = "drift_record"
 DRIFT_HISTORY = "drift_history"
-_PERFORMANCE_RECORD = "performance_record"
 
 
 def counts_of(window: WindowRecord | EarlierWindow) -> WindowCounts:
@@ -98,7 +97,7 @@ def realised_change(
     IntegrityError
         If what was recorded cannot be read.
     """
-    content = evidence.find(line.name, _PERFORMANCE_RECORD, environment)
+    content = evidence.find(line.name, PERFORMANCE_RECORD, environment)
     if content is None or window.as_of is None:
         return None
     try:
@@ -138,20 +137,6 @@ def _history(line: ReleaseLine, *, environment: str, evidence: EvidenceStore) ->
         return DriftHistory() if content is None else drift_history_from_json(content)
     except IntegrityError:
         return DriftHistory()
-
-
-def newest_drift_record(
-    line: ReleaseLine, *, environment: str, evidence: EvidenceStore
-) -> DriftRecord | None:
-    """The record of the window judged last, None if there is none.
-
-    Raises
-    ------
-    IntegrityError
-        If it is no record.
-    """
-    content = evidence.find(line.name, DRIFT_RECORD, environment)
-    return None if content is None else drift_record_from_json(content)
 
 
 def trends(record: DriftRecord) -> Mapping[str, float]:

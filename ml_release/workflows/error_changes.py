@@ -16,6 +16,7 @@ from ml_release.domain.error_changes import (
 from ml_release.domain.identity import digest_of_json
 from ml_release.domain.performance_window import squared_errors
 from ml_release.errors import IntegrityError
+from ml_release.workflows.due_days import last_due_day
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -47,8 +48,6 @@ def advance_changes(
 
     Only the days that are fed are read.
     """
-    from zoneinfo import ZoneInfo
-
     policy = line.policies.performance.changes
     beginning = ErrorChanges(
         model_digest=digest, policy_digest=digest_of_json(policy.model_dump(mode="json"))
@@ -57,9 +56,8 @@ def advance_changes(
     counts = answers.days(line.name, environment, model_digest=digest)
     by_day = {one.day: one for one in counts}
     state = kept_since(state, by_day)
-    grace = timedelta(days=line.policies.labels.grace_days)
-    due = (now - line.label_delay - grace).astimezone(ZoneInfo(line.time_zone)).date()
-    wanted = days_to_feed(state, counts, due_before=due, policy=policy)
+    due_before = last_due_day(line, now) + timedelta(days=1)
+    wanted = days_to_feed(state, counts, due_before=due_before, policy=policy)
     anew = anew or wanted.anew
     if wanted.anew:
         state = beginning

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
 AROUND = timedelta(minutes=5)
 """On both sides of a moment: what was served then."""
+
+_ROWS_PER_BATCH = 20_000
 
 
 def explain_request(
@@ -170,18 +173,18 @@ def _declared_at(one: Declaration) -> datetime:
 
 
 def _served(line: ReleaseLine, at: datetime, *, inference_log: InferenceLog) -> Section:
+    found: Counter[tuple[int, str, str]] = Counter()
+    until = at + AROUND + timedelta(microseconds=1)
     try:
-        frame, _ = inference_log.records(line.name, after={})
+        for frame in inference_log.between(
+            line.name, at - AROUND, until, rows_per_batch=_ROWS_PER_BATCH
+        ):
+            own = frame[frame["row"] == 0]
+            found.update(zip(own["version"], own["variant"], own["model_digest"], strict=True))
     except (MlReleaseError, OSError) as error:
         return served_section(at, (), f"the inference log cannot be read: {error}")
-    near = (frame["received_time"] >= at - AROUND) & (frame["received_time"] <= at + AROUND)
-    own = frame[near & (frame["row"] == 0)]
-    groups = own.groupby(["version", "variant", "model_digest"], sort=True).size()
     counts = [
-        (int(version), str(variant), str(digest), int(n))
-        for (version, variant, digest), n in zip(
-            groups.index.tolist(), groups.tolist(), strict=True
-        )
+        (int(version), name, digest, n) for (version, name, digest), n in sorted(found.items())
     ]
     minutes = AROUND.total_seconds() / 60
     why = f"the log holds nothing within {minutes:g} minutes of it"

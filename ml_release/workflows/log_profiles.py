@@ -7,6 +7,7 @@ be trusted, it is forgotten and the log is counted again, as far as it still goe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ml_release.domain.artefact import REFERENCE_FILE
@@ -17,6 +18,7 @@ from ml_release.workflows.masked import masked_features
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import datetime
 
     from ml_release.domain.bucket_profile import BucketProfile
     from ml_release.ports import InferenceLog, ModelStore, ProfileStore
@@ -101,6 +103,25 @@ def advance_profiles(
         if read < bytes_at_once:
             break
     return Advanced(new_records=new, torn=torn, cursor=cursor, recounted=kept.restarts > 0)
+
+
+def counted_lately(
+    line: ReleaseLine,
+    *,
+    environment: str,
+    profiles: ProfileStore,
+    lasting: timedelta,
+    now: datetime,
+) -> tuple[BucketProfile, ...]:
+    """Hours of every model of so long a time, up to the newest one that is not of the future."""
+    newest = profiles.newest(line.name, environment, model_digest=None)
+    if newest is None:
+        return ()
+    # An event of the future is a wrong clock: it must not move the window away from what was.
+    until = min(newest, now) + timedelta(hours=1)
+    return profiles.between(
+        line.name, environment, model_digest=None, since=until - lasting, until=until
+    )
 
 
 class _Kept:

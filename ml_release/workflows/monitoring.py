@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ml_release.domain.artefact import PLAN_FILE, REFERENCE_FILE
@@ -31,9 +32,6 @@ from ml_release.workflows.window_merging import merge_window
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import pandas as pd
-
-    from ml_release.domain.deployment import DeclaredState
     from ml_release.domain.drift_record import DriftRecord
     from ml_release.ports import (
         Deployments,
@@ -99,17 +97,20 @@ def observe_window(
     record = newest_labels(line, environment=environment, evidence=evidence)
     labels = 0 if record is None else record.labels
 
-    def counted() -> WindowRecord:
-        advance_profiles(
-            line,
-            environment=environment,
-            inference_log=inference_log,
-            profiles=profiles,
-            models=models,
-        )
-        if state is None or files is None:
-            return _nothing_declared(line, labels=labels)
-        return merge_window(
+    count = partial(
+        advance_profiles,
+        line,
+        environment=environment,
+        inference_log=inference_log,
+        profiles=profiles,
+        models=models,
+    )
+    count()
+    if state is None or files is None:
+        window = _nothing_declared(line, labels=labels)
+    else:
+        merge = partial(
+            merge_window,
             line,
             environment=environment,
             champion=state.champion,
@@ -121,14 +122,13 @@ def observe_window(
             days=days,
             earlier=earlier,
         )
-
-    try:
-        window = counted()
-    except IntegrityError:
-        # An hour that was kept may have been edited: the log is what is true. A model that was
-        # changed is found again.
-        profiles.clear(line.name, environment)
-        window = counted()
+        try:
+            window = merge()
+        except IntegrityError:
+            # An hour that was kept may have been edited: the log is what is true.
+            profiles.clear(line.name, environment)
+            count()
+            window = merge()
     evidence.record(line.name, INFERENCE_WINDOW, environment, window.model_dump_json().encode())
     return window
 
@@ -185,7 +185,7 @@ def report_drift(
     was recorded.
     """
     content = evidence.find(line.name, INFERENCE_WINDOW, environment)
-    window = newest_window(line, environment=environment, evidence=evidence)
+    window = None if content is None else window_from_json(content)
     if content is None or window is None or window.model_digest is None:
         return None
     files = models.read(window.model_digest)
@@ -224,14 +224,3 @@ def report_drift(
             "drift over time.png": plotter.drift_history(history),
         },
     )
-
-
-def _local_days(line: ReleaseLine, moments: pd.Series) -> pd.Series:
-    days: pd.Series = moments.dt.tz_convert(line.time_zone).dt.date
-    return days
-
-
-def served_by(records: pd.DataFrame, state: DeclaredState | None) -> pd.DataFrame:
-    """What the present champion answered; nothing if nothing is declared."""
-    digest = None if state is None else state.champion.model_digest
-    return records[(records["model_digest"] == digest) & ~records["shadow"]]

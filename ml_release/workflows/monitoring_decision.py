@@ -15,7 +15,7 @@ from ml_release.domain.identity import digest_of_bytes
 from ml_release.domain.monitoring_decision import decide
 from ml_release.errors import IntegrityError
 from ml_release.workflows.decision_facts import gather_facts
-from ml_release.workflows.monitoring import INFERENCE_WINDOW, newest_window
+from ml_release.workflows.monitoring import INFERENCE_WINDOW
 
 if TYPE_CHECKING:
     from ml_release.ports import Clock, Deployments, EvidenceStore
@@ -95,11 +95,10 @@ def current_decision(
         return None
     if record.model_digest != declaration.state.champion.model_digest:
         return None
-    window = newest_window(line, environment=environment, evidence=evidence)
-    content = evidence.find(line.name, INFERENCE_WINDOW, environment)
-    if window is None or content is None:
+    window = evidence.find(line.name, INFERENCE_WINDOW, environment)
+    if window is None:
         return None
-    is_on_it = record.evidence.get(INFERENCE_WINDOW) == digest_of_bytes(content)
+    is_on_it = record.evidence.get(INFERENCE_WINDOW) == digest_of_bytes(window)
     return record if is_on_it else None
 
 

@@ -21,10 +21,25 @@ from ml_release.domain.performance import window_from_json
 from ml_release.domain.provenance import CandidateRecord, record_from_json
 from ml_release.domain.verdict import verdict_from_json
 from ml_release.errors import IntegrityError
+from ml_release.workflows.budget_freeze import SLO_RECORD, SLO_VERDICT
+from ml_release.workflows.drift_evidence import DRIFT_HISTORY, DRIFT_RECORD
 from ml_release.workflows.drift_pages import compared_rows
+from ml_release.workflows.fairness_watch import (
+    FAIRNESS_HISTORY,
+    FAIRNESS_RECORD,
+    FAIRNESS_VERDICT,
+)
 from ml_release.workflows.history_health import HISTORY_VERDICT
 from ml_release.workflows.monitoring import DRIFT_VERDICT, INFERENCE_WINDOW
+from ml_release.workflows.monitoring_decision import DECISION_HISTORY, DECISION_RECORD
+from ml_release.workflows.performance import (
+    PERFORMANCE_HISTORY,
+    PERFORMANCE_RECORD,
+    PERFORMANCE_VERDICT,
+)
+from ml_release.workflows.release_kpis import RELEASE_KPIS
 from ml_release.workflows.skew import SKEW_VERDICT
+from ml_release.workflows.text_drift import TEXT_VERDICT
 from ml_release.workflows.training import CANDIDATE
 
 if TYPE_CHECKING:
@@ -37,18 +52,12 @@ if TYPE_CHECKING:
     from ml_release.spec.release_line import ReleaseLine
 
 PAGE = "monitoring.html"
-DRIFT_RECORD, DRIFT_HISTORY = "drift_record", "drift_history"
-PERFORMANCE_RECORD, PERFORMANCE_HISTORY = "performance_record", "performance_history"
-FAIRNESS_RECORD, FAIRNESS_HISTORY = "fairness_record", "fairness_history"
-SLO_RECORD = "slo_record"
-RELEASE_KPIS = "release_kpis"
-DECISION_RECORD, DECISION_HISTORY = "decision_record", "decision_history"
 VERDICTS = {
     "drift": DRIFT_VERDICT,
-    "performance": "performance_verdict",
-    "fairness": "fairness_verdict",
-    "promises": "slo_verdict",
-    "text": "text_drift_verdict",
+    "performance": PERFORMANCE_VERDICT,
+    "fairness": FAIRNESS_VERDICT,
+    "promises": SLO_VERDICT,
+    "text": TEXT_VERDICT,
     "skew": SKEW_VERDICT,
     "history": HISTORY_VERDICT,
 }

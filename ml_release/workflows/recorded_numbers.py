@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING
+from datetime import date
+from typing import TYPE_CHECKING, Any
 
 from ml_release.domain.decision_evidence import BURN_LEVELS, FeatureShift, Standing, worsening
 from ml_release.domain.verdict import Outcome
+from ml_release.errors import IntegrityError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ml_release.domain.decision_evidence import BurnLevel, Worsening
     from ml_release.domain.slo_record import SloRecord
@@ -31,6 +33,28 @@ def document_of(content: bytes) -> Mapping[str, object]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def history_rows(
+    content: bytes, kind: str, *, day: str, names: Sequence[str]
+) -> list[tuple[date, dict[str, Any]]]:
+    """Rows of a recorded history, each with the day that it names so.
+
+    Raises
+    ------
+    IntegrityError
+        If it is no history, or a row lacks one of the names.
+    """
+    try:
+        rows = json.loads(content)["rows"]
+        missing = [name for row in rows for name in (day, *names) if name not in row]
+        if not missing:
+            return [(date.fromisoformat(row[day]), row) for row in rows]
+        problem = f"rows without {missing[0]}"
+    except (ValueError, KeyError, TypeError) as error:
+        problem = str(error) or type(error).__name__
+    message = f"{kind}: expected a recorded one, found something else ({problem})"
+    raise IntegrityError(message)
 
 
 def speaks_of(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from ml_release.domain.drift_standing import DriftStanding
 from ml_release.domain.identity import digest_of_bytes
 from ml_release.domain.latency_sketch import STEP
 from ml_release.domain.provenance import CandidateRecord, record_from_json
@@ -20,22 +20,23 @@ from ml_release.domain.release_kpis import (
     release_kpis,
 )
 from ml_release.domain.traffic import traffic_over_time
-from ml_release.errors import IntegrityError
+from ml_release.workflows.drift_evidence import DRIFT_HISTORY
 from ml_release.workflows.feature_building import FEATURES_RECORD
 from ml_release.workflows.incidents import recorded_incident
+from ml_release.workflows.log_profiles import counted_lately
+from ml_release.workflows.recorded_numbers import history_rows
 from ml_release.workflows.training import CANDIDATE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from ml_release.domain.deployment import Declaration
     from ml_release.domain.release_attempts import DeclaredAttempt
     from ml_release.domain.verdict import Verdict
     from ml_release.ports import Deployments, EvidenceStore, Plotter, ProfileStore
     from ml_release.spec.release_line import ReleaseLine
 
 RELEASE_KPIS = "release_kpis"
-DRIFT_HISTORY = "drift_history"
-_HURTING = "shifted and hurting"
 _HOUR = timedelta(hours=1)
 
 
@@ -65,17 +66,18 @@ def report_kpis(
     IntegrityError
         If a record was edited.
     """
+    history = deployments.history(line.name, environment)
     kpis = gather_kpis(
         line,
+        history,
         environment=environment,
         profiles=profiles,
-        deployments=deployments,
         evidence=evidence,
         now=now,
     )
     content = kpis.to_json()
     evidence.record(line.name, RELEASE_KPIS, environment, content)
-    points = traffic_over_time(deployments.history(line.name, environment))
+    points = traffic_over_time(history)
     return KpiReport(
         kpis=kpis,
         verdict=judge_kpis(kpis, line.policies.kpis, subject_digest=digest_of_bytes(content)),
@@ -85,15 +87,20 @@ def report_kpis(
 
 def gather_kpis(
     line: ReleaseLine,
+    history: Sequence[Declaration],
     *,
     environment: str,
     profiles: ProfileStore,
-    deployments: Deployments,
     evidence: EvidenceStore,
     now: datetime,
     days: int | None = None,
 ) -> ReleaseKpis:
     """The values of the last ``days``, those of the policy for None; nothing is changed.
+
+    Parameters
+    ----------
+    history
+        Every declaration of the environment, oldest first.
 
     Raises
     ------
@@ -102,14 +109,14 @@ def gather_kpis(
     """
     policy = line.policies.kpis
     since = now - timedelta(days=policy.days if days is None else days)
-    history = [one for one in deployments.history(line.name, environment) if not one.seal_problem]
+    sealed = [one for one in history if not one.seal_problem]
     return release_kpis(
         line.name,
         environment,
-        [_attempt(line, one, evidence=evidence) for one in declared_attempts(history)],
+        [_attempt(line, one, evidence=evidence) for one in declared_attempts(sealed)],
         drift_began=_drift_began(line, environment=environment, evidence=evidence),
         answered=_answered(line, environment=environment, profiles=profiles, now=now, since=since),
-        first_declared=datetime.fromisoformat(history[0].committed_at) if history else None,
+        first_declared=datetime.fromisoformat(sealed[0].committed_at) if sealed else None,
         policy=policy,
         since=since,
         until=now,
@@ -158,15 +165,9 @@ def _drift_began(
     content = evidence.find(line.name, DRIFT_HISTORY, environment)
     if content is None:
         return ()
-    try:
-        rows = json.loads(content)["rows"]
-        hurts: dict[date, bool] = {}
-        for row in rows:
-            day = date.fromisoformat(row["as_of"])
-            hurts[day] = hurts.get(day, False) or row["standing"] == _HURTING
-    except (ValueError, KeyError, TypeError) as error:
-        message = f"{DRIFT_HISTORY}: expected a recorded one, found something else ({error})"
-        raise IntegrityError(message) from error
+    hurts: dict[date, bool] = {}
+    for day, row in history_rows(content, DRIFT_HISTORY, day="as_of", names=("standing",)):
+        hurts[day] = hurts.get(day, False) or row["standing"] == DriftStanding.HURTING.value
     began, before = [], False
     for day in sorted(hurts):
         if hurts[day] and not before:
@@ -185,12 +186,8 @@ def _answered(
     since: datetime,
 ) -> Answered:
     """What was answered in so long a time, back from the newest event that is not of the future."""
-    newest = profiles.newest(line.name, environment, model_digest=None)
-    if newest is None:
-        return Answered(rows=0, busy_ms=0.0, hours=0.0)
-    until = min(newest, now) + _HOUR
-    seen = profiles.between(
-        line.name, environment, model_digest=None, since=until - (now - since), until=until
+    seen = counted_lately(
+        line, environment=environment, profiles=profiles, lasting=now - since, now=now
     )
     if not seen:
         return Answered(rows=0, busy_ms=0.0, hours=0.0)

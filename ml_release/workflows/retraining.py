@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ml_release.domain.decision_record import DecisionRecord
+    from ml_release.domain.deployment import Declaration
     from ml_release.domain.governor_memory import Ending, Kind
     from ml_release.domain.retraining import Governed, Trigger
     from ml_release.ports import Deployments, EvidenceStore, Landing, Tables
@@ -199,8 +200,8 @@ def retraining_evidence(
         now=now,
         running=running,
         hours_since_rollback=None
-        if declaration is None or not declaration.state.withdrawn
-        else _since_rollback(line, environment=environment, deployments=deployments, now=now),
+        if declaration is None
+        else _since_rollback(line, declaration, deployments=deployments, now=now),
         veto=veto_of(decision),
     )
 
@@ -220,9 +221,14 @@ def _keep(
 
 
 def _since_rollback(
-    line: ReleaseLine, *, environment: str, deployments: Deployments, now: datetime
+    line: ReleaseLine, newest: Declaration, *, deployments: Deployments, now: datetime
 ) -> float | None:
-    sealed = [d for d in deployments.history(line.name, environment) if not d.seal_problem]
+    quiet = hours_between(datetime.fromisoformat(newest.committed_at), now)
+    if not newest.state.withdrawn or quiet >= line.policies.retraining.quiet_hours:
+        # No rollback is younger than what was declared last: its history need not be read.
+        return None
+    history = deployments.history(line.name, newest.state.environment)
+    sealed = [d for d in history if not d.seal_problem]
     if not is_rollback([declaration.state for declaration in sealed]):
         return None
     # The one that withdrew: what was declared since left champion and shares as they were.

@@ -15,16 +15,19 @@ from ml_release.domain.rollback_verification import (
     judge_rollback,
     last_rollback,
 )
+from ml_release.domain.withdrawals import served_by
 from ml_release.errors import MlReleaseError, UnavailableError
 from ml_release.workflows.masked import masked_features
 from ml_release.workflows.monitoring import newest_window
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+    from collections.abc import Set as AbstractSet
 
     import numpy.typing as npt
     import pandas as pd
 
+    from ml_release.domain.deployment import Declaration
     from ml_release.domain.rollback_verification import RolledBack
     from ml_release.domain.verdict import Verdict
     from ml_release.ports import (
@@ -74,8 +77,8 @@ def verify_rollback(
     IntegrityError, NotFoundError
         If the restored artefact cannot be read any more.
     """
-    history = deployments.history(line.name, environment)
-    found = last_rollback([one for one in history if not one.seal_problem])
+    history = [d for d in deployments.history(line.name, environment) if not d.seal_problem]
+    found = last_rollback(history)
     if found is None:
         return None
     champion = found.restored.state.champion
@@ -84,7 +87,8 @@ def verify_rollback(
     is_masked = bool(masked_features(files))
     rolled_back_at = datetime.fromisoformat(found.restored.committed_at)
     policy = line.policies.rollout.verification
-    records, _ = inference_log.records(line.name, after={})
+    began = _first_declared(history, {champion.version, *found.withdrawn})
+    records, _ = inference_log.records(line.name, after={}, since=began)
     answers = records[~records["shadow"] & ~records["variant"].isin(_NOBODY_ELSE)]
     of_restored = answers[answers["version"] == champion.version]
     is_since = of_restored["route_commit"].isin(found.commits)
@@ -114,6 +118,15 @@ def verify_rollback(
     verdict = judge_rollback(seen, policy, line=line.name, commit=found.restored.commit)
     evidence.record(line.name, ROLLBACK_VERIFICATION, found.restored.commit, verdict.to_json())
     return VerifiedRollback(rolled_back=found, seen=seen, verdict=verdict)
+
+
+def _first_declared(history: Iterable[Declaration], versions: AbstractSet[int]) -> datetime:
+    """When the first of some versions was: nothing that they answered came in before."""
+    return min(
+        datetime.fromisoformat(one.committed_at)
+        for one in history
+        if versions & served_by(one.state)
+    )
 
 
 def _readiness(line: ReleaseLine, endpoint: EndpointClient | None) -> bool | None:

@@ -17,7 +17,6 @@ from ml_release.errors import NotFoundError
 from ml_release.workflows.columns import columns_of
 from ml_release.workflows.feature_building import ONLINE_HISTORY
 from ml_release.workflows.masked import masked_features
-from ml_release.workflows.monitoring import served_by
 from ml_release.workflows.replay import request_ids
 from ml_release.workflows.snapshots import read_landed
 
@@ -103,28 +102,34 @@ def _served(
 
     if window is None:
         return _first_rows(inference_log.records(line.name, after={})[0], state)
-    if window.first_received is None or window.last_received is None:
-        return _first_rows(inference_log.records(line.name, after={}, enough_bytes=0)[0], state)
-    batches = inference_log.between(
-        line.name,
-        window.first_received,
-        window.last_received + timedelta(microseconds=1),
-        rows_per_batch=_ROWS_PER_BATCH,
-    )
-    first_day = window_start(window.as_of or date.max, days=WINDOW_DAYS)
     found: list[pd.DataFrame] = []
-    for batch in batches:
-        days = batch["event_time"].dt.tz_convert(line.time_zone).dt.date
-        found.append(_first_rows(batch[days >= first_day], state))
-        # The newest answers say whether the two paths are alike now.
-        while sum(len(frame) for frame in found[1:]) >= _MOST_ROWS:
-            found.pop(0)
+    if window.first_received is not None and window.last_received is not None:
+        first_day = window_start(window.as_of or date.max, days=WINDOW_DAYS)
+        for batch in inference_log.between(
+            line.name,
+            window.first_received,
+            window.last_received + timedelta(microseconds=1),
+            rows_per_batch=_ROWS_PER_BATCH,
+        ):
+            days = batch["event_time"].dt.tz_convert(line.time_zone).dt.date
+            found.append(_first_rows(batch[days >= first_day], state))
+            # The newest answers say whether the two paths are alike now.
+            while sum(len(frame) for frame in found[1:]) >= _MOST_ROWS:
+                found.pop(0)
+    if not found:
+        # What was counted outlives the records, which are deleted at their age.
+        return _first_rows(inference_log.records(line.name, after={}, enough_bytes=0)[0], state)
     return pd.concat(found, ignore_index=True)
 
 
 def _first_rows(records: pd.DataFrame, state: DeclaredState) -> pd.DataFrame:
-    served = served_by(records, state)
-    return served[(served["outcome"] != "error") & (served["row"] == 0)]
+    """What the present champion answered, of a batch the first row."""
+    return records[
+        (records["model_digest"] == state.champion.model_digest)
+        & ~records["shadow"]
+        & (records["outcome"] != "error")
+        & (records["row"] == 0)
+    ]
 
 
 def _landed(line: ReleaseLine, served: pd.DataFrame, *, landing: Landing) -> pd.DataFrame:

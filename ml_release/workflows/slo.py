@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -13,6 +14,7 @@ from ml_release.domain.latency_sketch import LatencySketch
 from ml_release.domain.slo import judge_slo
 from ml_release.domain.slo_record import SloRecord, SloStanding, standing_of
 from ml_release.workflows.budget_freeze import SLO_RECORD, SLO_VERDICT, learned_to
+from ml_release.workflows.log_profiles import counted_lately
 from ml_release.workflows.slo_quality import fairness_seen, scores_seen
 
 if TYPE_CHECKING:
@@ -91,13 +93,13 @@ def gather_slo(
     policy, zone = line.policies.slo, ZoneInfo(line.time_zone)
     declaration = deployments.sealed(line.name, environment)
     champion = None if declaration is None else declaration.state.champion.model_digest
-    newest = profiles.newest(line.name, environment, model_digest=None)
-    # An event of the future is a wrong clock: it must not move the window away from what was.
-    until = None if newest is None else min(newest, now) + _HOUR
-    seen: Sequence[BucketProfile] = ()
-    if until is not None:
-        since = until - timedelta(days=policy.window_days)
-        seen = profiles.between(line.name, environment, model_digest=None, since=since, until=until)
+    seen = counted_lately(
+        line,
+        environment=environment,
+        profiles=profiles,
+        lasting=timedelta(days=policy.window_days),
+        now=now,
+    )
     as_of = max((_start(one, zone) for one in seen), default=None)
     until = None if as_of is None else as_of + _HOUR
     received = [one.last_received for one in seen if one.last_received]
@@ -145,43 +147,24 @@ def _standings(
 ) -> Iterable[SloStanding]:
     policy, zone = line.policies.slo, ZoneInfo(line.time_zone)
     starts = [_start(one, zone) for one in seen]
+    standing = partial(standing_of, policy=policy, until=until)
     if policy.availability is not None:
         counts = [
             SliCount(start=start, events=one.requests, bad=one.failed_requests)
             for start, one in zip(starts, seen, strict=True)
         ]
-        yield standing_of(
-            "availability",
-            counts,
-            policy,
-            objective=policy.availability.objective,
-            until=until,
-            unit="requests",
-        )
+        objective = policy.availability.objective
+        yield standing("availability", counts, objective=objective, unit="requests")
     if policy.latency is not None:
+        sketches = (LatencySketch(one.latency) for one in seen)
         counts = [
             SliCount(start=start, events=sketch.n, bad=sketch.above(policy.latency.limit_ms))
-            for start, sketch in zip(
-                starts, (LatencySketch(one.latency) for one in seen), strict=True
-            )
+            for start, sketch in zip(starts, sketches, strict=True)
         ]
-        yield standing_of(
-            "latency",
-            counts,
-            policy,
-            objective=policy.latency.objective,
-            until=until,
-            unit="requests",
-        )
+        yield standing("latency", counts, objective=policy.latency.objective, unit="requests")
     if policy.correctness is not None:
-        yield standing_of(
-            "correctness",
-            _days(scores, policy.window_days, until, zone),
-            policy,
-            objective=policy.correctness.objective,
-            until=until,
-            unit="days",
-        )
+        counts = _days(scores, policy.window_days, until, zone)
+        yield standing("correctness", counts, objective=policy.correctness.objective, unit="days")
     if policy.freshness is not None:
         limit = timedelta(days=policy.freshness.maximum_age_days)
         counts = []
@@ -192,23 +175,10 @@ def _standings(
                 answered = one.requests - one.failed_requests
                 is_old = start.date() - date.fromisoformat(last) > limit
                 counts.append(SliCount(start=start, events=answered, bad=answered if is_old else 0))
-        yield standing_of(
-            "freshness",
-            counts,
-            policy,
-            objective=policy.freshness.objective,
-            until=until,
-            unit="requests",
-        )
+        yield standing("freshness", counts, objective=policy.freshness.objective, unit="requests")
     if policy.fairness is not None:
-        yield standing_of(
-            "fairness",
-            _days(fair, policy.window_days, until, zone),
-            policy,
-            objective=policy.fairness.objective,
-            until=until,
-            unit="days",
-        )
+        counts = _days(fair, policy.window_days, until, zone)
+        yield standing("fairness", counts, objective=policy.fairness.objective, unit="days")
 
 
 def _start(profile: BucketProfile, zone: ZoneInfo) -> datetime:

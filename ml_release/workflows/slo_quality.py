@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping  # noqa: TC003 (dataclasses read the annotation)
 from dataclasses import dataclass, field
-from datetime import date
-from typing import TYPE_CHECKING, Any
+from datetime import date  # noqa: TC003 (dataclasses read the annotation)
+from typing import TYPE_CHECKING
 
+from ml_release.domain.fairness_watch import GAPS
 from ml_release.domain.verdict import Outcome, verdict_from_json
-from ml_release.errors import IntegrityError
+from ml_release.workflows.fairness_watch import FAIRNESS_HISTORY, FAIRNESS_VERDICT
+from ml_release.workflows.performance import PERFORMANCE_HISTORY
+from ml_release.workflows.recorded_numbers import history_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ml_release.ports import EvidenceStore
     from ml_release.spec.release_line import ReleaseLine
 
-PERFORMANCE_HISTORY = "performance_history"
-FAIRNESS_VERDICT = "fairness_verdict"
-FAIRNESS_HISTORY = "fairness_history"
-_GAPS = "fairness_holds"
 _BROKEN = "wider than approved"
 _UNKNOWN = "unknown"
 
@@ -63,8 +59,9 @@ def scores_seen(
     name = "auc" if promised.score == "auc_score" else "log_loss"
     newest: tuple[date, float | None, int] | None = None
     days: dict[date, bool] = {}
-    for row in _rows(content, PERFORMANCE_HISTORY, ("until", "model_digest", "n", name)):
-        until, n, score = date.fromisoformat(row["until"]), int(row["n"]), row[name]
+    names = ("model_digest", "n", name)
+    for until, row in history_rows(content, PERFORMANCE_HISTORY, day="until", names=names):
+        n, score = int(row["n"]), row[name]
         if row["model_digest"] == model_digest and (newest is None or until >= newest[0]):
             newest = (until, score, n)
         if score is not None and n >= promised.minimum_rows:
@@ -96,11 +93,10 @@ def fairness_seen(line: ReleaseLine, *, environment: str, evidence: EvidenceStor
     rows = (
         []
         if history is None
-        else _rows(history, FAIRNESS_HISTORY, ("rule", "last_day", "standing"))
+        else history_rows(history, FAIRNESS_HISTORY, day="last_day", names=("rule", "standing"))
     )
-    for row in rows:
-        if row["rule"] == _GAPS and row["standing"] != _UNKNOWN:
-            day = date.fromisoformat(row["last_day"])
+    for day, row in rows:
+        if row["rule"] == GAPS and row["standing"] != _UNKNOWN:
             seen[day] = seen.get(day, True) and row["standing"] != _BROKEN
     if verdict is None:
         return FairnessSeen(good_days=seen)
@@ -109,19 +105,3 @@ def fairness_seen(line: ReleaseLine, *, environment: str, evidence: EvidenceStor
         said="; ".join(finding.sentence() for finding in verdict.objections[:3]),
         good_days=seen,
     )
-
-
-def _rows(content: bytes, kind: str, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Rows of a history that have all these names."""
-    problem = ""
-    try:
-        document = json.loads(content)
-        rows = document["rows"]
-        missing = [name for row in rows for name in names if name not in row]
-        problem = f"rows without {missing[0]}" if missing else ""
-    except (ValueError, KeyError, TypeError) as error:
-        problem = str(error) or type(error).__name__
-    if problem:
-        message = f"{kind}: expected a recorded one, found something else ({problem})"
-        raise IntegrityError(message)
-    return list(rows)

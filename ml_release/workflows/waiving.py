@@ -21,6 +21,10 @@ from ml_release.workflows.evaluation_records import EVALUATION_VERDICT
 from ml_release.workflows.training import find_candidate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from ml_release.domain.verdict import Finding, Verdict
     from ml_release.ports import Clock, EvidenceStore
     from ml_release.spec.release_line import ReleaseLine
 
@@ -44,6 +48,27 @@ class WaiverRequest:
     by: str
     reason: str
     lasts: timedelta
+
+    def of(
+        self, verdict: Verdict, findings: Iterable[Finding], *, model_digest: str, now: datetime
+    ) -> tuple[Waived, ...]:
+        """A waiver, from now on, of each finding of a verdict on a candidate."""
+        return tuple(
+            Waived(
+                finding=finding,
+                waiver=Waiver(
+                    candidate=model_digest,
+                    verdict=verdict.digest,
+                    rule=finding.rule,
+                    subject=finding.subject,
+                    by=self.by.strip(),
+                    reason=self.reason.strip(),
+                    given_at=now,
+                    expires_at=now + self.lasts,
+                ),
+            )
+            for finding in findings
+        )
 
 
 def waive(
@@ -88,22 +113,11 @@ def waive(
         )
         raise NotFoundError(message)
     verdict = verdict_from_json(content)
-    now = clock.now()
-    found = tuple(
-        Waived(
-            finding=finding,
-            waiver=Waiver(
-                candidate=candidate.model_digest,
-                verdict=verdict.digest,
-                rule=finding.rule,
-                subject=finding.subject,
-                by=request.by.strip(),
-                reason=request.reason.strip(),
-                given_at=now,
-                expires_at=now + request.lasts,
-            ),
-        )
-        for finding in waivable(verdict, rule=request.rule, subject=request.subject)
+    found = request.of(
+        verdict,
+        waivable(verdict, rule=request.rule, subject=request.subject),
+        model_digest=candidate.model_digest,
+        now=clock.now(),
     )
     known = recorded_waivers(line, candidate.model_digest, evidence=evidence)
     document = waivers_to_json((*known, *(one.waiver for one in found)))

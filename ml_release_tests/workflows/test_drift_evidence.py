@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from ml_release.domain.drift_record import drift_history_from_json
+from ml_release.domain.drift_record import drift_history_from_json, drift_record_from_json
 from ml_release.domain.drift_standing import DriftStanding
 from ml_release.domain.performance import EarlierWindow
 from ml_release.domain.reference_profile import SCORE, profile_from_json
 from ml_release.errors import IntegrityError
 from ml_release.workflows.drift_evidence import (
     DRIFT_HISTORY,
+    DRIFT_RECORD,
     counts_of,
-    newest_drift_record,
     realised_change,
     season_counts,
     trends,
@@ -144,7 +144,9 @@ def test_what_was_found_is_kept_and_followed(serving: House) -> None:
     observe(serving)
     report = drift(serving)
     assert report is not None
-    record = newest_drift_record(serving.line, environment=PRODUCTION, evidence=serving.evidence)
+    kept = serving.evidence.find(steps.LINE, DRIFT_RECORD, PRODUCTION)
+    assert kept is not None
+    record = drift_record_from_json(kept)
     assert record == report.record
     assert record.verdict_digest == report.verdict.digest
     assert record.standing(DriftStanding.HURTING) == ("distance",)
@@ -166,4 +168,3 @@ def test_a_history_that_cannot_be_read_is_begun_anew(serving: House) -> None:
     content = serving.evidence.find(steps.LINE, DRIFT_HISTORY, PRODUCTION)
     assert content is not None
     assert drift_history_from_json(content).windows == ("2013-04-30",)
-    assert newest_drift_record(serving.line, environment="x", evidence=serving.evidence) is None

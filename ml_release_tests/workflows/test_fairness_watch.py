@@ -11,18 +11,18 @@ import pytest
 from ml_release.domain.fairness_record import history_from_json, record_from_json
 from ml_release.domain.fairness_watch import GAPS, SLICES
 from ml_release.domain.identity import digest_of_bytes
-from ml_release.domain.verdict import Outcome
+from ml_release.domain.verdict import Outcome, verdict_from_json
+from ml_release.workflows.due_days import last_due_day
 from ml_release.workflows.evaluation_records import EVALUATION_MEASURES, recorded_evaluation
 from ml_release.workflows.fairness_slicing import group_slicing, slice_slicing
 from ml_release.workflows.fairness_watch import (
     FAIRNESS_HISTORY,
     FAIRNESS_RECORD,
+    FAIRNESS_VERDICT,
     FairnessReport,
-    fairness_rules,
-    last_due_day,
-    newest_fairness_verdict,
     watch_fairness,
 )
+from ml_release.workflows.fairness_windows import fairness_rules
 from ml_release_tests.workflows import fair_house, steps
 from ml_release_tests.workflows.fair_house import FIRST, LIMITS, NOW, answer
 
@@ -123,10 +123,9 @@ def test_what_was_seen_is_recorded_and_the_history_grows(fair: House) -> None:
     assert record_from_json(content) == report.record
     assert digest_of_bytes(content) == report.verdict.subject_digest
     assert report.verdict.evidence["evaluation"] == report.record.baseline_digest
-    assert (
-        newest_fairness_verdict(fair.line, environment=fair.environment, evidence=fair.evidence)
-        == report.verdict
-    )
+    verdict = fair.evidence.find(steps.LINE, FAIRNESS_VERDICT, fair.environment)
+    assert verdict is not None
+    assert verdict_from_json(verdict) == report.verdict
     ends = {row.last_day for row in report.history.rows}
     assert ends == {FIRST + timedelta(days=19)}
     seen(fair, now=datetime(2013, 4, 17, 12, 0, tzinfo=UTC))

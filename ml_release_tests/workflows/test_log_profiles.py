@@ -15,7 +15,8 @@ from ml_release.adapters.counted_log.profiles import ProfileFile
 from ml_release.domain.bucket_profile import SHADOW, BucketProfile
 from ml_release.domain.feature_bins import FeatureBins
 from ml_release.errors import IntegrityError, StaleWriteError
-from ml_release.workflows.bucket_counting import bucket_begins, count_feature
+from ml_release.workflows.bucket_counting import bucket_begins
+from ml_release.workflows.feature_counting import count_feature
 from ml_release.workflows.log_profiles import advance_profiles
 from ml_release_tests.workflows import steps
 from ml_release_tests.workflows.traffic import a_record, serve_month, write

@@ -307,6 +307,24 @@ def test_a_champion_whose_reference_was_changed_is_not_monitored(serving: House)
     assert newest(serving) is None
 
 
+def test_a_changed_model_costs_nothing_of_what_was_counted(serving: House) -> None:
+    """The log may not go back to it any more, and counting again would meet that model again."""
+    serve_month(serving, "2013-04")
+    champion = observe(serving).model_digest
+    assert champion is not None
+    other = serving.models.publish({**serving.models.read(champion), "example.json": b"{}"})
+    moment = "2013-04-30T12:00:00+00:00"
+    write(
+        serving,
+        [a_record(serving, "b", moment, version=2, variant="canary", model_digest=other)],
+    )
+    steps.tamper(serving, other, "reference.json")
+    counted = serving.profiles.cursor(steps.LINE, PRODUCTION)
+    with pytest.raises(IntegrityError):
+        observe(serving)
+    assert counted == serving.profiles.cursor(steps.LINE, PRODUCTION) != {}
+
+
 def test_what_is_masked_is_not_counted(serving: House) -> None:
     """A champion with a personal column: its window has no counts of it, and drift says why."""
     declaration = serving.deployments.read(steps.LINE, PRODUCTION)

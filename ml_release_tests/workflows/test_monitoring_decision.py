@@ -32,6 +32,7 @@ from ml_release.workflows.stage_verdicts import CANARY_VERDICT
 from ml_release_tests.full_rollout import judged, state_of
 from ml_release_tests.orchestration.monitored import SERVED_TO, seen
 from ml_release_tests.workflows import steps
+from ml_release_tests.workflows.fair_house import fair
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -402,6 +403,17 @@ def test_fairness_counts_of_the_version_that_answers(
         findings=(Finding(rule="fairness_holds", subject="carrier", outcome=Outcome.FAIL),),
     )
     record(serving, "fairness_verdict", found)
+    assert gather(serving).evidence.fairness is expected
+
+
+@pytest.mark.parametrize(
+    ("task", "expected"), [("classification", Outcome.INCONCLUSIVE), ("regression", None)]
+)
+def test_fairness_is_doubted_only_where_something_watches_it(
+    serving: House, task: str, expected: Outcome | None
+) -> None:
+    """Nobody watches groups of a regression: its line would be watched for ever."""
+    serving.line = fair(serving.line).model_copy(update={"task": task})
     assert gather(serving).evidence.fairness is expected
 
 

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from ml_release.adapters.in_memory import InMemoryClock
+from ml_release.domain.identity import digest_of_bytes
 from ml_release.domain.inference import Label
 from ml_release.domain.performance import realised_performance
 from ml_release.domain.performance_judge import RULES
-from ml_release.domain.verdict import Outcome
+from ml_release.domain.performance_record import record_from_json
+from ml_release.domain.verdict import Outcome, verdict_from_json
 from ml_release.errors import IntegrityError, StaleWriteError
 from ml_release.spec.policies import Policies
 from ml_release.workflows.answers import advance_answers
@@ -20,8 +22,7 @@ from ml_release.workflows.error_changes import ERROR_CHANGES
 from ml_release.workflows.performance import (
     PERFORMANCE_HISTORY,
     PERFORMANCE_RECORD,
-    newest_performance,
-    newest_performance_verdict,
+    PERFORMANCE_VERDICT,
     recorded_history,
     report_performance,
 )
@@ -229,12 +230,13 @@ def test_a_month_like_the_others_is_no_worse_than_at_release(serving: House) -> 
     assert found["no_worse_than_at_release", "auc_score"].outcome is not Outcome.FAIL
     assert "at release" in found["no_worse_than_at_release", "auc_score"].detail
     assert report.record.baseline is not None
-    recorded = newest_performance(serving.line, environment=PRODUCTION, evidence=serving.evidence)
-    assert recorded == report.record
-    verdict = newest_performance_verdict(
-        serving.line, environment=PRODUCTION, evidence=serving.evidence
-    )
-    assert verdict == report.verdict
+    recorded = serving.evidence.find(steps.LINE, PERFORMANCE_RECORD, PRODUCTION)
+    verdict = serving.evidence.find(steps.LINE, PERFORMANCE_VERDICT, PRODUCTION)
+    assert recorded is not None
+    assert verdict is not None
+    assert record_from_json(recorded) == report.record
+    assert verdict_from_json(verdict) == report.verdict
+    assert report.verdict.subject_digest == digest_of_bytes(recorded)
     rows = report.history.rows
     assert 10 <= len(rows) <= 15
     assert rows[-1].until == date(2013, 4, 30)
@@ -354,7 +356,7 @@ def test_a_crash_before_the_answers_are_kept_loses_nothing(
 
     for place in (
         "ml_release.adapters.counted_log.answers._label",
-        "ml_release.workflows.performance.advance_changes",
+        "ml_release.workflows.performance_windows.advance_changes",
         "ml_release.workflows.performance.judge_performance",
     ):
         with monkeypatch.context() as patch:
@@ -528,16 +530,11 @@ def test_without_the_releases_own_evaluation_nothing_is_no_worse(serving: House)
 
 def test_records_that_were_edited_are_refused_or_begun_anew(serving: House) -> None:
     """What is judged by is refused; what is only shown begins anew."""
+    with pytest.raises(IntegrityError, match="PerformanceRecord"):
+        record_from_json(b"{}")
     tell(serving, serve_month(serving, "2013-04"))
     performance(serving)
-    for kind in (PERFORMANCE_RECORD, PERFORMANCE_HISTORY):
-        serving.evidence.record(steps.LINE, kind, PRODUCTION, b"{}")
-    with pytest.raises(IntegrityError, match="PerformanceRecord"):
-        newest_performance(serving.line, environment=PRODUCTION, evidence=serving.evidence)
-    assert (
-        newest_performance_verdict(serving.line, environment=PRODUCTION, evidence=serving.evidence)
-        is None
-    )
+    serving.evidence.record(steps.LINE, PERFORMANCE_HISTORY, PRODUCTION, b"{}")
     history = recorded_history(serving.line, environment=PRODUCTION, evidence=serving.evidence)
     assert history.rows == ()
 

@@ -10,8 +10,8 @@ import pytest
 
 from ml_release.domain.release_kpis import KpiPolicy, ReleaseKpis, kpis_from_json
 from ml_release.errors import IntegrityError
+from ml_release.workflows.drift_evidence import DRIFT_HISTORY
 from ml_release.workflows.release_kpis import (
-    DRIFT_HISTORY,
     RELEASE_KPIS,
     gather_kpis,
     report_kpis,
@@ -32,11 +32,11 @@ def gathered(house: House, **changes: Any) -> ReleaseKpis:
     known: dict[str, Any] = {
         "environment": PRODUCTION,
         "profiles": house.profiles,
-        "deployments": house.deployments,
         "evidence": house.evidence,
         "now": house.clock.now(),
     }
-    return gather_kpis(house.line, **{**known, **changes})
+    history = house.deployments.history(house.line.name, PRODUCTION)
+    return gather_kpis(house.line, history, **{**known, **changes})
 
 
 def values(house: House, **changes: Any) -> dict[str, float | None]:

@@ -192,12 +192,14 @@ def test_a_version_on_its_way_is_waited_for_but_not_for_ever(
 
 
 def test_after_a_rollback_the_hours_are_counted(at: Callable[[str], House]) -> None:
-    """From the commit that withdrew."""
+    """From the commit that withdrew, as long as it keeps the triggers quiet."""
     house = at("watch")
     assert gather(house).hours_since_rollback is None
     steps.go_back(house)
     house.clock.move(timedelta(hours=5))
     assert gather(house).hours_since_rollback == pytest.approx(5.0, abs=0.1)
+    house.clock.move(timedelta(hours=house.line.policies.retraining.quiet_hours))
+    assert gather(house).hours_since_rollback is None
 
 
 @pytest.mark.parametrize(("action", "is_held"), [("fix_data", True), ("roll_back", True)])

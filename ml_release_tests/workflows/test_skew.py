@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -120,7 +121,7 @@ def test_without_a_declaration_nothing_is_judged(evaluated: House) -> None:
 
 
 def test_within_a_window_only_its_events_are_compared(serving: House) -> None:
-    """The same verdict on fewer rows; a window of nothing compares nothing."""
+    """The same verdict on fewer rows; a window of nothing, or of deleted records, compares none."""
 
     def judged(window: WindowRecord) -> Verdict:
         verdict = check_skew(
@@ -153,3 +154,7 @@ def test_within_a_window_only_its_events_are_compared(serving: House) -> None:
     verdict = judged(window)
     assert verdict.outcome is Outcome.PASS
     assert verdict.findings[0].n == window.rows < len(trips("2013-04"))
+    # The records of the window may be older than the line keeps them.
+    gone = {"first_received": datetime(2001, 1, 1, tzinfo=UTC)}
+    gone["last_received"] = gone["first_received"]
+    assert judged(window.model_copy(update=gone)).outcome is Outcome.INCONCLUSIVE

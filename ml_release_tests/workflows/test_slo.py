@@ -13,20 +13,17 @@ from hypothesis import strategies as st
 from ml_release.adapters.in_memory_profiles import InMemoryProfiles
 from ml_release.domain.slo import AVAILABLE, BUDGET, FAIR, RIGHT, exhausted
 from ml_release.domain.slo_policy import CorrectnessSlo, FairnessSlo, FreshnessSlo, SloPolicy
+from ml_release.domain.slo_record import slo_record_from_json
 from ml_release.domain.verdict import Finding, Outcome, Verdict
 from ml_release.errors import IntegrityError
 from ml_release.workflows.budget_freeze import (
     SLO_RECORD,
     SLO_VERDICT,
-    newest_slo_record,
     newest_slo_verdict,
 )
+from ml_release.workflows.fairness_watch import FAIRNESS_HISTORY, FAIRNESS_VERDICT
+from ml_release.workflows.performance import PERFORMANCE_HISTORY
 from ml_release.workflows.slo import gather_slo
-from ml_release.workflows.slo_quality import (
-    FAIRNESS_HISTORY,
-    FAIRNESS_VERDICT,
-    PERFORMANCE_HISTORY,
-)
 from ml_release_tests.workflows import steps
 from ml_release_tests.workflows.promises import FIRST, HOUR, count, hours, report
 
@@ -85,10 +82,9 @@ def test_requests_are_counted_whoever_answers(serving: House) -> None:
     assert newest_slo_verdict(serving.line, environment=PRODUCTION, evidence=serving.evidence) == (
         report(serving).verdict
     )
-    assert (
-        newest_slo_record(serving.line, environment=PRODUCTION, evidence=serving.evidence)
-        == found.record
-    )
+    content = serving.evidence.find(steps.LINE, SLO_RECORD, PRODUCTION)
+    assert content is not None
+    assert slo_record_from_json(content) == found.record
 
 
 def test_slow_answers_spend_the_budget_of_latency(serving: House) -> None:
@@ -229,18 +225,29 @@ def test_fairness_counts_days_of_broken_gaps(serving: House) -> None:
     assert outcome(serving, FAIR) is Outcome.FAIL
 
 
-@pytest.mark.parametrize("kind", [SLO_RECORD, SLO_VERDICT])
-def test_what_was_edited_is_not_believed(serving: House, kind: str) -> None:
+def test_what_was_edited_is_not_believed(serving: House) -> None:
     """Neither record nor verdict."""
     report(serving)
-    steps.edit(serving, kind, PRODUCTION, lambda found: found.pop("line"))
-    read = newest_slo_record if kind == SLO_RECORD else newest_slo_verdict
+    for kind in (SLO_RECORD, SLO_VERDICT):
+        steps.edit(serving, kind, PRODUCTION, lambda found: found.pop("line"))
     with pytest.raises(IntegrityError):
-        read(serving.line, environment=PRODUCTION, evidence=serving.evidence)
+        newest_slo_verdict(serving.line, environment=PRODUCTION, evidence=serving.evidence)
+    content = serving.evidence.find(steps.LINE, SLO_RECORD, PRODUCTION)
+    assert content is not None
+    with pytest.raises(IntegrityError):
+        slo_record_from_json(content)
+
+
+UNDATED = (
+    b'{"rows": [{"until": "soon", "model_digest": "", "n": 1, "auc": 0.5,'
+    b' "last_day": "soon", "rule": "fairness_holds", "standing": "holds"}]}'
+)
 
 
 @pytest.mark.parametrize("kind", [PERFORMANCE_HISTORY, FAIRNESS_HISTORY])
-@pytest.mark.parametrize("content", [b"[]", b"no JSON", b"{}", b'{"rows": [{}]}', b'{"rows": [1]}'])
+@pytest.mark.parametrize(
+    "content", [b"[]", b"no JSON", b"{}", b'{"rows": [{}]}', b'{"rows": [1]}', UNDATED]
+)
 def test_reports_that_are_none_say_so(serving: House, kind: str, content: bytes) -> None:
     """A promise is not held against something else."""
     promise(serving, correctness=CorrectnessSlo(limit=0.7), fairness=FairnessSlo())
