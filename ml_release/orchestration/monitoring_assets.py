@@ -7,14 +7,8 @@ from ml_release.domain.features import History
 from ml_release.domain.history_health import HistoryUse
 from ml_release.orchestration.endpoint_assets import endpoint_key
 from ml_release.orchestration.performance_page import performance_metadata
-from ml_release.orchestration.rendering import (
-    check_results,
-    check_specs,
-    drift_table,
-    number,
-    picture,
-    reported,
-)
+from ml_release.orchestration.rendering import check_results, check_specs, picture, reported
+from ml_release.orchestration.tables import drift_table, number
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
 from ml_release.workflows.drift_evidence import trends

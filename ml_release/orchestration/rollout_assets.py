@@ -10,7 +10,8 @@ from ml_release.domain.verdict import BEST_TO_WORST
 from ml_release.orchestration.endpoint_assets import release_group
 from ml_release.orchestration.jobs import IN_FLIGHT, LINE_TAG, REASON_TAG, op_job
 from ml_release.orchestration.release_jobs import show_move
-from ml_release.orchestration.rendering import findings_table, picture, reported
+from ml_release.orchestration.rendering import picture, reported
+from ml_release.orchestration.tables import findings_table
 from ml_release.orchestration.telling import notices_of_tick, tell
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine

@@ -3,7 +3,8 @@
 import dagster as dg
 
 from ml_release.domain import rollback_verification
-from ml_release.orchestration.rendering import check_results, check_specs, number, reported
+from ml_release.orchestration.rendering import check_results, check_specs, reported
+from ml_release.orchestration.tables import number
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
 from ml_release.workflows.rollback_verification import VerifiedRollback, verify_rollback
