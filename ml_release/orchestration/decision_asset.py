@@ -5,7 +5,7 @@ import dagster as dg
 from ml_release.domain import decision_record
 from ml_release.domain.decision_record import DecisionRecord, judge_decision
 from ml_release.domain.monitoring_decision import ACTIONS
-from ml_release.orchestration.rendering import check_results, check_specs, reported
+from ml_release.orchestration.rendering import check_news, check_specs, reported
 from ml_release.orchestration.tables import text_table
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
@@ -40,12 +40,7 @@ def decision_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
         # News for sensors and people; it stops no run.
         return dg.MaterializeResult(
             metadata=_metadata(record),
-            check_results=check_results(
-                key,
-                decision_record.RULES,
-                {line.name: judge_decision(record)},
-                severity=dg.AssetCheckSeverity.WARN,
-            ),
+            check_results=check_news(key, decision_record.RULES, line.name, judge_decision(record)),
         )
 
     return decision

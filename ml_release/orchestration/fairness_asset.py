@@ -4,7 +4,7 @@ import dagster as dg
 
 from ml_release.domain.fairness_record import FairnessWindow, WatchedGap, WatchedSlice
 from ml_release.domain.fairness_watch import DESCRIPTIONS
-from ml_release.orchestration.rendering import check_results, check_specs, picture, reported
+from ml_release.orchestration.rendering import check_news, check_specs, picture, reported
 from ml_release.orchestration.tables import number, text_table
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
@@ -42,11 +42,8 @@ def fairness_report_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinit
             metadata={"outcome": "nothing is declared to watch"}
             if report is None
             else _metadata(report),
-            check_results=check_results(
-                key,
-                rules,
-                {} if report is None else {line.name: report.verdict},
-                severity=dg.AssetCheckSeverity.WARN,
+            check_results=check_news(
+                key, rules, line.name, None if report is None else report.verdict
             ),
         )
 

@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 
 from ml_release.domain import label_maturity
-from ml_release.orchestration.rendering import check_results, check_specs, picture, reported
+from ml_release.orchestration.rendering import check_news, check_specs, picture, reported
 from ml_release.orchestration.tables import frame_table, number
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
@@ -62,12 +62,7 @@ def labels_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
         # Late or contradicting labels are news for a person; they stop no run.
         return dg.MaterializeResult(
             metadata=_metadata(gathered),
-            check_results=check_results(
-                key,
-                label_maturity.RULES,
-                {line.name: gathered.verdict},
-                severity=dg.AssetCheckSeverity.WARN,
-            ),
+            check_results=check_news(key, label_maturity.RULES, line.name, gathered.verdict),
         )
 
     return labels

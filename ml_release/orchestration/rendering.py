@@ -82,6 +82,22 @@ def check_results(
     ]
 
 
+def check_news(
+    asset: dg.AssetKey,
+    rules: Sequence[str],
+    line: str,
+    verdict: Verdict | None,
+    *,
+    plots: Mapping[str, Mapping[str, bytes]] | None = None,
+) -> list[dg.AssetCheckResult]:
+    """What each rule found about a line that serves: it warns, and stops no run.
+
+    None is no verdict yet: nothing was found that could show that all is well.
+    """
+    verdicts = {} if verdict is None else {line: verdict}
+    return check_results(asset, rules, verdicts, severity=dg.AssetCheckSeverity.WARN, plots=plots)
+
+
 def _trend(found: Sequence[Finding]) -> dict[str, float]:
     """The observed value and its limit as numbers, where there is one: Dagster plots them."""
     if len(found) != 1 or found[0].observed is None or found[0].limit is None:

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from ml_release.domain.text_drift import DESCRIPTIONS, TextShift
-from ml_release.orchestration.rendering import check_results, check_specs, reported
+from ml_release.orchestration.rendering import check_news, check_specs, reported
 from ml_release.orchestration.tables import number, text_table
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
@@ -38,11 +38,8 @@ def text_report_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
             metadata={"outcome": "nothing is declared yet"}
             if report is None
             else _metadata(report),
-            check_results=check_results(
-                key,
-                tuple(DESCRIPTIONS),
-                {} if report is None else {line.name: report.verdict},
-                severity=dg.AssetCheckSeverity.WARN,
+            check_results=check_news(
+                key, tuple(DESCRIPTIONS), line.name, None if report is None else report.verdict
             ),
         )
 
