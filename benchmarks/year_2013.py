@@ -30,7 +30,8 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from year_baselines import FIRST_TRAINED, YEAR, Answered, Baselines, known_at
-from year_house import YearHouse, answering, released_at_once
+from year_endpoint import answering
+from year_house import YearHouse, released_at_once
 
 from ml_release.adapters.landing_files import LandingFiles
 from ml_release.domain.clustered_auc import auc_interval_by_groups

@@ -1,9 +1,8 @@
 """An installation that lives through 2013: real jobs, sensors, registry, Git and log, moved clock.
 
-Months land as files on the second day of the next one. Traffic is answered by the endpoint server's
-own parts in this process, through the request path that a client's bytes take, or by a server
-process over HTTP. Sensors that ask for training are looked at after each monitoring; what they ask
-for is run, and a version that its gates let through is promoted at once.
+Months land as files on the second day of the next one. Sensors that ask for training are looked at
+after each monitoring; what they ask for is run, and a version that its gates let through is
+promoted at once.
 """
 
 from __future__ import annotations
@@ -12,18 +11,14 @@ import json
 import shutil
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-import httpx
 
-from ml_release.adapters.http_endpoint import HttpEndpoint
 from ml_release.adapters.mlflow_registry import MlflowExperiments
 from ml_release.adapters.moved_clock import MovedClock
-from ml_release.cli.processes import endpoint_service, free_port, running
 from ml_release.domain.approvals import ApprovalPolicy
-from ml_release.errors import UnavailableError
 from ml_release.orchestration.build import build_definitions
 from ml_release.orchestration.instance import open_instance
 from ml_release.orchestration.jobs import (
@@ -34,7 +29,6 @@ from ml_release.orchestration.jobs import (
 )
 from ml_release.orchestration.resources import TRACKING, tracking_resource
 from ml_release.orchestration.wiring import local_wiring
-from ml_release.serving.server import build
 from ml_release.settings import read_settings
 
 if TYPE_CHECKING:
@@ -42,15 +36,12 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from ml_release.ports import EndpointClient
-    from ml_release.serving.server import Parts
     from ml_release.spec.release_line import ReleaseLine
 
 BY = "benchmark"
 _JUDGING = tuple(
     name for name in MONITORED if name not in {"evidently_report", "monitoring_report"}
 )
-_PATIENCE_SECONDS = 60.0
 
 
 def released_at_once(line: ReleaseLine) -> ReleaseLine:
@@ -297,99 +288,3 @@ def _said(result: dg.ExecuteInProcessResult) -> str:
                 return data.user_failure_data.description or ""
             return "" if data.error is None else data.error.to_string()
     return "no reason"
-
-
-@dataclass(slots=True, kw_only=True)
-class InProcess:
-    """`EndpointClient` of the server's own parts, without a network between."""
-
-    house: YearHouse
-    parts: Parts = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.parts = build(self.house.settings)
-
-    def refresh(self) -> None:
-        """Serve what is declared now, with the newest history."""
-        self.parts.reconciler.reconcile()
-
-    def invoke(
-        self, line: str, body: bytes, *, request_id: str, event_time: str, unit: str | None = None
-    ) -> tuple[int, str]:
-        """Ask for a prediction in MLflow's scoring protocol."""
-        headers = {"x-request-id": request_id, "x-event-time": event_time}
-        if unit is not None:
-            headers["x-unit-id"] = unit
-        reply = self.parts.endpoint.handle("POST", f"/models/{line}/invocations", headers, body)
-        return reply.status, "" if reply.status == httpx.codes.OK else reply.body.decode()
-
-    def tell_labels(self, line: str, labels: Sequence[Mapping[str, object]]) -> tuple[int, str]:
-        """Tell late labels by request id."""
-        body = json.dumps({"labels": list(labels)}).encode()
-        reply = self.parts.endpoint.handle("POST", f"/models/{line}/labels", {}, body)
-        return reply.status, reply.body.decode()
-
-    def is_ready(self, line: str) -> bool:
-        """Whether a version answers."""
-        return self.parts.endpoint.handle("GET", f"/v2/models/{line}/ready", {}, b"").status == 200  # noqa: PLR2004
-
-    def switch(self, line: str, pull: Mapping[str, object]) -> tuple[int, str]:
-        """Nobody pulls it here."""
-        raise NotImplementedError(line, pull)
-
-    def close(self) -> None:
-        """End the processes of variants, and the log."""
-        self.parts.reconciler.close()
-        self.parts.log.close()
-
-
-class OverHttp(HttpEndpoint):
-    """`EndpointClient` of a server process of this house."""
-
-    def __init__(self, house: YearHouse, url: str) -> None:
-        super().__init__(url, timeout_seconds=30.0)
-        self._house, self._url = house, url
-
-    def refresh(self) -> None:
-        """Wait until the server answers what is declared now."""
-        line = self._house.line.name
-        declared = self._house.wiring.deployments.sealed(line, self._house.wiring.environment)
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while time.monotonic() < deadline:
-            found = httpx.get(f"{self._url}/status", trust_env=False, timeout=10).json()
-            serving = found["lines"].get(line, {}).get("serving")
-            if serving is not None and declared is not None:
-                parts = [*serving["variants"], *serving["shadows"]]
-                if serving["commit"] == declared.commit and all(p["loaded"] for p in parts):
-                    return
-            time.sleep(0.1)
-        message = f"{self._url}: expected what is declared to be served, found {found}"
-        raise UnavailableError(message)
-
-
-Answering = InProcess | OverHttp
-
-
-@contextmanager
-def answering(house: YearHouse, *, through_endpoint: bool) -> Iterator[Answering]:
-    """Who answers for a house, in this process or in one of its own."""
-    endpoint: Answering
-    if not through_endpoint:
-        endpoint = InProcess(house=house)
-        try:
-            yield endpoint
-        finally:
-            endpoint.close()
-        return
-    service = endpoint_service(free_port())
-    with running([service], settings=house.settings):
-        endpoint = OverHttp(house, service.url)
-        try:
-            yield endpoint
-        finally:
-            endpoint.close()
-
-
-def as_client(endpoint: Answering) -> EndpointClient:
-    """What a replay asks."""
-    return endpoint

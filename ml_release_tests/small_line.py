@@ -20,22 +20,23 @@ from ml_release.adapters.exact_shapley import ExactShapley
 from ml_release.adapters.in_memory import (
     InMemoryClock,
     InMemoryDeployments,
+    InMemoryDriftPages,
     InMemoryEvidence,
     InMemoryExperiments,
+    InMemoryGauges,
     InMemoryLanding,
     InMemoryModels,
+    InMemoryNotifier,
     InMemoryOnlineHistory,
+    InMemoryProfiles,
     InMemoryRegistry,
     InMemoryReports,
+    InMemorySwitches,
     InMemoryTables,
+    InMemoryTrialServer,
     InMemoryWorkplace,
     SameProcessProbe,
 )
-from ml_release.adapters.in_memory_monitoring import InMemoryDriftPages, InMemoryGauges
-from ml_release.adapters.in_memory_notifier import InMemoryNotifier
-from ml_release.adapters.in_memory_profiles import InMemoryProfiles
-from ml_release.adapters.in_memory_switches import InMemorySwitches
-from ml_release.adapters.in_memory_trial import InMemoryTrialServer
 from ml_release.adapters.inference_log import InferenceLogFiles
 from ml_release.adapters.inference_tables import InferenceArchiveFiles, InferenceTables
 from ml_release.adapters.onnx_compiler import OnnxCompiler

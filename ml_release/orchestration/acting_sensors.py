@@ -10,8 +10,9 @@ import dagster as dg
 
 from ml_release.domain.decision_record import DecisionRecord
 from ml_release.domain.deployment import DeclaredState
+from ml_release.domain.monitoring_decision import Action
 from ml_release.domain.rollback import is_rollback
-from ml_release.orchestration.jobs import IN_FLIGHT, LINE_TAG, REASON_TAG
+from ml_release.orchestration.jobs import LINE_TAG, REASON_TAG, run_in_flight
 from ml_release.orchestration.rendering import reported
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
@@ -28,8 +29,6 @@ def auto_rollback_sensor(line: ReleaseLine, wiring: Wiring) -> dg.SensorDefiniti
     def objection(decision: DecisionRecord, states: list[DeclaredState]) -> str:
         present = states[-1]
         rollout = present.rollout
-        if decision.action != "roll_back":
-            return f"the decision is to {decision.sentence()}"
         if decision.target is None:
             return "no version that came through its watch can be gone back to"
         if decision.target in present.withdrawn:
@@ -48,6 +47,7 @@ def auto_rollback_sensor(line: ReleaseLine, wiring: Wiring) -> dg.SensorDefiniti
         line,
         wiring,
         "auto_rollback",
+        action="roll_back",
         job="rollback",
         objection=objection,
         form=form,
@@ -60,8 +60,6 @@ def reduce_canary_sensor(line: ReleaseLine, wiring: Wiring) -> dg.SensorDefiniti
 
     def objection(decision: DecisionRecord, states: list[DeclaredState]) -> str:
         rollout = states[-1].rollout
-        if decision.action != "reduce_canary":
-            return f"the decision is to {decision.sentence()}"
         if rollout is None or rollout.leg != "canary":
             return "no canary is under way any more"
         if rollout.version != decision.canary_version:
@@ -76,6 +74,7 @@ def reduce_canary_sensor(line: ReleaseLine, wiring: Wiring) -> dg.SensorDefiniti
         line,
         wiring,
         "reduce_canary",
+        action="reduce_canary",
         job="reject",
         objection=objection,
         form=form,
@@ -88,6 +87,7 @@ def _acting_sensor(
     wiring: Wiring,
     name: str,
     *,
+    action: Action,
     job: str,
     objection: Callable[[DecisionRecord, list[DeclaredState]], str],
     form: Callable[[DecisionRecord], dict[str, object]],
@@ -110,6 +110,9 @@ def _acting_sensor(
             )
         if decision is None:
             return dg.SkipReason("nothing was decided yet about the version that answers")
+        # Before the history is read: most decisions are not to act.
+        if decision.action != action:
+            return dg.SkipReason(f"the decision is to {decision.sentence()}")
         with reported():
             history = wiring.deployments.history(line.name, wiring.environment)
         states = [one.state for one in history if not one.seal_problem]
@@ -117,11 +120,9 @@ def _acting_sensor(
         if held:
             return dg.SkipReason(held)
         for other in (job, "rollout"):
-            running = context.instance.get_runs(
-                dg.RunsFilter(job_name=f"{line.name}_{other}", statuses=IN_FLIGHT), limit=1
-            )
+            running = run_in_flight(context.instance, line, other)
             if running:
-                return dg.SkipReason(f"run {running[0].run_id} moves it already")
+                return dg.SkipReason(f"run {running} moves it already")
         # Of the declaration it was decided on: the next one has tries of its own.
         commit = str(decision.commit)
         seen, _, count = (context.cursor or "").rpartition(":")

@@ -15,7 +15,8 @@ from ml_release.orchestration.jobs import (
     REQUEST_TAG,
     TRIGGER_TAG,
 )
-from ml_release.orchestration.rendering import check_results, check_specs, number, reported
+from ml_release.orchestration.rendering import check_results, check_specs, reported
+from ml_release.orchestration.tables import number
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
 from ml_release.workflows.backtest import BACKTEST, recorded_backtest, run_backtest

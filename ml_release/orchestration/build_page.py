@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from ml_release.orchestration.tables import text_table
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -38,20 +40,9 @@ def environment_drift_metadata(
         return {ENVIRONMENT_DRIFT: dg.MetadataValue.text("unknown: no readable record")}
     if not drift:
         return {ENVIRONMENT_DRIFT: dg.MetadataValue.text("none")}
-    columns = ("what", "recorded", "found", "detail")
     return {
-        ENVIRONMENT_DRIFT: dg.MetadataValue.table(
-            [
-                dg.TableRecord(
-                    {
-                        "what": one.name,
-                        "recorded": one.recorded or "none",
-                        "found": one.found or "none",
-                        "detail": one.detail,
-                    }
-                )
-                for one in drift
-            ],
-            schema=dg.TableSchema(columns=[dg.TableColumn(name, "string") for name in columns]),
+        ENVIRONMENT_DRIFT: text_table(
+            ("what", "recorded", "found", "detail"),
+            ((one.name, one.recorded or "none", one.found or "none", one.detail) for one in drift),
         )
     }

@@ -10,15 +10,9 @@ from ml_release.domain.column_profile import shares_of
 from ml_release.domain.verdict import Outcome, Verdict
 from ml_release.orchestration.column_lineage import features_lineage, snapshot_lineage
 from ml_release.orchestration.profile_page import snapshot_profile
-from ml_release.orchestration.rendering import (
-    check_results,
-    check_specs,
-    findings_table,
-    frame_table,
-    picture,
-    reported,
-)
+from ml_release.orchestration.rendering import check_results, check_specs, picture, reported
 from ml_release.orchestration.table_schemas import feature_columns_schema, snapshot_columns
+from ml_release.orchestration.tables import findings_table, frame_table
 from ml_release.orchestration.wiring import Wiring
 from ml_release.ports import Plotter
 from ml_release.spec.release_line import ReleaseLine

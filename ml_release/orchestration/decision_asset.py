@@ -5,12 +5,11 @@ import dagster as dg
 from ml_release.domain import decision_record
 from ml_release.domain.decision_record import DecisionRecord, judge_decision
 from ml_release.domain.monitoring_decision import ACTIONS
-from ml_release.orchestration.rendering import check_results, check_specs, reported
+from ml_release.orchestration.rendering import check_news, check_specs, reported
+from ml_release.orchestration.tables import text_table
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
 from ml_release.workflows.monitoring_decision import decide_on_monitoring
-
-_COLUMNS = ("question", "answer", "numbers")
 
 
 def decision_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
@@ -41,12 +40,7 @@ def decision_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
         # News for sensors and people; it stops no run.
         return dg.MaterializeResult(
             metadata=_metadata(record),
-            check_results=check_results(
-                key,
-                decision_record.RULES,
-                {line.name: judge_decision(record)},
-                severity=dg.AssetCheckSeverity.WARN,
-            ),
+            check_results=check_news(key, decision_record.RULES, line.name, judge_decision(record)),
         )
 
     return decision
@@ -64,12 +58,9 @@ def _metadata(record: DecisionRecord) -> dict[str, dg.MetadataValue]:
             if record.target is None
             else f"version {record.target}"
         ),
-        "path": dg.MetadataValue.table(
-            [
-                dg.TableRecord({name: str(getattr(step, name)) for name in _COLUMNS})
-                for step in record.path
-            ],
-            schema=dg.TableSchema(columns=[dg.TableColumn(name, "string") for name in _COLUMNS]),
+        "path": text_table(
+            ("question", "answer", "numbers"),
+            ((step.question, step.answer, step.numbers) for step in record.path),
         ),
         "records": dg.MetadataValue.json(dict(record.evidence)),
         "decision digest": dg.MetadataValue.text(record.digest),

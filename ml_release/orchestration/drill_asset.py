@@ -5,7 +5,8 @@ from pydantic import Field
 
 from ml_release.domain import drill as drills
 from ml_release.orchestration.endpoint_assets import endpoint_key, release_group
-from ml_release.orchestration.rendering import check_results, check_specs, number, reported
+from ml_release.orchestration.rendering import check_results, check_specs, reported
+from ml_release.orchestration.tables import number
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
 from ml_release.workflows.drilling import Drilled, drill

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from ml_release.orchestration.rendering import findings_table, number, picture, scores_table
+from ml_release.orchestration.rendering import picture
+from ml_release.orchestration.tables import findings_table, number, scores_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from ml_release.domain.verdict import Outcome
-from ml_release.orchestration.rendering import number, picture
+from ml_release.orchestration.rendering import picture
+from ml_release.orchestration.tables import number
 
 if TYPE_CHECKING:
     from ml_release.domain.experiment_analysis import Analysis

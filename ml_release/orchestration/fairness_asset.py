@@ -4,13 +4,12 @@ import dagster as dg
 
 from ml_release.domain.fairness_record import FairnessWindow, WatchedGap, WatchedSlice
 from ml_release.domain.fairness_watch import DESCRIPTIONS
-from ml_release.orchestration.rendering import check_results, check_specs, number, picture, reported
+from ml_release.orchestration.rendering import check_news, check_specs, picture, reported
+from ml_release.orchestration.tables import number, text_table
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
 from ml_release.workflows.fairness_watch import FairnessReport, watch_fairness
 from ml_release.workflows.fairness_windows import fairness_rules
-
-_COLUMNS = ("subject", "measure", "value", "low", "high", "approved", "limit", "adjusted p", "rows")
 
 
 def fairness_report_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
@@ -44,11 +43,8 @@ def fairness_report_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinit
             metadata={"outcome": "nothing is declared to watch"}
             if report is None
             else _metadata(report),
-            check_results=check_results(
-                key,
-                rules,
-                {} if report is None else {line.name: report.verdict},
-                severity=dg.AssetCheckSeverity.WARN,
+            check_results=check_news(
+                key, rules, line.name, None if report is None else report.verdict
             ),
         )
 
@@ -81,33 +77,20 @@ def _metadata(report: FairnessReport) -> dict[str, dg.MetadataValue | str | int 
 
 def _table(window: FairnessWindow) -> dg.TableMetadataValue:
     every: tuple[WatchedGap | WatchedSlice, ...] = (*window.gaps, *window.slices)
-    return dg.MetadataValue.table(
-        [
-            dg.TableRecord(
-                dict(
-                    zip(
-                        _COLUMNS,
-                        (
-                            one.name,
-                            one.measure if isinstance(one, WatchedGap) else one.score,
-                            *(
-                                number(value)
-                                for value in (
-                                    one.value,
-                                    one.low,
-                                    one.high,
-                                    one.baseline,
-                                    one.limit,
-                                    one.p_adjusted,
-                                )
-                            ),
-                            str(one.n),
-                        ),
-                        strict=True,
-                    )
-                )
+    return text_table(
+        ("subject", "measure", "value", "low", "high", "approved", "limit", "adjusted p", "rows"),
+        (
+            (
+                one.name,
+                one.measure if isinstance(one, WatchedGap) else one.score,
+                number(one.value),
+                number(one.low),
+                number(one.high),
+                number(one.baseline),
+                number(one.limit),
+                number(one.p_adjusted),
+                str(one.n),
             )
             for one in every
-        ],
-        schema=dg.TableSchema(columns=[dg.TableColumn(name, "string") for name in _COLUMNS]),
+        ),
     )

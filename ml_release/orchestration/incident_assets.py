@@ -13,7 +13,8 @@ from ml_release.domain.taken_back import taken_back
 from ml_release.domain.verdict import Outcome, verdict_from_json
 from ml_release.orchestration.endpoint_assets import release_group
 from ml_release.orchestration.jobs import LINE_TAG, REASON_TAG, op_job
-from ml_release.orchestration.rendering import findings_table, reported
+from ml_release.orchestration.rendering import reported
+from ml_release.orchestration.tables import findings_table
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
 from ml_release.workflows.incidents import WrittenIncident, find_rollback, write_incident

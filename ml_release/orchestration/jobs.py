@@ -44,13 +44,19 @@ TRIGGER_TAG = "ml_release/trigger"
 REQUEST_TAG = "ml_release/request"
 _TAG = 500
 """Letters of a tag; the whole reason is in the record."""
-IN_FLIGHT = [
+_IN_FLIGHT = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
 ]
-"""A run that is to do something, or does it."""
+
+
+def run_in_flight(instance: dg.DagsterInstance, line: ReleaseLine, name: str) -> str | None:
+    """The id of a run of ``<line>_<name>`` that is to do something, or does it; None without."""
+    of_job = dg.RunsFilter(job_name=f"{line.name}_{name}", statuses=_IN_FLIGHT)
+    runs = instance.get_runs(of_job, limit=1)
+    return runs[0].run_id if runs else None
 
 
 def op_job(

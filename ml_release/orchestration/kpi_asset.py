@@ -4,7 +4,8 @@ import dagster as dg
 
 from ml_release.domain import release_kpis as kpis
 from ml_release.orchestration.endpoint_assets import endpoint_key, release_group
-from ml_release.orchestration.rendering import check_results, check_specs, picture, reported
+from ml_release.orchestration.rendering import check_news, check_specs, picture, reported
+from ml_release.orchestration.tables import text_table
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
 from ml_release.workflows.release_kpis import KpiReport, report_kpis
@@ -40,33 +41,19 @@ def release_kpis_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition
         # A release is not stopped by how earlier ones went.
         return dg.MaterializeResult(
             metadata=_shown(report),
-            check_results=check_results(
-                key,
-                kpis.RULES,
-                {line.name: report.verdict},
-                severity=dg.AssetCheckSeverity.WARN,
-            ),
+            check_results=check_news(key, kpis.RULES, line.name, report.verdict),
         )
 
     return release_kpis
 
 
 def _shown(report: KpiReport) -> dict[str, float | str | dg.MetadataValue]:
-    columns = ("KPI", "value", "from", "how")
-    table = dg.MetadataValue.table(
-        [
-            dg.TableRecord(
-                dict(
-                    zip(
-                        columns,
-                        (one.name.replace("_", " "), one.in_words(), str(one.n), one.said),
-                        strict=True,
-                    )
-                )
-            )
+    table = text_table(
+        ("KPI", "value", "from", "how"),
+        (
+            (one.name.replace("_", " "), one.in_words(), str(one.n), one.said)
             for one in report.kpis.kpis
-        ],
-        schema=dg.TableSchema(columns=[dg.TableColumn(name, "string") for name in columns]),
+        ),
     )
     return {
         "outcome": report.verdict.outcome.value,

@@ -5,14 +5,8 @@ from typing import Any
 import dagster as dg
 
 from ml_release.domain import label_maturity
-from ml_release.orchestration.rendering import (
-    check_results,
-    check_specs,
-    frame_table,
-    number,
-    picture,
-    reported,
-)
+from ml_release.orchestration.rendering import check_news, check_specs, picture, reported
+from ml_release.orchestration.tables import frame_table, number
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
 from ml_release.workflows.labels import LabelsGathered, gather_labels, has_files
@@ -73,12 +67,7 @@ def labels_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
         # stop no run: what else is wrong has to be decided on all the same.
         return dg.MaterializeResult(
             metadata=_metadata(gathered),
-            check_results=check_results(
-                key,
-                tuple(rules),
-                {line.name: gathered.verdict},
-                severity=dg.AssetCheckSeverity.WARN,
-            ),
+            check_results=check_news(key, tuple(rules), line.name, gathered.verdict),
         )
 
     return labels

@@ -9,7 +9,8 @@ import dagster as dg
 
 from ml_release.orchestration.endpoint_assets import endpoint_key
 from ml_release.orchestration.jobs import LINE_TAG
-from ml_release.orchestration.rendering import number, reported
+from ml_release.orchestration.rendering import reported
+from ml_release.orchestration.tables import number
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
 from ml_release.workflows.log_keeping import keep_log

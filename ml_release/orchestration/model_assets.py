@@ -9,18 +9,15 @@ from ml_release.orchestration.backtest_asset import trained as remember_trained
 from ml_release.orchestration.backtest_asset import training_reason
 from ml_release.orchestration.build_page import build_metadata, environment_drift_metadata
 from ml_release.orchestration.evaluation_page import evaluation_metadata, report_metadata
-from ml_release.orchestration.rendering import (
-    check_results,
-    check_specs,
+from ml_release.orchestration.rendering import check_results, check_specs, picture, reported
+from ml_release.orchestration.resources import TRACKING
+from ml_release.orchestration.tables import (
     kept_out_table,
     left_out_table,
     number,
-    picture,
-    reported,
     search_table,
     waived_table,
 )
-from ml_release.orchestration.resources import TRACKING
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
 from ml_release.workflows.environment_drift import environment_drift

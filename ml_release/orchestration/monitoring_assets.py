@@ -7,14 +7,8 @@ from ml_release.domain.features import History
 from ml_release.domain.history_health import HistoryUse
 from ml_release.orchestration.endpoint_assets import endpoint_key
 from ml_release.orchestration.performance_page import performance_metadata
-from ml_release.orchestration.rendering import (
-    check_results,
-    check_specs,
-    drift_table,
-    number,
-    picture,
-    reported,
-)
+from ml_release.orchestration.rendering import check_news, check_specs, picture, reported
+from ml_release.orchestration.tables import drift_table, number
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
 from ml_release.workflows.drift_evidence import trends
@@ -76,18 +70,8 @@ def inference_window_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefini
             # Most traffic has no landed row yet to compare with, and an old table answers better
             # than none: both are news, and stop no run.
             check_results=[
-                *check_results(
-                    key,
-                    skew.RULES,
-                    {} if verdict is None else {line.name: verdict},
-                    severity=dg.AssetCheckSeverity.WARN,
-                ),
-                *check_results(
-                    key,
-                    tuple(history_rules),
-                    {} if history is None else {line.name: history},
-                    severity=dg.AssetCheckSeverity.WARN,
-                ),
+                *check_news(key, skew.RULES, line.name, verdict),
+                *check_news(key, tuple(history_rules), line.name, history),
             ],
         )
 
@@ -147,11 +131,8 @@ def drift_report_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition
                 **trends(report.record),
                 **{name: picture(png) for name, png in report.plots.items()},
             },
-            check_results=check_results(
-                key,
-                drift.RULES,
-                {} if report is None else {line.name: report.verdict},
-                severity=dg.AssetCheckSeverity.WARN,
+            check_results=check_news(
+                key, drift.RULES, line.name, None if report is None else report.verdict
             ),
         )
 
@@ -196,11 +177,11 @@ def performance_report_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefi
         # Worse than at release is news for a person and for the retraining; it stops no run.
         return dg.MaterializeResult(
             metadata=performance_metadata(report),
-            check_results=check_results(
+            check_results=check_news(
                 key,
                 performance_judge.RULES,
-                {line.name: report.verdict},
-                severity=dg.AssetCheckSeverity.WARN,
+                line.name,
+                report.verdict,
                 plots={"no_worse_than_at_release": report.plots},
             ),
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ml_release.orchestration.rendering import frame_table, picture, scores_table
+from ml_release.orchestration.rendering import picture
+from ml_release.orchestration.tables import frame_table, scores_table
 
 if TYPE_CHECKING:
     from ml_release.domain.evaluation_measures import Measured

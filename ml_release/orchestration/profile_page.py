@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from ml_release.domain.profile_table import profile_rows
-from ml_release.orchestration.rendering import number
+from ml_release.orchestration.tables import number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,7 +15,8 @@ from ml_release.orchestration.endpoint_assets import (
 )
 from ml_release.orchestration.incident_assets import tell_incident
 from ml_release.orchestration.jobs import op_job
-from ml_release.orchestration.rendering import digests_table, reported
+from ml_release.orchestration.rendering import reported
+from ml_release.orchestration.tables import digests_table
 from ml_release.orchestration.telling import (
     notice_of_approvals,
     notice_of_rollback,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from ml_release.domain.governor_memory import Asked, Kind
-from ml_release.orchestration.jobs import IN_FLIGHT, REQUEST_TAG, training_request
+from ml_release.orchestration.jobs import REQUEST_TAG, run_in_flight, training_request
 from ml_release.orchestration.rendering import reported
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
@@ -98,14 +98,13 @@ def _look(
 
 def _running(line: ReleaseLine, wiring: Wiring, instance: dg.DagsterInstance) -> str:
     """What is training, in words; a request whose run broke is remembered as such first."""
-    job = f"{line.name}_train"
-    running = instance.get_runs(dg.RunsFilter(job_name=job, statuses=IN_FLIGHT), limit=1)
+    running = run_in_flight(instance, line, "train")
     if running:
-        return f"run {running[0].run_id} is training already"
+        return f"run {running} is training already"
     memory = governor_memory(line, environment=wiring.environment, evidence=wiring.evidence)
     last = memory.in_flight()
     if last is not None:
-        tag = dg.RunsFilter(job_name=job, tags={REQUEST_TAG: last.key})
+        tag = dg.RunsFilter(job_name=f"{line.name}_train", tags={REQUEST_TAG: last.key})
         # A request of which no run is known may be on its way; it is given up after its time.
         if instance.get_runs(tag, limit=1):
             end_request(

@@ -8,9 +8,10 @@ from ml_release.domain.canary_rules import HARM
 from ml_release.domain.rollout_decision import Act
 from ml_release.domain.verdict import BEST_TO_WORST
 from ml_release.orchestration.endpoint_assets import release_group
-from ml_release.orchestration.jobs import IN_FLIGHT, LINE_TAG, REASON_TAG, op_job
+from ml_release.orchestration.jobs import LINE_TAG, REASON_TAG, op_job, run_in_flight
 from ml_release.orchestration.release_jobs import show_move
-from ml_release.orchestration.rendering import findings_table, picture, reported
+from ml_release.orchestration.rendering import picture, reported
+from ml_release.orchestration.tables import findings_table
 from ml_release.orchestration.telling import notices_of_tick, tell
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
@@ -104,11 +105,9 @@ def rollout_sensor(line: ReleaseLine, wiring: Wiring) -> dg.SensorDefinition:
         description="Advances, holds or takes back the release under way.",
     )
     def rollout(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        running = context.instance.get_runs(
-            dg.RunsFilter(job_name=f"{line.name}_rollout", statuses=IN_FLIGHT), limit=1
-        )
+        running = run_in_flight(context.instance, line, "rollout")
         if running:
-            return dg.SkipReason(f"run {running[0].run_id} is looking at it already")
+            return dg.SkipReason(f"run {running} is looking at it already")
         with reported():
             tick = look_at_rollout(
                 line,

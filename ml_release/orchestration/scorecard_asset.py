@@ -6,7 +6,8 @@ from ml_release.domain import scorecard
 from ml_release.domain.identity import digest_of_json
 from ml_release.domain.scorecard import Scorecard, judge_scorecard
 from ml_release.domain.verdict import Verdict
-from ml_release.orchestration.rendering import check_results, check_specs, number, reported
+from ml_release.orchestration.rendering import check_news, check_specs, reported
+from ml_release.orchestration.tables import number
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
 from ml_release.workflows.gate_scorecard import Bench, run_scorecard
@@ -53,11 +54,8 @@ def gate_scorecard_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefiniti
             )
         return dg.MaterializeResult(
             metadata=_metadata(card),
-            check_results=check_results(
-                key,
-                tuple(scorecard.DESCRIPTIONS),
-                {line.name: _verdict(line, card)},
-                severity=dg.AssetCheckSeverity.WARN,
+            check_results=check_news(
+                key, tuple(scorecard.DESCRIPTIONS), line.name, _verdict(line, card)
             ),
         )
 

@@ -4,13 +4,8 @@ import dagster as dg
 
 from ml_release.domain import slo
 from ml_release.domain.slo_record import SloRecord
-from ml_release.orchestration.rendering import (
-    check_results,
-    check_specs,
-    number,
-    picture,
-    reported,
-)
+from ml_release.orchestration.rendering import check_results, check_specs, picture, reported
+from ml_release.orchestration.tables import number, text_table
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
 from ml_release.workflows.slo import SloReport, report_slo
@@ -87,26 +82,17 @@ def _numbers(record: SloRecord) -> dict[str, float]:
 
 
 def _table(record: SloRecord) -> dg.TableMetadataValue:
-    columns = ("promise", "objective", "events", "bad", "budget left", "burns too fast")
-    return dg.MetadataValue.table(
-        [
-            dg.TableRecord(
-                dict(
-                    zip(
-                        columns,
-                        (
-                            one.name,
-                            f"{100 * one.objective:g} % of {one.unit}",
-                            str(one.events),
-                            str(one.bad),
-                            number(one.left),
-                            one.level or "no",
-                        ),
-                        strict=True,
-                    )
-                )
+    return text_table(
+        ("promise", "objective", "events", "bad", "budget left", "burns too fast"),
+        (
+            (
+                one.name,
+                f"{100 * one.objective:g} % of {one.unit}",
+                str(one.events),
+                str(one.bad),
+                number(one.left),
+                one.level or "no",
             )
             for one in record.standings
-        ],
-        schema=dg.TableSchema(columns=[dg.TableColumn(name, "string") for name in columns]),
+        ),
     )

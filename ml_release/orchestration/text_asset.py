@@ -3,12 +3,11 @@
 import dagster as dg
 
 from ml_release.domain.text_drift import DESCRIPTIONS, TextShift
-from ml_release.orchestration.rendering import check_results, check_specs, number, reported
+from ml_release.orchestration.rendering import check_news, check_specs, reported
+from ml_release.orchestration.tables import number, text_table
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
 from ml_release.workflows.text_drift import TextReport, watch_texts
-
-_COLUMNS = ("column", "word", "share in the reference", "share now")
 
 
 def text_report_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
@@ -39,11 +38,8 @@ def text_report_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsDefinition:
             metadata={"outcome": "nothing is declared yet"}
             if report is None
             else _metadata(report),
-            check_results=check_results(
-                key,
-                tuple(DESCRIPTIONS),
-                {} if report is None else {line.name: report.verdict},
-                severity=dg.AssetCheckSeverity.WARN,
+            check_results=check_news(
+                key, tuple(DESCRIPTIONS), line.name, None if report is None else report.verdict
             ),
         )
 
@@ -62,24 +58,11 @@ def _metadata(report: TextReport) -> dict[str, dg.MetadataValue | str | int | fl
 
 
 def _words(shifts: tuple[TextShift, ...]) -> dg.TableMetadataValue:
-    return dg.MetadataValue.table(
-        [
-            dg.TableRecord(
-                dict(
-                    zip(
-                        _COLUMNS,
-                        (
-                            shift.column,
-                            one.word,
-                            number(one.reference_share),
-                            number(one.current_share),
-                        ),
-                        strict=True,
-                    )
-                )
-            )
+    return text_table(
+        ("column", "word", "share in the reference", "share now"),
+        (
+            (shift.column, one.word, number(one.reference_share), number(one.current_share))
             for shift in shifts
             for one in shift.words
-        ],
-        schema=dg.TableSchema(columns=[dg.TableColumn(name, "string") for name in _COLUMNS]),
+        ),
     )

@@ -9,6 +9,7 @@ from ml_release.domain.verdict import Outcome
 from ml_release.orchestration.endpoint_assets import endpoint_key
 from ml_release.orchestration.jobs import LINE_TAG
 from ml_release.orchestration.rendering import check_results, check_specs, reported
+from ml_release.orchestration.tables import text_table
 from ml_release.orchestration.telling import tell
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
@@ -113,9 +114,8 @@ def _metadata(found: Compared) -> dict[str, dg.MetadataValue]:
         "disagreements": dg.MetadataValue.md(
             "\n".join(f"- {one.sentence()}" for one in found.verdict.objections) or "none"
         ),
-        "versions": dg.MetadataValue.table(
-            [dg.TableRecord({name: str(getattr(row, name)) for name in _COLUMNS}) for row in rows],
-            schema=dg.TableSchema(columns=[dg.TableColumn(name, "string") for name in _COLUMNS]),
+        "versions": text_table(
+            _COLUMNS, ([str(getattr(row, name)) for name in _COLUMNS] for row in rows)
         ),
         "declared commit": dg.MetadataValue.text(found.verdict.evidence["declared_commit"]),
         "alias": dg.MetadataValue.text(

@@ -3,7 +3,8 @@
 import dagster as dg
 
 from ml_release.domain import rollback_verification
-from ml_release.orchestration.rendering import check_results, check_specs, number, reported
+from ml_release.orchestration.rendering import check_news, check_specs, reported
+from ml_release.orchestration.tables import number
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
 from ml_release.workflows.rollback_verification import VerifiedRollback, verify_rollback
@@ -36,11 +37,11 @@ def rollback_verification_asset(line: ReleaseLine, wiring: Wiring) -> dg.AssetsD
         return dg.MaterializeResult(
             metadata={"outcome": "nothing was rolled back"} if found is None else _shown(found),
             # A line without traffic, or without a rollback, is nothing to be alarmed about.
-            check_results=check_results(
+            check_results=check_news(
                 key,
                 rollback_verification.RULES,
-                {} if found is None else {line.name: found.verdict},
-                severity=dg.AssetCheckSeverity.WARN,
+                line.name,
+                None if found is None else found.verdict,
             ),
         )
 

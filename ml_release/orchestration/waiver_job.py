@@ -6,7 +6,8 @@ import dagster as dg
 
 from ml_release.orchestration.evaluation_page import report_metadata
 from ml_release.orchestration.jobs import op_job
-from ml_release.orchestration.rendering import reported, waived_table
+from ml_release.orchestration.rendering import reported
+from ml_release.orchestration.tables import waived_table
 from ml_release.orchestration.wiring import Wiring
 from ml_release.spec.release_line import ReleaseLine
 from ml_release.workflows.release_reports import write_report

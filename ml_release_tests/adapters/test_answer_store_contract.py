@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ml_release.adapters.counted_log.answers import SqliteAnswers
-from ml_release.adapters.in_memory_answers import InMemoryAnswers
+from ml_release.adapters.in_memory import InMemoryAnswers
 from ml_release.domain.answers import (
     Answer,
     AnswerProgress,

@@ -15,7 +15,7 @@ from dulwich.web import WSGIRequestHandlerLogger, WSGIServerLogger, make_wsgi_ch
 from ml_release.adapters.git_deployments import GitDeployments
 from ml_release.adapters.git_deployments.remote import GitRemote
 from ml_release.adapters.git_deployments.shared import SharedDeployments
-from ml_release.adapters.in_memory_remote import InMemoryRemote
+from ml_release.adapters.in_memory import InMemoryRemote
 from ml_release.adapters.seals import Seals
 from ml_release.adapters.signing_keys import SigningKeys
 from ml_release.domain.remote_state import remote_state

@@ -16,7 +16,7 @@ import pytest
 
 from ml_release.adapters.evidently_report import MOST_ROWS, EvidentlyPages
 from ml_release.adapters.gauge_files import GaugeFiles
-from ml_release.adapters.in_memory_monitoring import InMemoryDriftPages, InMemoryGauges
+from ml_release.adapters.in_memory import InMemoryDriftPages, InMemoryGauges
 from ml_release.domain.gauges import GaugeFile, gauges_from_json
 from ml_release.domain.monitoring_gauges import gauges_of
 from ml_release.errors import DeclarationError, InputError

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ml_release.adapters.apprise_notifier import AppriseNotifier
-from ml_release.adapters.in_memory_notifier import InMemoryNotifier
+from ml_release.adapters.in_memory import InMemoryNotifier
 from ml_release.adapters.notice_file import NoticeFile
 from ml_release.domain.notices import rolled_back
 from ml_release.errors import InputError, UnavailableError

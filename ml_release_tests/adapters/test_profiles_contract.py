@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ml_release.adapters.counted_log.profiles import ProfileFile
-from ml_release.adapters.in_memory_profiles import InMemoryProfiles
+from ml_release.adapters.in_memory import InMemoryProfiles
 from ml_release.domain.bucket_profile import SHADOW, BucketProfile, CountedFeature
 from ml_release.errors import (
     DeclarationError,

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ml_release.adapters.git_deployments import GitDeployments
-from ml_release.adapters.in_memory import InMemoryDeployments
-from ml_release.adapters.in_memory_trial import InMemoryTrialServer
+from ml_release.adapters.in_memory import InMemoryDeployments, InMemoryTrialServer
 from ml_release.adapters.inference_tables import InferenceTables
 from ml_release.adapters.online_files import OnlineFiles
 from ml_release.adapters.onnx_models import OnnxLoader

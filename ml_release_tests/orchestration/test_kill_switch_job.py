@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 import dagster as dg
 import pytest
 
-from ml_release.adapters.in_memory_remote import InMemoryRemote
+from ml_release.adapters.in_memory import InMemoryRemote
 from ml_release.domain.kill_switch import Pulled
 from ml_release.domain.remote_state import remote_state
 from ml_release.errors import IntegrityError, UnavailableError

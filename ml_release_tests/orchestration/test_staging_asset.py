@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pytest
 
-from ml_release.adapters.in_memory_trial import InMemoryTrialServer
+from ml_release.adapters.in_memory import InMemoryTrialServer
 from ml_release.domain.staging_gates import StagingPolicy
 from ml_release.orchestration.staging_asset import staging_endpoint_asset
 from ml_release_tests.orchestration.house import failure, materialized, run, train, wiring_of

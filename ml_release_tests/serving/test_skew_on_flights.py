@@ -15,10 +15,10 @@ from ml_release.adapters.exact_shapley import ExactShapley
 from ml_release.adapters.in_memory import (
     InMemoryEvidence,
     InMemoryExperiments,
+    InMemoryProfiles,
     InMemoryTables,
     InMemoryWorkplace,
 )
-from ml_release.adapters.in_memory_profiles import InMemoryProfiles
 from ml_release.adapters.inference_tables import InferenceTables
 from ml_release.adapters.landing_files import LandingFiles
 from ml_release.adapters.online_files import OnlineFiles

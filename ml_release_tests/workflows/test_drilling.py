@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ml_release.adapters.in_memory import InMemoryDeployments
-from ml_release.adapters.in_memory_trial import InMemoryTrialServer
+from ml_release.adapters.in_memory import InMemoryDeployments, InMemoryTrialServer
 from ml_release.domain.drill import (
     FAST,
     RESTORED,

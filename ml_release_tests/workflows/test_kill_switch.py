@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ml_release.adapters.in_memory_switches import InMemorySwitches
+from ml_release.adapters.in_memory import InMemorySwitches
 from ml_release.domain.kill_switch import Pulled
 from ml_release.errors import StaleWriteError
 from ml_release.workflows.kill_switch import Adopted, adopt_kill_switch

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_release.adapters.in_memory_profiles import InMemoryProfiles
+from ml_release.adapters.in_memory import InMemoryProfiles
 from ml_release.domain.slo import AVAILABLE, BUDGET, FAIR, RIGHT, exhausted
 from ml_release.domain.slo_policy import CorrectnessSlo, FairnessSlo, FreshnessSlo, SloPolicy
 from ml_release.domain.slo_record import slo_record_from_json

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ml_release.adapters.in_memory import InMemoryDeployments
-from ml_release.adapters.in_memory_trial import InMemoryTrialServer
+from ml_release.adapters.in_memory import InMemoryDeployments, InMemoryTrialServer
 from ml_release.domain.deployment import Variant
 from ml_release.domain.staging_gates import StagingPolicy
 from ml_release.domain.trial import TrialReply
