@@ -79,7 +79,9 @@ class Installation:
             run_config=dict(config or {}),
             tags=dict(tags or {}),
             raise_on_error=False,
-            asset_selection=assets and [dg.AssetKey([self.line.name, name]) for name in assets],
+            asset_selection=[dg.AssetKey([self.line.name, name]) for name in assets]
+            if assets
+            else None,
         )
 
     def train(self, first: str, last: str, *, fresh_from: str | None = None, by: str) -> int:
