@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from ml_release.domain.identity import canonical_json, digest_of_json
+from ml_release.domain.identity import digest_of_json
+from ml_release.domain.recorded import Recorded, read_recorded
 from ml_release.domain.verdict import Finding, Outcome, Verdict, compare
-from ml_release.errors import IntegrityError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,11 +57,7 @@ _DAYS_PER_WEEK = 7.0
 Limit = Annotated[float, Field(ge=0)]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class KpiPolicy(_Model):
+class KpiPolicy(BaseModel):
     """Over which time releases are counted, and which values are good ones.
 
     Attributes
@@ -77,6 +73,8 @@ class KpiPolicy(_Model):
     minimum_releases
         A rate of fewer is not judged.
     """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     days: Annotated[int, Field(ge=1)] = 90
     price_per_core_hour: Annotated[float, Field(gt=0)] | None = None
@@ -134,7 +132,7 @@ class Answered:
     hours: float
 
 
-class Kpi(_Model):
+class Kpi(Recorded):
     """One value.
 
     Attributes
@@ -158,7 +156,7 @@ class Kpi(_Model):
         return NOT_KNOWN if self.value is None else f"{self.value:.4g} {self.unit}"
 
 
-class ReleaseKpis(_Model):
+class ReleaseKpis(Recorded):
     """All values of a line over one stretch of time."""
 
     line: str
@@ -172,18 +170,10 @@ class ReleaseKpis(_Model):
         """One of them."""
         return next(one for one in self.kpis if one.name == name)
 
-    def to_json(self) -> bytes:
-        """The canonical byte form."""
-        return canonical_json(self.model_dump(mode="json"))
-
 
 def kpis_from_json(content: bytes) -> ReleaseKpis:
     """Read recorded values back; `IntegrityError` if they are none."""
-    try:
-        return ReleaseKpis.model_validate_json(content)
-    except ValidationError as error:
-        message = f"release KPIs: expected recorded ones, found something else ({error})"
-        raise IntegrityError(message) from error
+    return read_recorded(ReleaseKpis, content, "release KPIs", expected="recorded ones")
 
 
 def release_kpis(
