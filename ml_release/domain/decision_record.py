@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Literal
 
 from pydantic import AwareDatetime, Field
 
-from ml_release.domain.monitoring_decision import JUDGE, Action, Cause
+from ml_release.domain.monitoring_decision import JUDGE, Action, Cause, Step
 from ml_release.domain.recorded import Recorded, read_recorded
 from ml_release.domain.verdict import Finding, Outcome, Verdict
-
-if TYPE_CHECKING:
-    from ml_release.domain.monitoring_decision import Decision
 
 MOST_KEPT = 400
 """Of the decisions before, the newest are kept."""
@@ -25,14 +21,6 @@ DESCRIPTIONS = {
 """The rules of this judge: claims, each a check of the asset, with what they say."""
 
 RULES = tuple(DESCRIPTIONS)
-
-
-class DecisionStep(Recorded):
-    """One question, its answer and the numbers behind it."""
-
-    question: str
-    answer: Literal["yes", "no", "cannot tell", "does not apply"]
-    numbers: str = ""
 
 
 class DecisionRecord(Recorded):
@@ -64,7 +52,7 @@ class DecisionRecord(Recorded):
     action: Action
     reason: str
     causes: tuple[Cause, ...] = ()
-    path: tuple[DecisionStep, ...]
+    path: tuple[Step, ...]
     evidence: Mapping[str, str] = Field(default_factory=dict)
 
     def sentence(self) -> str:
@@ -106,13 +94,6 @@ class DecisionHistory(Recorded):
 
 def _what(one: PastDecision) -> tuple[object, ...]:
     return (one.version, one.action, one.reason)
-
-
-def steps_of(decision: Decision) -> tuple[DecisionStep, ...]:
-    """The path as it is kept."""
-    return tuple(
-        DecisionStep(question=s.question, answer=s.answer, numbers=s.numbers) for s in decision.path
-    )
 
 
 def decision_from_json(content: bytes) -> DecisionRecord:

@@ -183,7 +183,7 @@ class Kpi:
     """One release indicator; a value of None is not known, never 0."""
 
     name: str
-    value: float | None
+    value: float | None = None
     unit: str = ""
 
 
