@@ -81,14 +81,6 @@ class ErrorChanges(Recorded):
     adwin: Adwin = Adwin()
     changes: tuple[ErrorChange, ...] = ()
 
-    def worse_since(self, day: date, detector: Detector) -> tuple[ErrorChange, ...]:
-        """Changes to worse that a detector showed on a day or later."""
-        return tuple(
-            one
-            for one in self.changes
-            if one.detector == detector and one.is_worse and one.day >= day
-        )
-
 
 def changes_from_json(content: bytes) -> ErrorChanges:
     """Read a recorded state back; `IntegrityError` if it is none."""

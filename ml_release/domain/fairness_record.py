@@ -185,10 +185,6 @@ class FairnessHistory(Recorded):
             rows=tuple(row for row in together if (row.last_day, row.version) >= oldest)
         )
 
-    def of_subject(self, rule: str, subject: str) -> tuple[HistoryRow, ...]:
-        """The rows of one subject, oldest first."""
-        return tuple(row for row in self.rows if (row.rule, row.subject) == (rule, subject))
-
 
 def record_from_json(content: bytes) -> FairnessRecord:
     """Read a record back; `IntegrityError` if it is none."""
