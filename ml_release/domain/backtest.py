@@ -8,12 +8,11 @@ at: the newest days, and the days the champion was tested on.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from ml_release.domain.recorded import Recorded, read_recorded
+from ml_release.domain.recorded import Recorded, known, read_recorded
 from ml_release.domain.verdict import Finding, Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -121,8 +120,7 @@ def backtest_from_json(content: bytes) -> BacktestRecord:
 
 def gain_of(estimate: float, low: float, high: float) -> Gain:
     """A `Gain` of numbers that may be NaN."""
-    values = [value if math.isfinite(value) else None for value in (estimate, low, high)]
-    return Gain(estimate=values[0], low=values[1], high=values[2])
+    return Gain(estimate=known(estimate), low=known(low), high=known(high))
 
 
 def outcome_of(meeting: Meeting, policy: BacktestPolicy) -> Outcome:

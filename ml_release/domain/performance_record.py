@@ -6,7 +6,7 @@ What is not known is None, never a number.
 from __future__ import annotations
 
 from datetime import date, datetime
-from math import hypot, isfinite
+from math import hypot
 
 from ml_release.domain.error_changes import ErrorChange
 from ml_release.domain.evaluation_measures import Measured
@@ -235,11 +235,6 @@ def change_of(now: Measured | None, released: Measured | None) -> Measured | Non
 
 def _reach(found: Measured, end: float | None) -> float:
     return (end or 0.0) - (found.estimate or 0.0)
-
-
-def known(value: float) -> float | None:
-    """A number, None if it is none."""
-    return value if isfinite(value) else None
 
 
 def record_from_json(content: bytes) -> PerformanceRecord:

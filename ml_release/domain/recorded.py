@@ -5,6 +5,7 @@ Not done here: where they are kept, see the evidence store.
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -26,6 +27,11 @@ class Recorded(BaseModel):
     def digest(self) -> str:
         """Digest of the canonical byte form."""
         return digest_of_bytes(self.to_json())
+
+
+def known(value: float) -> float | None:
+    """A number as it is recorded: None where it is NaN or infinite."""
+    return float(value) if isfinite(value) else None
 
 
 _Kind = TypeVar("_Kind", bound=BaseModel)

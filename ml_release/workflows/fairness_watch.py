@@ -9,13 +9,14 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from ml_release.domain.fairness_gaps import WatchedRows, watched_gaps, watched_slices
+from ml_release.domain.fairness_gaps import WatchedRows, watched_gaps
 from ml_release.domain.fairness_record import (
     FairnessHistory,
     FairnessRecord,
     FairnessWindow,
     history_from_json,
 )
+from ml_release.domain.fairness_slices import watched_slices
 from ml_release.domain.fairness_watch import GAPS, SLICES, history_rows, judge_fairness_watch
 from ml_release.domain.identity import digest_of_bytes, digest_of_json
 from ml_release.domain.primary_scores import PrimaryScore
