@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ml_release.domain.monitoring_page import (
+from ml_release.domain.monitoring_shown import (
     Burn,
     DecisionTaken,
     FairnessGap,
