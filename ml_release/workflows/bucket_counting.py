@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml_release.domain.bucket_profile import SHADOW, BucketProfile, CountedFeature
+from ml_release.domain.bucket_profile import SHADOW, BucketProfile
+from ml_release.domain.counted_feature import CountedFeature
 from ml_release.domain.latency_sketch import LatencySketch
 from ml_release.domain.reference_profile import SCORE
 from ml_release.workflows.columns import floats_of

@@ -10,13 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_release.domain.bucket_profile import (
-    BucketProfile,
-    CountedFeature,
-    added,
-    bucket_from_json,
-    merged,
-)
+from ml_release.domain.bucket_profile import BucketProfile, bucket_from_json, merged
+from ml_release.domain.counted_feature import CountedFeature, added
 from ml_release.domain.feature_bins import FeatureBins
 from ml_release.errors import InputError, IntegrityError
 
