@@ -122,7 +122,7 @@ def bucket_from_json(content: bytes) -> BucketProfile:
     """Read a kept profile back; `IntegrityError` if it is none."""
     try:
         return _DECODER.decode(content)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         message = f"bucket profile: expected a recorded one, found something else ({error})"
         raise IntegrityError(message) from error
 
