@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from ml_release.domain.evaluation_measures import FairnessOfColumn
     from ml_release.domain.fairness_excess import PairExcess
-    from ml_release.domain.fairness_watch import FairnessWatchPolicy
+    from ml_release.domain.fairness_watch_policy import FairnessWatchPolicy
     from ml_release.domain.scores import Floats
     from ml_release.domain.slice_scores import Slicing
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ml_release.domain.evaluation_measures import SliceMeasure
     from ml_release.domain.fairness_gaps import WatchedRows
-    from ml_release.domain.fairness_watch import FairnessWatchPolicy
+    from ml_release.domain.fairness_watch_policy import FairnessWatchPolicy
     from ml_release.domain.intervals import Interval
     from ml_release.domain.primary_scores import PrimaryScore
     from ml_release.domain.slice_scores import Slicing

@@ -12,7 +12,7 @@ from ml_release.domain.data_gates import DataGatesPolicy
 from ml_release.domain.decision_policy import DecisionPolicy
 from ml_release.domain.drift_policy import DriftPolicy
 from ml_release.domain.evaluation_gates import EvaluationPolicy
-from ml_release.domain.fairness_watch import FairnessWatchPolicy
+from ml_release.domain.fairness_watch_policy import FairnessWatchPolicy
 from ml_release.domain.history_health import HistoryHealthPolicy
 from ml_release.domain.identity import digest_of_json
 from ml_release.domain.label_maturity import LabelPolicy

@@ -17,13 +17,8 @@ from ml_release.domain.fairness_record import (
     history_from_json,
     record_from_json,
 )
-from ml_release.domain.fairness_watch import (
-    GAPS,
-    SLICES,
-    FairnessWatchPolicy,
-    history_rows,
-    judge_fairness_watch,
-)
+from ml_release.domain.fairness_watch import GAPS, SLICES, history_rows, judge_fairness_watch
+from ml_release.domain.fairness_watch_policy import FairnessWatchPolicy
 from ml_release.domain.verdict import Finding, Outcome
 from ml_release.errors import IntegrityError
 
