@@ -6,13 +6,13 @@ import math
 from datetime import date, timedelta
 from typing import Any
 
-from ml_release.domain.monitoring_page import (
+from ml_release.domain.monitoring_page import MonitoringPage
+from ml_release.domain.monitoring_shown import (
     Burn,
     DecisionTaken,
     FairnessGap,
     FeatureShift,
     Kpi,
-    MonitoringPage,
     PerformanceNow,
     PerformancePoint,
     SloState,

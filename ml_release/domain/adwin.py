@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 
 class AdwinPolicy(BaseModel):
@@ -97,19 +97,6 @@ class Adwin:
             first = first or cut
             state = _without_oldest(state)
         return state if first is None else replace(state, older_mean=first[0], newer_mean=first[1])
-
-
-def adwin_changes(
-    values: Iterable[float], policy: AdwinPolicy, state: Adwin | None = None
-) -> tuple[tuple[int, ...], Adwin]:
-    """Positions of the values that showed a change, counted from 0, and the state after all."""
-    state = Adwin() if state is None else state
-    found = []
-    for position, value in enumerate(values):
-        state = state.after(value, policy)
-        if state.changed:
-            found.append(position)
-    return tuple(found), state
 
 
 def _merged(older: Bucket, newer: Bucket, n: int) -> Bucket:

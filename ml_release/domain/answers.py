@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ml_release.domain.identity import canonical_json
-from ml_release.errors import InputError, IntegrityError
+from ml_release.domain.recorded import Recorded, read_recorded
+from ml_release.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -195,7 +195,7 @@ class DayCount:
     labelled: int
 
 
-class AnswerProgress(BaseModel):
+class AnswerProgress(Recorded):
     """How far the log and the labels table were read.
 
     Attributes
@@ -206,23 +206,13 @@ class AnswerProgress(BaseModel):
         Digest of every partition of the labels table that was read.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     log: Mapping[str, int] = {}
     labels: Mapping[str, str] = {}
-
-    def to_json(self) -> bytes:
-        """The canonical byte form."""
-        return canonical_json(self.model_dump(mode="json"))
 
 
 def progress_from_json(content: str | bytes) -> AnswerProgress:
     """Read what `AnswerProgress.to_json` gave; `IntegrityError` if it is something else."""
-    try:
-        return AnswerProgress.model_validate_json(content)
-    except ValidationError as error:
-        message = f"answers: expected how far they were read, found something else ({error})"
-        raise IntegrityError(message) from error
+    return read_recorded(AnswerProgress, content, "answers", expected="how far they were read")
 
 
 def _objects(values: Sequence[Any]) -> Objects:

@@ -8,14 +8,12 @@ at: the newest days, and the days the champion was tested on.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from ml_release.domain.identity import canonical_json, digest_of_bytes
+from ml_release.domain.recorded import Recorded, known, read_recorded
 from ml_release.domain.verdict import Finding, Outcome, Verdict
-from ml_release.errors import IntegrityError
 
 if TYPE_CHECKING:
     from ml_release.domain.backtest_policy import BacktestPolicy
@@ -34,11 +32,7 @@ NOT_HELD_BY_DOUBT: frozenset[Kind] = frozenset({"performance", "drift", "stalene
 """Triggers that say something is wrong: a backtest that cannot tell does not hold them back."""
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Gain(_Record):
+class Gain(Recorded):
     """How much better one model is than another, above 0 is better; None where it is not known."""
 
     estimate: float | None
@@ -54,7 +48,7 @@ class Gain(_Record):
         return f"{self.estimate:+.4f} ({self.low:+.4f} to {self.high:+.4f})"
 
 
-class Meeting(_Record):
+class Meeting(Recorded):
     """What the models do on the same rows.
 
     Attributes
@@ -80,7 +74,7 @@ class Meeting(_Record):
     problem: str = ""
 
 
-class BacktestRecord(_Record):
+class BacktestRecord(Recorded):
     """One backtest.
 
     Attributes
@@ -108,15 +102,6 @@ class BacktestRecord(_Record):
     rows_new: int = 0
     seconds: Annotated[float, Field(ge=0)] = 0.0
 
-    def to_json(self) -> bytes:
-        """The canonical byte form."""
-        return canonical_json(self.model_dump(mode="json"))
-
-    @property
-    def digest(self) -> str:
-        """Digest of the canonical byte form."""
-        return digest_of_bytes(self.to_json())
-
     def sentence(self) -> str:
         """What it found, in one line."""
         if self.newest.problem:
@@ -130,17 +115,12 @@ class BacktestRecord(_Record):
 
 def backtest_from_json(content: bytes) -> BacktestRecord:
     """Read a recorded backtest back; `IntegrityError` if it is none."""
-    try:
-        return BacktestRecord.model_validate_json(content)
-    except ValidationError as error:
-        message = f"backtest: expected a recorded one, found something else ({error})"
-        raise IntegrityError(message) from error
+    return read_recorded(BacktestRecord, content, "backtest")
 
 
 def gain_of(estimate: float, low: float, high: float) -> Gain:
     """A `Gain` of numbers that may be NaN."""
-    values = [value if math.isfinite(value) else None for value in (estimate, low, high)]
-    return Gain(estimate=values[0], low=values[1], high=values[2])
+    return Gain(estimate=known(estimate), low=known(low), high=known(high))
 
 
 def outcome_of(meeting: Meeting, policy: BacktestPolicy) -> Outcome:

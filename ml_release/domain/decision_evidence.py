@@ -8,25 +8,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from ml_release.domain.drift_standing import DriftStanding
     from ml_release.domain.verdict import Outcome
 
 BurnLevel = Literal["none", "ticket", "page"]
 """How fast an error budget is spent, from not worth a word to waking somebody up."""
 
 BURN_LEVELS: tuple[BurnLevel, ...] = ("none", "ticket", "page")
-
-
-class Standing(StrEnum):
-    """Where a feature ends that may have moved, in the words of the drift judge."""
-
-    STABLE = "stable"
-    HARMLESS = "shifted but harmless"
-    HURTING = "shifted and hurting"
-    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +36,7 @@ class FeatureShift:
     """
 
     feature: str
-    standing: Standing
+    standing: DriftStanding
     psi_nats: float | None = None
     limit_nats: float | None = None
     loss_change: float | None = None

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, Field
 
-from ml_release.domain.identity import canonical_json, digest_of_bytes
-from ml_release.domain.monitoring_decision import JUDGE, Action, Cause
+from ml_release.domain.monitoring_decision import JUDGE, Action, Cause, Step
+from ml_release.domain.recorded import Recorded, read_recorded
 from ml_release.domain.verdict import Finding, Outcome, Verdict
-from ml_release.errors import IntegrityError
-
-if TYPE_CHECKING:
-    from ml_release.domain.monitoring_decision import Decision
 
 MOST_KEPT = 400
 """Of the decisions before, the newest are kept."""
@@ -28,19 +23,7 @@ DESCRIPTIONS = {
 RULES = tuple(DESCRIPTIONS)
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class DecisionStep(_Record):
-    """One question, its answer and the numbers behind it."""
-
-    question: str
-    answer: Literal["yes", "no", "cannot tell", "does not apply"]
-    numbers: str = ""
-
-
-class DecisionRecord(_Record):
+class DecisionRecord(Recorded):
     """What was decided about one version at one moment.
 
     Attributes
@@ -69,17 +52,8 @@ class DecisionRecord(_Record):
     action: Action
     reason: str
     causes: tuple[Cause, ...] = ()
-    path: tuple[DecisionStep, ...]
+    path: tuple[Step, ...]
     evidence: Mapping[str, str] = Field(default_factory=dict)
-
-    def to_json(self) -> bytes:
-        """The canonical byte form."""
-        return canonical_json(self.model_dump(mode="json"))
-
-    @property
-    def digest(self) -> str:
-        """Digest of the canonical byte form."""
-        return digest_of_bytes(self.to_json())
 
     def sentence(self) -> str:
         """In one line."""
@@ -88,7 +62,7 @@ class DecisionRecord(_Record):
         return f"{self.action.replace('_', ' ')} ({version}{day}): {self.reason}"
 
 
-class PastDecision(_Record):
+class PastDecision(Recorded):
     """One entry of the history: a decision that differs from the one before it."""
 
     decided_at: AwareDatetime
@@ -98,14 +72,10 @@ class PastDecision(_Record):
     reason: str
 
 
-class DecisionHistory(_Record):
+class DecisionHistory(Recorded):
     """Decisions, oldest first: one per change of version, action or reason."""
 
     decisions: tuple[PastDecision, ...] = ()
-
-    def to_json(self) -> bytes:
-        """The canonical byte form."""
-        return canonical_json(self.model_dump(mode="json"))
 
     def with_newest(self, record: DecisionRecord) -> DecisionHistory:
         """The history after one more decision; the same again adds nothing."""
@@ -126,29 +96,14 @@ def _what(one: PastDecision) -> tuple[object, ...]:
     return (one.version, one.action, one.reason)
 
 
-def steps_of(decision: Decision) -> tuple[DecisionStep, ...]:
-    """The path as it is kept."""
-    return tuple(
-        DecisionStep(question=s.question, answer=s.answer, numbers=s.numbers) for s in decision.path
-    )
-
-
 def decision_from_json(content: bytes) -> DecisionRecord:
     """Read a recorded decision back; `IntegrityError` if it is none."""
-    try:
-        return DecisionRecord.model_validate_json(content)
-    except ValidationError as error:
-        message = f"decision: expected a recorded one, found something else ({error})"
-        raise IntegrityError(message) from error
+    return read_recorded(DecisionRecord, content, "decision")
 
 
 def history_from_json(content: bytes) -> DecisionHistory:
     """Read a recorded history back; `IntegrityError` if it is none."""
-    try:
-        return DecisionHistory.model_validate_json(content)
-    except ValidationError as error:
-        message = f"history of decisions: expected a recorded one, found something else ({error})"
-        raise IntegrityError(message) from error
+    return read_recorded(DecisionHistory, content, "history of decisions")
 
 
 def judge_decision(record: DecisionRecord) -> Verdict:

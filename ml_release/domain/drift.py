@@ -7,7 +7,6 @@ faults whatever they cost. What is not done here: what to do about it.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from ml_release.domain.drift_limits import Calibration
 from ml_release.domain.drift_record import DriftRecord, FeatureDrift
 from ml_release.domain.drift_standing import DriftStanding, RealisedChange, Told, tell
 from ml_release.domain.identity import digest_of_json
+from ml_release.domain.recorded import known
 from ml_release.domain.reference_profile import SCORE, ReferenceProfile
 from ml_release.domain.verdict import Finding, Outcome, Verdict
 
@@ -186,8 +186,8 @@ def _findings(
         rule="drift_is_harmless",
         subject=feature,
         outcome=_OUTCOMES[told.standing],
-        observed=_finite(newest.loss_change),
-        limit=_finite(newest.loss_limit),
+        observed=known(newest.loss_change),
+        limit=known(newest.loss_limit),
         unit="nats of expected loss",
         n=newest.n,
         votes=feature not in policy.muted,
@@ -197,8 +197,8 @@ def _findings(
         rule="distribution_is_stable",
         subject=feature,
         outcome=Outcome.INCONCLUSIVE if moved is None else (Outcome.PASS, Outcome.FAIL)[moved],
-        observed=_finite(newest.psi_nats),
-        limit=_finite(newest.limit_nats),
+        observed=known(newest.psi_nats),
+        limit=known(newest.limit_nats),
         unit="nats",
         n=newest.n,
         votes=False,
@@ -214,26 +214,22 @@ def _feature(
     effect: float | None = None,
     effect_name: str = "",
 ) -> FeatureDrift:
-    psi = None if newest is None else _finite(newest.psi_nats)
+    psi = None if newest is None else known(newest.psi_nats)
     importance = None if newest is None else newest.importance
     return FeatureDrift(
         feature=name,
         standing=told.standing,
         n=0 if newest is None else newest.n,
         psi_nats=psi,
-        limit_nats=None if newest is None else _finite(newest.limit_nats),
-        p_adjusted=None if newest is None else _finite(newest.p_adjusted),
+        limit_nats=None if newest is None else known(newest.limit_nats),
+        p_adjusted=None if newest is None else known(newest.p_adjusted),
         effect=effect,
         effect_name=effect_name,
         importance=importance,
         weighted_psi_nats=None if psi is None or importance is None else importance * psi,
-        loss_change=None if newest is None else _finite(newest.loss_change),
-        loss_limit=None if newest is None else _finite(newest.loss_limit),
-        unknown_share=None if newest is None else _finite(newest.unknown_share),
+        loss_change=None if newest is None else known(newest.loss_change),
+        loss_limit=None if newest is None else known(newest.loss_limit),
+        unknown_share=None if newest is None else known(newest.unknown_share),
         windows_in_a_row=told.windows_in_a_row,
         why=told.why,
     )
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -5,10 +5,10 @@ Above about one nat a PSI ranks nothing: it only counts empty bins.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from ml_release.domain.drift_distances import bin_positions, jensen_shannon, wasserstein_in_sd
+from ml_release.domain.recorded import known
 
 if TYPE_CHECKING:
     from ml_release.domain.drift_departure import WindowCounts
@@ -28,11 +28,11 @@ def effect_of(limits: Calibration, feature: str, window: WindowCounts) -> tuple[
     reference, numbers = limits.sums[feature], limits.profile.numbers.get(feature)
     bins = limits.profile.bins.get(feature)
     if bins is None or bins.edges is None or numbers is None or numbers.sd is None:
-        return _known(jensen_shannon(reference, counts)), "jensen_shannon"
+        return known(jensen_shannon(reference, counts)), "jensen_shannon"
     positions = bin_positions(bins.edges, minimum=numbers.minimum, maximum=numbers.maximum)
     distance = wasserstein_in_sd(reference[:-1], counts[:-1], positions=positions, sd=numbers.sd)
     shift = _mean_shift(numbers, window.numbers.get(feature))
-    return _known(max(distance, shift)), "wasserstein_in_sd"
+    return known(max(distance, shift)), "wasserstein_in_sd"
 
 
 def _mean_shift(reference: NumberFacts, window: NumberFacts | None) -> float:
@@ -40,11 +40,6 @@ def _mean_shift(reference: NumberFacts, window: NumberFacts | None) -> float:
 
     Of values far beyond the outer edges, as in another unit, it tells what the bins cannot.
     """
-    known = window is not None and window.mean is not None and reference.mean is not None
-    if window is None or not known or not reference.sd:
+    if window is None or window.mean is None or reference.mean is None or not reference.sd:
         return 0.0
-    return abs((window.mean or 0.0) - (reference.mean or 0.0)) / reference.sd
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    return abs(window.mean - reference.mean) / reference.sd

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from ml_release.domain.drift_standing import DriftStanding
-from ml_release.errors import IntegrityError
+from ml_release.domain.recorded import Recorded, read_recorded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,11 +14,7 @@ HISTORY_WINDOWS = 400
 """The newest windows that a history keeps: over a year of days."""
 
 
-class _Kept(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class FeatureDrift(_Kept):
+class FeatureDrift(Recorded):
     """One feature, or ``(score)``, in the newest window. None is what could not be computed.
 
     Attributes
@@ -65,7 +59,7 @@ class FeatureDrift(_Kept):
     why: str
 
 
-class DriftRecord(_Kept):
+class DriftRecord(Recorded):
     """The newest window, feature by feature.
 
     Attributes
@@ -99,7 +93,7 @@ class DriftRecord(_Kept):
         return tuple(one.feature for one in self.features if one.standing == standing)
 
 
-class HistoryRow(_Kept):
+class HistoryRow(Recorded):
     """One feature in one window of a history."""
 
     as_of: str
@@ -111,7 +105,7 @@ class HistoryRow(_Kept):
     standing: DriftStanding
 
 
-class DriftHistory(_Kept):
+class DriftHistory(Recorded):
     """Windows in the order of their ends, the newest `HISTORY_WINDOWS` of them."""
 
     rows: tuple[HistoryRow, ...] = ()
@@ -158,17 +152,9 @@ def _newest(ends: Sequence[str]) -> frozenset[str]:
 
 def drift_record_from_json(content: bytes) -> DriftRecord:
     """Read a recorded window back; `IntegrityError` if it is none."""
-    try:
-        return DriftRecord.model_validate_json(content)
-    except ValidationError as error:
-        message = f"drift record: expected a recorded one, found something else ({error})"
-        raise IntegrityError(message) from error
+    return read_recorded(DriftRecord, content, "drift record")
 
 
 def drift_history_from_json(content: bytes) -> DriftHistory:
     """Read a recorded history back; `IntegrityError` if it is none."""
-    try:
-        return DriftHistory.model_validate_json(content)
-    except ValidationError as error:
-        message = f"drift history: expected a recorded one, found something else ({error})"
-        raise IntegrityError(message) from error
+    return read_recorded(DriftHistory, content, "drift history")

@@ -13,12 +13,10 @@ from math import isfinite
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ml_release.domain.adwin import Adwin
-from ml_release.domain.identity import canonical_json
 from ml_release.domain.page_hinkley import PageHinkley
-from ml_release.errors import IntegrityError
+from ml_release.domain.recorded import Recorded, read_recorded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,11 +31,7 @@ LATE_SHARE = 0.05
 Detector = Literal["page_hinkley", "adwin"]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class ErrorChange(_Record):
+class ErrorChange(Recorded):
     """A change of the mean error that a detector found.
 
     Attributes
@@ -60,7 +54,7 @@ class ErrorChange(_Record):
         return self.after > self.before
 
 
-class FedDay(_Record):
+class FedDay(Recorded):
     """A day that was fed, with the labels it had; ``error`` is None where it was left out."""
 
     day: date
@@ -68,7 +62,7 @@ class FedDay(_Record):
     error: float | None
 
 
-class ErrorChanges(_Record):
+class ErrorChanges(Recorded):
     """What the detectors know of one model's errors.
 
     Attributes
@@ -87,26 +81,10 @@ class ErrorChanges(_Record):
     adwin: Adwin = Adwin()
     changes: tuple[ErrorChange, ...] = ()
 
-    def to_json(self) -> bytes:
-        """The canonical byte form."""
-        return canonical_json(self.model_dump(mode="json"))
-
-    def worse_since(self, day: date, detector: Detector) -> tuple[ErrorChange, ...]:
-        """Changes to worse that a detector showed on a day or later."""
-        return tuple(
-            one
-            for one in self.changes
-            if one.detector == detector and one.is_worse and one.day >= day
-        )
-
 
 def changes_from_json(content: bytes) -> ErrorChanges:
     """Read a recorded state back; `IntegrityError` if it is none."""
-    try:
-        return ErrorChanges.model_validate_json(content)
-    except ValidationError as error:
-        message = f"error changes: expected a recorded state, found something else ({error})"
-        raise IntegrityError(message) from error
+    return read_recorded(ErrorChanges, content, "error changes", expected="a recorded state")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

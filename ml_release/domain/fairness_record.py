@@ -8,10 +8,7 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from ml_release.domain.identity import canonical_json
-from ml_release.errors import IntegrityError
+from ml_release.domain.recorded import Recorded, read_recorded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,11 +19,7 @@ Standing = Literal["holds", "above the limit, not shown", "wider than approved",
 HISTORY_WINDOWS = 400
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class WatchedGap(_Record):
+class WatchedGap(Recorded):
     """One measure over the groups of one column in one window.
 
     Attributes
@@ -72,7 +65,7 @@ class WatchedGap(_Record):
         return f"{self.column}: {self.measure.replace('_', ' ')}"
 
 
-class WatchedSlice(_Record):
+class WatchedSlice(Recorded):
     """The primary score of one slice in one window.
 
     Attributes
@@ -103,7 +96,7 @@ class WatchedSlice(_Record):
         return f"{self.column} {'missing' if self.slice is None else self.slice}"
 
 
-class FairnessWindow(_Record):
+class FairnessWindow(Recorded):
     """One window of matured answers.
 
     Attributes
@@ -127,7 +120,7 @@ class FairnessWindow(_Record):
     slices: tuple[WatchedSlice, ...]
 
 
-class FairnessRecord(_Record):
+class FairnessRecord(Recorded):
     """Disjoint windows of one version's answers, the newest first; none without matured answers."""
 
     line: str
@@ -138,12 +131,8 @@ class FairnessRecord(_Record):
     baseline_problem: str
     windows: tuple[FairnessWindow, ...]
 
-    def to_json(self) -> bytes:
-        """The canonical byte form."""
-        return canonical_json(self.model_dump(mode="json"))
 
-
-class HistoryRow(_Record):
+class HistoryRow(Recorded):
     """One subject at the end of one window, to be drawn over time.
 
     Attributes
@@ -169,7 +158,7 @@ class HistoryRow(_Record):
     n: int
 
 
-class FairnessHistory(_Record):
+class FairnessHistory(Recorded):
     """Rows in the order of their windows; the newest `HISTORY_WINDOWS` windows stay."""
 
     rows: tuple[HistoryRow, ...] = ()
@@ -196,30 +185,14 @@ class FairnessHistory(_Record):
             rows=tuple(row for row in together if (row.last_day, row.version) >= oldest)
         )
 
-    def of_subject(self, rule: str, subject: str) -> tuple[HistoryRow, ...]:
-        """The rows of one subject, oldest first."""
-        return tuple(row for row in self.rows if (row.rule, row.subject) == (rule, subject))
-
-    def to_json(self) -> bytes:
-        """The canonical byte form."""
-        return canonical_json(self.model_dump(mode="json"))
-
 
 def record_from_json(content: bytes) -> FairnessRecord:
     """Read a record back; `IntegrityError` if it is none."""
-    try:
-        return FairnessRecord.model_validate_json(content)
-    except ValidationError as error:
-        message = f"fairness record: expected a recorded one, found something else ({error})"
-        raise IntegrityError(message) from error
+    return read_recorded(FairnessRecord, content, "fairness record")
 
 
 def history_from_json(content: bytes | None) -> FairnessHistory:
     """Read a history back, an empty one for None; `IntegrityError` if it is none."""
     if content is None:
         return FairnessHistory()
-    try:
-        return FairnessHistory.model_validate_json(content)
-    except ValidationError as error:
-        message = f"fairness history: expected a recorded one, found something else ({error})"
-        raise IntegrityError(message) from error
+    return read_recorded(FairnessHistory, content, "fairness history")

@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Annotated, Literal, get_args
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, Field
 
-from ml_release.domain.identity import canonical_json
-from ml_release.errors import IntegrityError
+from ml_release.domain.recorded import Recorded, read_recorded
 
 Kind = Literal[
     "human",
@@ -35,11 +34,7 @@ MOST_KEPT = 100
 """Of the requests, the newest are kept."""
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Stretch(_Record):
+class Stretch(Recorded):
     """Since when a trigger has been raised, or not, without a break; days of event time.
 
     Attributes
@@ -52,7 +47,7 @@ class Stretch(_Record):
     since: date
 
 
-class Asked(_Record):
+class Asked(Recorded):
     """One retraining that was asked for.
 
     Attributes
@@ -80,7 +75,7 @@ class Asked(_Record):
     ending: Ending | None = None
 
 
-class GovernorMemory(_Record):
+class GovernorMemory(Recorded):
     """All that is remembered of one line and environment.
 
     Attributes
@@ -96,10 +91,6 @@ class GovernorMemory(_Record):
     stretches: Mapping[Kind, Stretch] = Field(default_factory=dict)
     asked: tuple[Asked, ...] = ()
     labels_counted: Annotated[int, Field(ge=0)] = 0
-
-    def to_json(self) -> bytes:
-        """The canonical byte form."""
-        return canonical_json(self.model_dump(mode="json"))
 
     def seeing(self, kind: Kind, *, is_raised: bool | None, today: date) -> GovernorMemory:
         """After one more look at a trigger; one that cannot tell changes nothing.
@@ -141,11 +132,7 @@ class GovernorMemory(_Record):
 
 def memory_from_json(content: bytes) -> GovernorMemory:
     """Read a recorded memory back; `IntegrityError` if it is none."""
-    try:
-        return GovernorMemory.model_validate_json(content)
-    except ValidationError as error:
-        message = f"memory of retrainings: expected a recorded one, found something else ({error})"
-        raise IntegrityError(message) from error
+    return read_recorded(GovernorMemory, content, "memory of retrainings")
 
 
 def hours_between(earlier: datetime, later: datetime) -> float:

@@ -12,10 +12,11 @@ import re
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints
 
-from ml_release.domain.identity import canonical_json, digest_of_bytes, digest_of_json
-from ml_release.errors import IntegrityError, RefusedError
+from ml_release.domain.identity import digest_of_json
+from ml_release.domain.recorded import Recorded, read_recorded
+from ml_release.errors import RefusedError
 
 UNKNOWN = "unknown"
 
@@ -25,11 +26,7 @@ _MARKUP = re.compile(r"([\\`*\[\]|#~])")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class CardNotes(_Record):
+class CardNotes(Recorded):
     """What only the author can say of a model; what is not said stays unknown.
 
     Attributes
@@ -54,7 +51,7 @@ class CardNotes(_Record):
     contact: _Text | None = None
 
 
-class LineNotes(_Record):
+class LineNotes(Recorded):
     """What a release line declares that its card and report show.
 
     Attributes
@@ -82,7 +79,7 @@ class LineNotes(_Record):
         return digest_of_json(self.model_dump(mode="json"))
 
 
-class CardTable(_Record):
+class CardTable(Recorded):
     """A table of texts, every row as long as ``columns``."""
 
     caption: str
@@ -90,7 +87,7 @@ class CardTable(_Record):
     rows: tuple[tuple[str, ...], ...]
 
 
-class CardSection(_Record):
+class CardSection(Recorded):
     """A title with facts (name and text), then points, then tables."""
 
     title: str
@@ -99,7 +96,7 @@ class CardSection(_Record):
     tables: tuple[CardTable, ...] = ()
 
 
-class ModelCard(_Record):
+class ModelCard(Recorded):
     """One card.
 
     Attributes
@@ -114,15 +111,6 @@ class ModelCard(_Record):
     verdict_digest: str
     notes_digest: str
     sections: tuple[CardSection, ...]
-
-    def to_json(self) -> bytes:
-        """The canonical byte form."""
-        return canonical_json(self.model_dump(mode="json"))
-
-    @property
-    def digest(self) -> str:
-        """Digest of the canonical byte form."""
-        return digest_of_bytes(self.to_json())
 
     def to_markdown(self) -> str:
         """The card for reading; no text of it can turn into markup."""
@@ -140,11 +128,7 @@ class ModelCard(_Record):
 
 def card_from_json(content: bytes) -> ModelCard:
     """Read a recorded card back; `IntegrityError` if it is none."""
-    try:
-        return ModelCard.model_validate_json(content)
-    except ValidationError as error:
-        message = f"model card: expected a recorded one, found something else ({error})"
-        raise IntegrityError(message) from error
+    return read_recorded(ModelCard, content, "model card")
 
 
 def require_current_card(

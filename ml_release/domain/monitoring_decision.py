@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from ml_release.domain.decision_evidence import Standing
+from ml_release.domain.drift_standing import DriftStanding
 from ml_release.domain.verdict import Outcome
 
 if TYPE_CHECKING:
@@ -219,8 +219,8 @@ class _Asked:
             self._watched.append("drift of the inputs is not known")
             self._say(question, None)
             return ()
-        hurting = [s for s in shifts if s.standing is Standing.HURTING]
-        unknown = [s.feature for s in shifts if s.standing is Standing.UNKNOWN]
+        hurting = [s for s in shifts if s.standing is DriftStanding.HURTING]
+        unknown = [s.feature for s in shifts if s.standing is DriftStanding.UNKNOWN]
         if unknown or not shifts:
             self._watched.append(f"drift is not known of {', '.join(unknown) or 'any feature'}")
         counted = [s for s in hurting if not _is_small(s, self._p.drift_loss_change)]

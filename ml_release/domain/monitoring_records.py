@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ml_release.domain.monitoring_page import (
+from ml_release.domain.monitoring_shown import (
     Burn,
     DecisionTaken,
     FairnessGap,
@@ -42,22 +42,8 @@ class _Seen(BaseModel):
 _View = TypeVar("_View", bound=_Seen)
 
 
-class _Shift(_Seen):
-    feature: str
-    standing: str
-    psi_nats: float | None = None
-    limit_nats: float | None = None
-    p_adjusted: float | None = None
-    effect: float | None = None
-    effect_name: str = ""
-    importance: float | None = None
-    loss_change: float | None = None
-    windows_in_a_row: int | None = None
-    why: str = ""
-
-
 class _Drift(_Seen):
-    features: tuple[_Shift, ...]
+    features: tuple[FeatureShift, ...]
 
 
 class _ShiftThen(_Seen):
@@ -186,27 +172,15 @@ class _Slos(_Seen):
     model_age_days: float | None = None
 
 
-class _Kpi(_Seen):
-    name: str
-    value: float | None = None
-    unit: str = ""
-
-
 class _Kpis(_Seen):
-    kpis: tuple[_Kpi, ...]
-
-
-class _Step(_Seen):
-    question: str
-    answer: str
-    numbers: str = ""
+    kpis: tuple[Kpi, ...]
 
 
 class _Decision(_Seen):
     action: str
     reason: str
     decided_at: str = ""
-    path: tuple[_Step, ...] = ()
+    path: tuple[Step, ...] = ()
 
 
 class _Decisions(_Seen):
@@ -222,10 +196,7 @@ def drift_shown(record: bytes, history: bytes | None) -> tuple[FeatureShift, ...
         known = row.psi_nats is not None and bool(row.limit_nats)
         over = (row.psi_nats or 0.0) / (row.limit_nats or 1.0) if known else None
         courses.setdefault(row.feature, []).append(over)
-    return tuple(
-        FeatureShift(**one.model_dump(), history=tuple(courses.get(one.feature, ())))
-        for one in now.features
-    )
+    return tuple(replace(one, history=tuple(courses.get(one.feature, ()))) for one in now.features)
 
 
 def performance_shown(record: bytes, history: bytes | None) -> PerformanceNow:
@@ -291,8 +262,7 @@ def slos_shown(record: bytes) -> tuple[tuple[SloState, ...], float | None]:
 
 def kpis_shown(record: bytes) -> tuple[Kpi, ...]:
     """The release indicators; `IntegrityError` for no record."""
-    found = _view(_Kpis, record, "release KPIs").kpis
-    return tuple(Kpi(name=one.name, value=one.value, unit=one.unit) for one in found)
+    return _view(_Kpis, record, "release KPIs").kpis
 
 
 def decision_shown(record: bytes) -> DecisionTaken:
@@ -307,10 +277,7 @@ def decisions_shown(history: bytes) -> tuple[DecisionTaken, ...]:
 
 
 def _taken(one: _Decision) -> DecisionTaken:
-    path = tuple(
-        Step(question=step.question, answer=step.answer, numbers=step.numbers) for step in one.path
-    )
-    return DecisionTaken(action=one.action, why=one.reason, at=one.decided_at, path=path)
+    return DecisionTaken(action=one.action, why=one.reason, at=one.decided_at, path=one.path)
 
 
 def _gap(one: _Gap, past: Sequence[_GapThen]) -> FairnessGap:

@@ -8,12 +8,9 @@ needs, so a stream is never read twice.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 class PageHinkleyPolicy(BaseModel):
@@ -79,16 +76,3 @@ class PageHinkley:
     def rise(self) -> float:
         """What is held against the threshold: the sum of deviations above its least."""
         return 0.0 if self.least is None else self.deviations - self.least
-
-
-def page_hinkley_changes(
-    values: Iterable[float], policy: PageHinkleyPolicy, state: PageHinkley | None = None
-) -> tuple[tuple[int, ...], PageHinkley]:
-    """Positions of the values that showed a change, counted from 0, and the state after all."""
-    state = PageHinkley() if state is None else state
-    found = []
-    for position, value in enumerate(values):
-        state = state.after(value, policy)
-        if state.changed:
-            found.append(position)
-    return tuple(found), state

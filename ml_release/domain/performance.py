@@ -8,9 +8,10 @@ from datetime import date, datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from ml_release.domain.history_health import HistoryUse
+from ml_release.domain.recorded import read_recorded
 from ml_release.domain.reference_profile import NumberFacts
 from ml_release.domain.scores import (
     Difference,
@@ -21,7 +22,6 @@ from ml_release.domain.scores import (
     log_loss,
     reliability_bins,
 )
-from ml_release.errors import IntegrityError
 
 Floats = npt.NDArray[np.float64]
 WINDOW_DAYS = 7
@@ -111,11 +111,7 @@ class WindowRecord(BaseModel):
 
 def window_from_json(content: bytes) -> WindowRecord:
     """Read a recorded window back; `IntegrityError` if it is none."""
-    try:
-        return WindowRecord.model_validate_json(content)
-    except ValidationError as error:
-        message = f"inference window: expected a recorded one, found something else ({error})"
-        raise IntegrityError(message) from error
+    return read_recorded(WindowRecord, content, "inference window")
 
 
 def window_start(as_of: date, *, days: int) -> date:

@@ -6,29 +6,17 @@ What is not known is None, never a number.
 from __future__ import annotations
 
 from datetime import date, datetime
-from math import hypot, isfinite
-from typing import TypeVar
-
-from pydantic import BaseModel, ConfigDict, ValidationError
+from math import hypot
 
 from ml_release.domain.error_changes import ErrorChange
 from ml_release.domain.evaluation_measures import Measured
-from ml_release.domain.identity import canonical_json
-from ml_release.errors import IntegrityError
+from ml_release.domain.recorded import Recorded, read_recorded
 
 HISTORY_ROWS = 400
 """Windows that the history keeps, the newest."""
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    def to_json(self) -> bytes:
-        """The canonical byte form."""
-        return canonical_json(self.model_dump(mode="json"))
-
-
-class Baseline(_Record):
+class Baseline(Recorded):
     """The release's own evaluation; ``rate`` is that of positives in it."""
 
     auc: Measured | None
@@ -37,7 +25,7 @@ class Baseline(_Record):
     rate: float | None
 
 
-class DayPerformance(_Record):
+class DayPerformance(Recorded):
     """One day of the window: the answers whose label is due and known, and what was estimated."""
 
     day: date
@@ -52,7 +40,7 @@ class DayPerformance(_Record):
     estimated_auc: float | None
 
 
-class WindowScores(_Record):
+class WindowScores(Recorded):
     """Scores of labelled answers of some days, intervals over days.
 
     Attributes
@@ -87,7 +75,7 @@ class WindowScores(_Record):
     estimated_log_loss: float | None = None
 
 
-class NewestEstimate(_Record):
+class NewestEstimate(Recorded):
     """What CBPE says of the newest answers, labelled or not."""
 
     since: date | None = None
@@ -98,7 +86,7 @@ class NewestEstimate(_Record):
     mean_probability: float | None = None
 
 
-class LabelBias(_Record):
+class LabelBias(Recorded):
     """Who has a label already, and who never got one.
 
     Attributes
@@ -116,7 +104,7 @@ class LabelBias(_Record):
     labelled_scores: float | None = None
 
 
-class ErrorsSeen(_Record):
+class ErrorsSeen(Recorded):
     """What ``n`` values have shown; ``rise`` is Page-Hinkley's sum above its least."""
 
     n: int = 0
@@ -125,7 +113,7 @@ class ErrorsSeen(_Record):
     anew: str = ""
 
 
-class PerformanceRecord(_Record):
+class PerformanceRecord(Recorded):
     """Realised performance of the champion in the newest window.
 
     Attributes
@@ -157,7 +145,7 @@ class PerformanceRecord(_Record):
     per_day: tuple[DayPerformance, ...] = ()
 
 
-class HistoryRow(_Record):
+class HistoryRow(Recorded):
     """One window, by its last day; ``baseline_`` values are those of the version that answered."""
 
     until: date
@@ -179,7 +167,7 @@ class HistoryRow(_Record):
     baseline_calibration_error: float | None = None
 
 
-class PerformanceHistory(_Record):
+class PerformanceHistory(Recorded):
     """Windows over time, the oldest first; of a model and a day the newest reading."""
 
     line: str
@@ -249,27 +237,13 @@ def _reach(found: Measured, end: float | None) -> float:
     return (end or 0.0) - (found.estimate or 0.0)
 
 
-def known(value: float) -> float | None:
-    """A number, None if it is none."""
-    return value if isfinite(value) else None
-
-
-_Kind = TypeVar("_Kind", PerformanceRecord, PerformanceHistory)
-
-
 def record_from_json(content: bytes) -> PerformanceRecord:
     """Read a recorded window back; `IntegrityError` if it is none."""
-    return _read(PerformanceRecord, content)
+    return read_recorded(PerformanceRecord, content, "performance", expected="a PerformanceRecord")
 
 
 def history_from_json(content: bytes) -> PerformanceHistory:
     """Read a recorded history back; `IntegrityError` if it is none."""
-    return _read(PerformanceHistory, content)
-
-
-def _read(kind: type[_Kind], content: bytes) -> _Kind:
-    try:
-        return kind.model_validate_json(content)
-    except ValidationError as error:
-        message = f"performance: expected a {kind.__name__}, found something else ({error})"
-        raise IntegrityError(message) from error
+    return read_recorded(
+        PerformanceHistory, content, "performance", expected="a PerformanceHistory"
+    )

@@ -18,8 +18,8 @@ from ml_release.domain.performance_record import (
     LabelBias,
     NewestEstimate,
     WindowScores,
-    known,
 )
+from ml_release.domain.recorded import known
 
 if TYPE_CHECKING:
     from ml_release.domain.answers import AnswerTable, Mask

@@ -18,13 +18,7 @@ def psi_nats(reference: npt.NDArray[np.int64], current: npt.NDArray[np.int64]) -
     ``sum((p - q) * ln(p / q))`` with shares (count + 0.5) / (n + 0.5 B), bins empty on both sides
     dropped (Siddiqi 2006, Credit Risk Scorecards). NaN if either side holds no rows.
     """
-    if reference.sum() == 0 or current.sum() == 0:
-        return float("nan")
-    used = (reference + current) > 0
-    reference, current = reference[used], current[used]
-    p = (current + PSEUDOCOUNT) / (current.sum() + PSEUDOCOUNT * len(current))
-    q = (reference + PSEUDOCOUNT) / (reference.sum() + PSEUDOCOUNT * len(reference))
-    return float(np.sum((p - q) * np.log(p / q)))
+    return _psi_and_chance(reference, current)[0]
 
 
 def adjusted_psi_nats(reference: npt.NDArray[np.int64], current: npt.NDArray[np.int64]) -> float:
@@ -32,9 +26,20 @@ def adjusted_psi_nats(reference: npt.NDArray[np.int64], current: npt.NDArray[np.
 
     Yurdakul and Naranjo (2020), Journal of Risk Model Validation 14(4), give that expectation.
     """
-    raw = psi_nats(reference, current)
-    if np.isnan(raw):
-        return raw
-    used = int(((reference + current) > 0).sum())
-    expected = (used - 1) * (1 / reference.sum() + 1 / current.sum())
-    return max(0.0, float(raw - expected))
+    raw, expected = _psi_and_chance(reference, current)
+    return raw if np.isnan(raw) else max(0.0, raw - expected)
+
+
+def _psi_and_chance(
+    reference: npt.NDArray[np.int64], current: npt.NDArray[np.int64]
+) -> tuple[float, float]:
+    n, m = int(reference.sum()), int(current.sum())
+    if not n or not m:
+        return float("nan"), float("nan")
+    used = (reference + current) > 0
+    # What is dropped holds no rows, so the sums stay those of all bins.
+    reference, current = reference[used], current[used]
+    bins = len(reference)
+    p = (current + PSEUDOCOUNT) / (m + PSEUDOCOUNT * bins)
+    q = (reference + PSEUDOCOUNT) / (n + PSEUDOCOUNT * bins)
+    return float(np.sum((p - q) * np.log(p / q))), (bins - 1) * (1 / n + 1 / m)

@@ -7,94 +7,20 @@ what an answer costs. What nothing is known of is not known: it is never 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
-
-from ml_release.domain.identity import canonical_json, digest_of_json
-from ml_release.domain.verdict import Finding, Outcome, Verdict, compare
-from ml_release.errors import IntegrityError
+from ml_release.domain.release_kpi_record import Kpi, ReleaseKpis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime, timedelta
 
-JUDGE = "release_kpis/1"
-DESCRIPTIONS = {
-    "lead_time_is_short": "From training to answering everybody passes little time.",
-    "releases_are_frequent": "Versions reach everybody often enough.",
-    "changes_seldom_fail": "Few of the versions that answered anybody were taken back.",
-    "service_is_restored_soon": "What was bad is taken back soon.",
-    "drift_is_answered_soon": "After drift that hurts, another version answers soon.",
-    "versions_can_be_rebuilt": "The records of what served name all that a rebuild needs.",
-    "predictions_are_cheap": "A thousand predictions cost little.",
-}
-RULES = tuple(DESCRIPTIONS)
-KpiName = Literal[
-    "lead_time_hours",
-    "deployments_per_week",
-    "change_failure_rate",
-    "time_to_restore_minutes",
-    "drift_reaction_hours",
-    "rebuildable_share",
-    "cost_per_1000_predictions",
-]
-_BOUNDS: dict[str, tuple[KpiName, Literal["at least", "at most"]]] = {
-    "lead_time_is_short": ("lead_time_hours", "at most"),
-    "releases_are_frequent": ("deployments_per_week", "at least"),
-    "changes_seldom_fail": ("change_failure_rate", "at most"),
-    "service_is_restored_soon": ("time_to_restore_minutes", "at most"),
-    "drift_is_answered_soon": ("drift_reaction_hours", "at most"),
-    "versions_can_be_rebuilt": ("rebuildable_share", "at least"),
-    "predictions_are_cheap": ("cost_per_1000_predictions", "at most"),
-}
-NOT_KNOWN = "not known"
+    from ml_release.domain.release_kpi_policy import KpiName, KpiPolicy
+
 _HOUR_S, _MINUTE_S, _DAY_S = 3600.0, 60.0, 86400.0
 _DAYS_PER_WEEK = 7.0
-Limit = Annotated[float, Field(ge=0)]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class KpiPolicy(_Model):
-    """Over which time releases are counted, and which values are good ones.
-
-    Attributes
-    ----------
-    days
-        Back from now.
-    price_per_core_hour, currency
-        What one hour of one core costs; without a price no cost is known.
-    cores
-        That the endpoint keeps for this line, busy or not.
-    limits
-        By name of the KPI; without one it is shown only.
-    minimum_releases
-        A rate of fewer is not judged.
-    """
-
-    days: Annotated[int, Field(ge=1)] = 90
-    price_per_core_hour: Annotated[float, Field(gt=0)] | None = None
-    currency: str = "EUR"
-    cores: Annotated[float, Field(gt=0)] = 1.0
-    limits: Mapping[KpiName, Limit] = {
-        "lead_time_hours": 336.0,
-        "change_failure_rate": 0.3,
-        "time_to_restore_minutes": 60.0,
-        "drift_reaction_hours": 336.0,
-        "rebuildable_share": 1.0,
-    }
-    minimum_releases: Annotated[int, Field(ge=1)] = 3
-
-    @property
-    def digest(self) -> str:
-        """Of its canonical form."""
-        return digest_of_json(self.model_dump(mode="json"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,58 +58,6 @@ class Answered:
     rows: int
     busy_ms: float
     hours: float
-
-
-class Kpi(_Model):
-    """One value.
-
-    Attributes
-    ----------
-    value
-        None: not known.
-    n
-        How many things it was counted from.
-    said
-        What from, and what that assumes.
-    """
-
-    name: KpiName
-    value: float | None
-    unit: str
-    n: int
-    said: str
-
-    def in_words(self) -> str:
-        """The value with its unit."""
-        return NOT_KNOWN if self.value is None else f"{self.value:.4g} {self.unit}"
-
-
-class ReleaseKpis(_Model):
-    """All values of a line over one stretch of time."""
-
-    line: str
-    environment: str
-    since: AwareDatetime
-    until: AwareDatetime
-    policy_digest: str
-    kpis: tuple[Kpi, ...]
-
-    def named(self, name: KpiName) -> Kpi:
-        """One of them."""
-        return next(one for one in self.kpis if one.name == name)
-
-    def to_json(self) -> bytes:
-        """The canonical byte form."""
-        return canonical_json(self.model_dump(mode="json"))
-
-
-def kpis_from_json(content: bytes) -> ReleaseKpis:
-    """Read recorded values back; `IntegrityError` if they are none."""
-    try:
-        return ReleaseKpis.model_validate_json(content)
-    except ValidationError as error:
-        message = f"release KPIs: expected recorded ones, found something else ({error})"
-        raise IntegrityError(message) from error
 
 
 def release_kpis(
@@ -231,48 +105,6 @@ def release_kpis(
             _rebuildable(recent),
             _cost(answered, policy),
         ),
-    )
-
-
-def judge_kpis(kpis: ReleaseKpis, policy: KpiPolicy, *, subject_digest: str) -> Verdict:
-    """Hold every value against its limit; one without a limit is shown without a vote."""
-    findings = []
-    for rule, (name, bound) in _BOUNDS.items():
-        kpi, limit = kpis.named(name), policy.limits.get(name)
-        if limit is None:
-            findings.append(
-                Finding(
-                    rule=rule,
-                    subject=kpis.line,
-                    outcome=Outcome.INCONCLUSIVE,
-                    observed=kpi.value,
-                    unit=kpi.unit,
-                    n=kpi.n,
-                    votes=False,
-                    detail=f"no limit is declared; {kpi.said}",
-                )
-            )
-            continue
-        least = policy.minimum_releases if name == "change_failure_rate" else 1
-        findings.append(
-            compare(
-                rule=rule,
-                subject=kpis.line,
-                observed=kpi.value,
-                limit=limit,
-                bound=bound,
-                unit=kpi.unit,
-                n=kpi.n,
-                minimum_n=least,
-                detail=kpi.said if kpi.n >= least else f"{kpi.said}; too few to judge",
-            )
-        )
-    return Verdict(
-        judge=JUDGE,
-        line=kpis.line,
-        subject_digest=subject_digest,
-        evidence={"policy_digest": kpis.policy_digest, "judged_at": kpis.until.isoformat()},
-        findings=tuple(findings),
     )
 
 

@@ -97,8 +97,3 @@ def new_partition_trigger(evidence: RetrainingEvidence, policy: RetrainingPolicy
 def schedule_trigger(policy: RetrainingPolicy) -> Trigger:
     """Raised when the calendar says so: asked at that moment only."""
     return Trigger(kind="schedule", is_raised=True, reason=f"by the calendar ({policy.schedule})")
-
-
-def human_trigger(by: str, reason: str) -> Trigger:
-    """A person asks."""
-    return Trigger(kind="human", is_raised=True, reason=f"{by}: {reason}")

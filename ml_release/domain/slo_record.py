@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime
 
 from ml_release.domain.error_budget import Level, SliCount, budget_left, burns, days_of, total
-from ml_release.domain.identity import canonical_json
+from ml_release.domain.recorded import Recorded, read_recorded
 from ml_release.domain.slo_policy import SloName
 from ml_release.domain.verdict import Outcome
-from ml_release.errors import IntegrityError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,11 +22,7 @@ ALERTED: frozenset[SloName] = frozenset({"availability", "latency"})
 """Whose burn rates alert: a model grows old by the day, and nobody is woken for it."""
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class BurnSeen(_Record):
+class BurnSeen(Recorded):
     """One pair of stretches, see `ml_release.domain.error_budget.Burn`."""
 
     level: Level
@@ -40,7 +35,7 @@ class BurnSeen(_Record):
     fires: bool | None
 
 
-class BudgetDay(_Record):
+class BudgetDay(Recorded):
     """One day of the line's zone: events, bad ones, share of the whole budget left after it."""
 
     day: str
@@ -49,7 +44,7 @@ class BudgetDay(_Record):
     left: float
 
 
-class SloStanding(_Record):
+class SloStanding(Recorded):
     """One promise.
 
     Attributes
@@ -81,7 +76,7 @@ class SloStanding(_Record):
         return "page" if "page" in fired else "ticket" if fired else None
 
 
-class SloRecord(_Record):
+class SloRecord(Recorded):
     """All promises of a line at one moment.
 
     Attributes
@@ -119,18 +114,10 @@ class SloRecord(_Record):
         """Of one promise; None for what is not promised."""
         return next((one for one in self.standings if one.name == name), None)
 
-    def to_json(self) -> bytes:
-        """The canonical byte form."""
-        return canonical_json(self.model_dump(mode="json"))
-
 
 def slo_record_from_json(content: bytes) -> SloRecord:
     """Read a record back; `IntegrityError` if it is none."""
-    try:
-        return SloRecord.model_validate_json(content)
-    except ValidationError as error:
-        message = f"SLO record: expected a recorded one, found something else ({error})"
-        raise IntegrityError(message) from error
+    return read_recorded(SloRecord, content, "SLO record")
 
 
 def standing_of(

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from ml_release.domain.identity import canonical_json
+from ml_release.domain.recorded import Recorded, read_recorded
 from ml_release.domain.text_words import TellingWord
 from ml_release.domain.verdict import Finding, Outcome, Verdict, compare
-from ml_release.errors import IntegrityError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,11 +80,7 @@ class TextDriftPolicy(BaseModel):
         return min(1.0, max(self.auc_limit, own))
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class TextShift(_Record):
+class TextShift(Recorded):
     """One text column of the newest landed rows against the reference of a version.
 
     Attributes
@@ -117,7 +112,7 @@ class TextShift(_Record):
     problem: str = ""
 
 
-class TextDriftRecord(_Record):
+class TextDriftRecord(Recorded):
     """What the comparison of a version's text columns saw.
 
     Attributes
@@ -133,18 +128,10 @@ class TextDriftRecord(_Record):
     snapshot_digest: str | None
     shifts: tuple[TextShift, ...]
 
-    def to_json(self) -> bytes:
-        """The canonical byte form."""
-        return canonical_json(self.model_dump(mode="json"))
-
 
 def text_record_from_json(content: bytes) -> TextDriftRecord:
     """Read a record back; `IntegrityError` if it is none."""
-    try:
-        return TextDriftRecord.model_validate_json(content)
-    except ValidationError as error:
-        message = f"text drift: expected a recorded comparison, found something else ({error})"
-        raise IntegrityError(message) from error
+    return read_recorded(TextDriftRecord, content, "text drift", expected="a recorded comparison")
 
 
 def judge_text_drift(

@@ -7,11 +7,10 @@ import heapq
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ml_release.domain.identity import canonical_json
 from ml_release.domain.personal_data import masked
-from ml_release.errors import IntegrityError
+from ml_release.domain.recorded import Recorded, read_recorded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,26 +52,16 @@ class TextSample(BaseModel):
         return self.missing / self.rows if self.rows else None
 
 
-class TextReference(BaseModel):
+class TextReference(Recorded):
     """The samples of every text column of a line."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     line: str
     columns: Mapping[str, TextSample]
 
-    def to_json(self) -> bytes:
-        """The canonical byte form, kept in the artefact."""
-        return canonical_json(self.model_dump(mode="json"))
-
 
 def text_reference_from_json(content: bytes) -> TextReference:
     """Read a reference back from an artefact; `IntegrityError` if it is none."""
-    try:
-        return TextReference.model_validate_json(content)
-    except ValidationError as error:
-        message = f"text reference: expected a recorded sample, found something else ({error})"
-        raise IntegrityError(message) from error
+    return read_recorded(TextReference, content, "text reference", expected="a recorded sample")
 
 
 class TextSampler:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from ml_release.domain.identity import canonical_json
-from ml_release.errors import IntegrityError
+from ml_release.domain.recorded import Recorded, read_recorded
 
 
-class TrainingReason(BaseModel):
+class TrainingReason(Recorded):
     """Why a candidate was trained, as its run and its card keep it.
 
     Attributes
@@ -19,17 +16,11 @@ class TrainingReason(BaseModel):
         What the trial before it found, in one line.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     trigger: str
     reason: str
     request: str | None = None
     backtest: str | None = None
     backtest_digest: str | None = None
-
-    def to_json(self) -> bytes:
-        """The canonical byte form."""
-        return canonical_json(self.model_dump(mode="json"))
 
     def tags(self) -> dict[str, str]:
         """For the experiment-tracking run; what is not known has no tag."""
@@ -42,8 +33,4 @@ class TrainingReason(BaseModel):
 
 def reason_from_json(content: bytes) -> TrainingReason:
     """Read a recorded reason back; `IntegrityError` if it is none."""
-    try:
-        return TrainingReason.model_validate_json(content)
-    except ValidationError as error:
-        message = f"reason of a training: expected a recorded one, found something else ({error})"
-        raise IntegrityError(message) from error
+    return read_recorded(TrainingReason, content, "reason of a training")

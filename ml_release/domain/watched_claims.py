@@ -8,7 +8,7 @@ from ml_release.domain import (
     fairness_watch,
     history_health,
     performance_judge,
-    release_kpis,
+    release_kpi_judge,
     skew,
     slo,
     text_drift,
@@ -23,7 +23,7 @@ _CLAIMS = {
     **fairness_watch.DESCRIPTIONS,
     **text_drift.DESCRIPTIONS,
     **slo.DESCRIPTIONS,
-    **release_kpis.DESCRIPTIONS,
+    **release_kpi_judge.DESCRIPTIONS,
     **decision_record.DESCRIPTIONS,
 }
 

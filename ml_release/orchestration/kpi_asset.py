@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from ml_release.domain import release_kpis as kpis
+from ml_release.domain import release_kpi_judge as kpis
 from ml_release.orchestration.endpoint_assets import endpoint_key, release_group
 from ml_release.orchestration.rendering import check_news, check_specs, picture, reported
 from ml_release.orchestration.tables import text_table

@@ -12,13 +12,13 @@ from ml_release.domain.data_gates import DataGatesPolicy
 from ml_release.domain.decision_policy import DecisionPolicy
 from ml_release.domain.drift_policy import DriftPolicy
 from ml_release.domain.evaluation_gates import EvaluationPolicy
-from ml_release.domain.fairness_watch import FairnessWatchPolicy
+from ml_release.domain.fairness_watch_policy import FairnessWatchPolicy
 from ml_release.domain.history_health import HistoryHealthPolicy
 from ml_release.domain.identity import digest_of_json
 from ml_release.domain.label_maturity import LabelPolicy
 from ml_release.domain.performance_policy import PerformancePolicy
 from ml_release.domain.quarantine import QuarantinePolicy
-from ml_release.domain.release_kpis import KpiPolicy
+from ml_release.domain.release_kpi_policy import KpiPolicy
 from ml_release.domain.retention import RetentionPolicy
 from ml_release.domain.retraining_policy import RetrainingPolicy
 from ml_release.domain.rollout_policy import RolloutPolicy

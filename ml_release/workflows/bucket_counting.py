@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-    from ml_release.domain.bucket_profile import CountedFeature
+    from ml_release.domain.counted_feature import CountedFeature
     from ml_release.domain.feature_bins import FeatureBins
     from ml_release.domain.reference_profile import ReferenceProfile
 

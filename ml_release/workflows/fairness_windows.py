@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ml_release.domain.fairness_gaps import WatchedRows, watched_gaps, watched_slices
+from ml_release.domain.fairness_gaps import WatchedRows, watched_gaps
 from ml_release.domain.fairness_record import FairnessWindow
+from ml_release.domain.fairness_slices import watched_slices
 from ml_release.domain.fairness_watch import GAPS, SLICES
 from ml_release.domain.primary_scores import PrimaryScore
 from ml_release.domain.resampling import Resampling

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml_release.domain.bucket_profile import CountedFeature
+from ml_release.domain.counted_feature import CountedFeature
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -9,7 +9,6 @@ from ml_release.domain.decision_record import (
     DecisionRecord,
     decision_from_json,
     history_from_json,
-    steps_of,
 )
 from ml_release.domain.identity import digest_of_bytes
 from ml_release.domain.monitoring_decision import decide
@@ -58,7 +57,7 @@ def decide_on_monitoring(
         action=decision.action,
         reason=decision.reason,
         causes=decision.causes,
-        path=steps_of(decision),
+        path=decision.path,
         evidence=facts.digests,
     )
     evidence.record(line.name, DECISION_RECORD, environment, record.to_json())

@@ -7,7 +7,8 @@ import math
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from ml_release.domain.decision_evidence import BURN_LEVELS, FeatureShift, Standing, worsening
+from ml_release.domain.decision_evidence import BURN_LEVELS, FeatureShift, worsening
+from ml_release.domain.drift_standing import DriftStanding
 from ml_release.domain.verdict import Outcome
 from ml_release.errors import IntegrityError
 
@@ -99,12 +100,12 @@ def shifts_of(verdict: Verdict, record: Mapping[str, object]) -> tuple[FeatureSh
     return tuple(found)
 
 
-def _standing(finding: Finding, told: object) -> Standing:
+def _standing(finding: Finding, told: object) -> DriftStanding:
     if finding.outcome is Outcome.FAIL:
-        return Standing.HURTING
+        return DriftStanding.HURTING
     if finding.outcome is not Outcome.PASS:
-        return Standing.UNKNOWN
-    return Standing.HARMLESS if told == Standing.HARMLESS.value else Standing.STABLE
+        return DriftStanding.UNKNOWN
+    return DriftStanding.HARMLESS if told == DriftStanding.HARMLESS.value else DriftStanding.STABLE
 
 
 def performance_numbers(record: Mapping[str, object]) -> Mapping[str, object]:

@@ -12,13 +12,8 @@ from ml_release.domain.identity import digest_of_bytes
 from ml_release.domain.latency_sketch import STEP
 from ml_release.domain.provenance import CandidateRecord, record_from_json
 from ml_release.domain.release_attempts import declared_attempts
-from ml_release.domain.release_kpis import (
-    Answered,
-    Attempt,
-    ReleaseKpis,
-    judge_kpis,
-    release_kpis,
-)
+from ml_release.domain.release_kpi_judge import judge_kpis
+from ml_release.domain.release_kpis import Answered, Attempt, release_kpis
 from ml_release.domain.traffic import traffic_over_time
 from ml_release.workflows.drift_evidence import DRIFT_HISTORY
 from ml_release.workflows.feature_building import FEATURES_RECORD
@@ -32,6 +27,7 @@ if TYPE_CHECKING:
 
     from ml_release.domain.deployment import Declaration
     from ml_release.domain.release_attempts import DeclaredAttempt
+    from ml_release.domain.release_kpi_record import ReleaseKpis
     from ml_release.domain.verdict import Verdict
     from ml_release.ports import Deployments, EvidenceStore, Plotter, ProfileStore
     from ml_release.spec.release_line import ReleaseLine

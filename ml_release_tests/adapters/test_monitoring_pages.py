@@ -8,18 +8,17 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ml_release.adapters.report_pages import ReportPages
 from ml_release.adapters.report_pages.charts import Curve, chart, sparkline
-from ml_release.domain.monitoring_page import (
+from ml_release.domain.monitoring_shown import (
     DecisionTaken,
     FairnessGap,
     FeatureShift,
     Kpi,
-    MonitoringPage,
     PerformanceNow,
     PerformancePoint,
     SloState,
@@ -29,6 +28,9 @@ from ml_release.domain.verdict import Outcome
 from ml_release_tests.adapters.test_report_pages import EVIL, PHONE_PX, POLICY, Page
 from ml_release_tests.monitoring_pages import drift, empty_page, full_page, performance
 from ml_release_tests.release_reports import finding
+
+if TYPE_CHECKING:
+    from ml_release.domain.monitoring_page import MonitoringPage
 
 
 def text_of(page: MonitoringPage) -> str:

@@ -12,7 +12,8 @@ import pytest
 
 from ml_release.adapters.counted_log.profiles import ProfileFile
 from ml_release.adapters.in_memory import InMemoryProfiles
-from ml_release.domain.bucket_profile import SHADOW, BucketProfile, CountedFeature
+from ml_release.domain.bucket_profile import SHADOW, BucketProfile
+from ml_release.domain.counted_feature import CountedFeature
 from ml_release.errors import (
     DeclarationError,
     InputError,

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from river.drift import ADWIN
 
-from ml_release.domain.adwin import Adwin, AdwinPolicy, adwin_changes
-from ml_release_tests.domain.test_page_hinkley import STREAMS
+from ml_release.domain.adwin import Adwin, AdwinPolicy
+from ml_release_tests.domain.test_page_hinkley import STREAMS, changes_in
 
 POLICIES = (
     AdwinPolicy(),
@@ -57,7 +57,7 @@ def test_the_two_sides_of_a_cut_are_told() -> None:
 
 def test_the_state_grows_with_the_logarithm_of_the_stream() -> None:
     """Ten thousand values are kept in less than eighty buckets."""
-    _, state = adwin_changes(np.full(10_000, 0.25).tolist(), AdwinPolicy())
+    _, state = changes_in(np.full(10_000, 0.25).tolist(), AdwinPolicy(), Adwin())
     assert state.width == 10_000
     assert sum(len(row) for row in state.rows) < 80
     assert state.mean == 0.25
@@ -68,6 +68,6 @@ def test_the_state_grows_with_the_logarithm_of_the_stream() -> None:
 def test_a_stream_may_be_taken_up_again(values: list[float], cut: int) -> None:
     """The state after both parts is that after the whole."""
     policy = AdwinPolicy(delta=0.5, clock=1, minimum_part=2, grace_values=2)
-    _, state = adwin_changes(values[:cut], policy)
-    _, state = adwin_changes(values[cut:], policy, state)
-    assert state == adwin_changes(values, policy)[1]
+    _, state = changes_in(values[:cut], policy, Adwin())
+    _, state = changes_in(values[cut:], policy, state)
+    assert state == changes_in(values, policy, Adwin())[1]

@@ -10,13 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_release.domain.bucket_profile import (
-    BucketProfile,
-    CountedFeature,
-    added,
-    bucket_from_json,
-    merged,
-)
+from ml_release.domain.bucket_profile import BucketProfile, bucket_from_json, merged
+from ml_release.domain.counted_feature import CountedFeature, added
 from ml_release.domain.feature_bins import FeatureBins
 from ml_release.errors import InputError, IntegrityError
 
@@ -102,8 +97,9 @@ def test_a_bucket_reads_back_as_it_was() -> None:
     """With everything it holds."""
     found = bucket([1.0, 2.0, float("nan")])
     assert bucket_from_json(found.to_json()) == found
-    with pytest.raises(IntegrityError, match="bucket profile"):
-        bucket_from_json(b'{"line": 3}')
+    for other in (b'{"line": 3}', b"no JSON", b'{"line": "\xff"}'):
+        with pytest.raises(IntegrityError, match="bucket profile"):
+            bucket_from_json(other)
 
 
 def test_only_one_bucket_of_one_variant_adds_up() -> None:

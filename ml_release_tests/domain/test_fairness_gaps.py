@@ -9,8 +9,9 @@ import pytest
 
 from ml_release.domain.evaluation_measures import FairnessOfColumn, Measured, SliceMeasure
 from ml_release.domain.fairness import MEASURES
-from ml_release.domain.fairness_gaps import WatchedRows, watched_gaps, watched_slices
-from ml_release.domain.fairness_watch import FairnessWatchPolicy
+from ml_release.domain.fairness_gaps import WatchedRows, watched_gaps
+from ml_release.domain.fairness_slices import watched_slices
+from ml_release.domain.fairness_watch_policy import FairnessWatchPolicy
 from ml_release.domain.primary_scores import PrimaryScore
 from ml_release.domain.resampling import Resampling
 from ml_release.domain.scores import auc_interval

@@ -11,7 +11,7 @@ import pytest
 
 from ml_release.domain.gauges import GAUGES, MOST_SAMPLES, Sample, family, gauges_from_json
 from ml_release.domain.monitoring_gauges import gauges_of
-from ml_release.domain.monitoring_page import FeatureShift
+from ml_release.domain.monitoring_shown import FeatureShift
 from ml_release.errors import IntegrityError
 from ml_release_tests.monitoring_pages import empty_page, full_page
 

@@ -15,7 +15,6 @@ from ml_release.domain.decision_evidence import (
     BURN_LEVELS,
     DecisionEvidence,
     FeatureShift,
-    Standing,
     Worsening,
     worsening,
 )
@@ -27,8 +26,8 @@ from ml_release.domain.decision_record import (
     decision_from_json,
     history_from_json,
     judge_decision,
-    steps_of,
 )
+from ml_release.domain.drift_standing import DriftStanding
 from ml_release.domain.monitoring_decision import ACTIONS, decide
 from ml_release.domain.verdict import BEST_TO_WORST, Outcome
 from ml_release.errors import IntegrityError
@@ -43,14 +42,14 @@ def worse(estimate: float, spread: float = 0.005) -> Worsening:
     return Worsening(estimate=estimate, low=estimate - spread, high=estimate + spread, n=5000)
 
 
-def shift(standing: Standing, **facts: Any) -> FeatureShift:
+def shift(standing: DriftStanding, **facts: Any) -> FeatureShift:
     return FeatureShift(feature="distance", standing=standing, **facts)
 
 
 FINE = DecisionEvidence(
     is_serving=True,
     data_problems=(),
-    shifts=(shift(Standing.STABLE),),
+    shifts=(shift(DriftStanding.STABLE),),
     performance=Outcome.PASS,
     auc_drop=worse(0.0),
     loss_rise=worse(0.0),
@@ -59,7 +58,7 @@ FINE = DecisionEvidence(
     age_days=30.0,
     target=1,
 )
-HURT: dict[str, Any] = {"shifts": (shift(Standing.HURTING, psi_nats=0.4, loss_change=0.02),)}
+HURT: dict[str, Any] = {"shifts": (shift(DriftStanding.HURTING, psi_nats=0.4, loss_change=0.02),)}
 NO_LABELS: dict[str, Any] = {"performance": None, "auc_drop": None, "loss_rise": None}
 
 
@@ -140,22 +139,27 @@ NO_LABELS: dict[str, Any] = {"performance": None, "auc_drop": None, "loss_rise":
             {
                 "performance": Outcome.INCONCLUSIVE,
                 "auc_drop": worse(0.019, 0.01),
-                "shifts": (shift(Standing.HURTING),),
+                "shifts": (shift(DriftStanding.HURTING),),
             },
             "retrain",
             "distance",
             id="drift, labels in doubt, impact unknown",
         ),
         pytest.param(
-            {**NO_LABELS, "shifts": (shift(Standing.HURTING, loss_change=0.0001),)},
+            {**NO_LABELS, "shifts": (shift(DriftStanding.HURTING, loss_change=0.0001),)},
             "watch",
             "inputs moved",
             id="drift that hardly hurts",
         ),
         pytest.param(
-            {"shifts": (shift(Standing.HARMLESS, psi_nats=9.0),)}, "nothing", "", id="harmless"
+            {"shifts": (shift(DriftStanding.HARMLESS, psi_nats=9.0),)},
+            "nothing",
+            "",
+            id="harmless",
         ),
-        pytest.param({"shifts": (shift(Standing.UNKNOWN),)}, "watch", "distance", id="unknown"),
+        pytest.param(
+            {"shifts": (shift(DriftStanding.UNKNOWN),)}, "watch", "distance", id="unknown"
+        ),
         pytest.param({"shifts": None}, "watch", "drift of the inputs", id="no drift report"),
         pytest.param({"shifts": ()}, "watch", "any feature", id="an empty drift report"),
         pytest.param(NO_LABELS, "watch", "realised performance", id="no labels"),
@@ -219,7 +223,7 @@ shifts = st.lists(
     st.builds(
         FeatureShift,
         feature=st.sampled_from(["a", "b", "c"]),
-        standing=st.sampled_from(Standing),
+        standing=st.sampled_from(DriftStanding),
         loss_change=st.none() | st.floats(-0.1, 0.1),
     ),
     max_size=3,
@@ -382,7 +386,7 @@ def a_record(evidence: DecisionEvidence = FINE, **changes: Any) -> DecisionRecor
             "action": decision.action,
             "reason": decision.reason,
             "causes": decision.causes,
-            "path": steps_of(decision),
+            "path": decision.path,
             **changes,
         }
     )

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from ml_release.domain.monitoring_page import ACTIONS, DecisionTaken, FeatureShift, SloState
+from ml_release.domain.monitoring_page import ACTIONS
+from ml_release.domain.monitoring_shown import DecisionTaken, FeatureShift, SloState
 from ml_release.domain.verdict import Finding, Outcome, Verdict
 from ml_release_tests.monitoring_pages import DIGEST, empty_page, full_page
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from river.drift import PageHinkley as RiverPageHinkley
 
-from ml_release.domain.page_hinkley import PageHinkleyPolicy, page_hinkley_changes
+from ml_release.domain.page_hinkley import PageHinkley, PageHinkleyPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 RNG = np.random.default_rng(20130401)
 STREAMS = {
@@ -23,6 +28,16 @@ POLICIES = (
     PageHinkleyPolicy(minimum_values=7, delta=0.02, threshold=0.8),
     PageHinkleyPolicy(minimum_values=10, delta=0.01, threshold=5.0, fading=0.99),
 )
+
+
+def changes_in(values: Sequence[float], policy: Any, state: Any) -> tuple[tuple[int, ...], Any]:
+    """Positions of the values at which a detector showed a change, and its state after all."""
+    found = []
+    for position, value in enumerate(values):
+        state = state.after(value, policy)
+        if state.changed:
+            found.append(position)
+    return tuple(found), state
 
 
 def by_river(values: np.ndarray, policy: PageHinkleyPolicy) -> tuple[int, ...]:
@@ -45,7 +60,7 @@ def by_river(values: np.ndarray, policy: PageHinkleyPolicy) -> tuple[int, ...]:
 @pytest.mark.parametrize("name", STREAMS)
 def test_changes_are_found_where_river_finds_them(name: str, policy: PageHinkleyPolicy) -> None:
     """At the same values, one by one."""
-    found, _ = page_hinkley_changes(STREAMS[name].tolist(), policy)
+    found, _ = changes_in(STREAMS[name].tolist(), policy, PageHinkley())
     assert found == by_river(STREAMS[name], policy)
 
 
@@ -58,16 +73,16 @@ def test_the_streams_hold_changes() -> None:
 def test_errors_that_shrink_are_no_change() -> None:
     """Only growth is looked for."""
     values = np.r_[np.full(50, 0.5), np.full(50, 0.1)].tolist()
-    assert page_hinkley_changes(values, POLICIES[1])[0] == ()
-    assert page_hinkley_changes(values[::-1], POLICIES[1])[0]
+    assert changes_in(values, POLICIES[1], PageHinkley())[0] == ()
+    assert changes_in(values[::-1], POLICIES[1], PageHinkley())[0]
 
 
 @given(st.lists(st.floats(0, 1), max_size=60), st.integers(0, 60))
 def test_a_stream_may_be_taken_up_again(values: list[float], cut: int) -> None:
     """The state after both parts is that after the whole."""
     policy = PageHinkleyPolicy(minimum_values=3, delta=0.0, threshold=0.5)
-    first, state = page_hinkley_changes(values[:cut], policy)
-    second, state = page_hinkley_changes(values[cut:], policy, state)
-    whole, after = page_hinkley_changes(values, policy)
+    first, state = changes_in(values[:cut], policy, PageHinkley())
+    second, state = changes_in(values[cut:], policy, state)
+    whole, after = changes_in(values, policy, PageHinkley())
     assert (*first, *(place + len(values[:cut]) for place in second)) == whole
     assert state == after

@@ -7,19 +7,10 @@ from typing import Any
 
 import pytest
 
-from ml_release.domain.release_kpis import (
-    NOT_KNOWN,
-    RULES,
-    Answered,
-    Attempt,
-    Kpi,
-    KpiName,
-    KpiPolicy,
-    ReleaseKpis,
-    judge_kpis,
-    kpis_from_json,
-    release_kpis,
-)
+from ml_release.domain.release_kpi_judge import RULES, judge_kpis
+from ml_release.domain.release_kpi_policy import KpiName, KpiPolicy
+from ml_release.domain.release_kpi_record import NOT_KNOWN, Kpi, ReleaseKpis, kpis_from_json
+from ml_release.domain.release_kpis import Answered, Attempt, release_kpis
 from ml_release.domain.verdict import Outcome
 from ml_release.errors import IntegrityError
 

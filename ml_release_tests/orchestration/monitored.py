@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from ml_release.domain.decision_record import DecisionRecord, DecisionStep
+from ml_release.domain.decision_record import DecisionRecord
 from ml_release.domain.identity import digest_of_bytes
 from ml_release.domain.label_counts import LabelsRecord
+from ml_release.domain.monitoring_decision import Step
 from ml_release.domain.performance import WindowRecord
 from ml_release.workflows.labels import LABELS_RECORD
 from ml_release.workflows.monitoring import INFERENCE_WINDOW
@@ -66,7 +67,7 @@ def decided(house: House, action: str, **changes: Any) -> DecisionRecord:
         "action": action,
         "reason": "planted",
         "causes": ("drift", "performance") if action == "retrain" else (),
-        "path": (DecisionStep(question="planted?", answer="yes"),),
+        "path": (Step(question="planted?", answer="yes"),),
         "evidence": {INFERENCE_WINDOW: window},
     }
     record = DecisionRecord(**{**known, **changes})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pytest
 
-from ml_release.domain import release_kpis, slo
+from ml_release.domain import release_kpi_judge, slo
 from ml_release_tests.orchestration.house import run
 from ml_release_tests.workflows.promises import count, hours
 
@@ -63,7 +63,7 @@ def test_a_spent_budget_is_an_error_and_stops_no_run(
 def test_kpis_are_numbers_where_they_are_known(house: House, instance: dg.DagsterInstance) -> None:
     """And words in the table where they are not."""
     metadata, checks = shown(house, instance, "release_kpis")
-    assert set(checks) == set(release_kpis.RULES)
+    assert set(checks) == set(release_kpi_judge.RULES)
     assert not any(check.passed for check in checks.values())
     assert not any(isinstance(value, float) for value in metadata.values())
     cells = [record.data["value"] for record in metadata["KPIs"].records]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ml_release.domain.answers import Answer, AnswerTable, NewLabels
-from ml_release.domain.fairness_watch import FairnessWatchPolicy
+from ml_release.domain.fairness_watch_policy import FairnessWatchPolicy
 from ml_release.domain.gates_fairness import FairnessPolicy
 from ml_release_tests.workflows import steps
 

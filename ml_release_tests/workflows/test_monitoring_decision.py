@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from ml_release.domain.decision_evidence import Standing, Worsening
+from ml_release.domain.decision_evidence import Worsening
+from ml_release.domain.drift_standing import DriftStanding
 from ml_release.domain.evaluation_measures import Measured
 from ml_release.domain.performance import window_from_json
 from ml_release.domain.performance_record import (
@@ -227,7 +228,7 @@ def test_drift_that_hurts_asks_where_labels_say_nothing(serving: House) -> None:
     }
     record(serving, "drift_record", {"features": [row]})
     (shift,) = gather(serving).evidence.shifts or ()
-    assert (shift.standing, shift.psi_nats, shift.loss_change) == (Standing.HURTING, 0.4, 0.02)
+    assert (shift.standing, shift.psi_nats, shift.loss_change) == (DriftStanding.HURTING, 0.4, 0.02)
     found = decide(serving)
     assert (found.action, found.causes) == ("retrain", ("drift",))
 
@@ -241,14 +242,14 @@ def test_harmless_drift_is_told_from_none(serving: House) -> None:
         {"rows": [{"feature": "distance", "standing": "shifted but harmless"}]},
     )
     (shift,) = gather(serving).evidence.shifts or ()
-    assert shift.standing is Standing.HARMLESS
+    assert shift.standing is DriftStanding.HARMLESS
 
 
 def test_what_the_first_judge_of_drift_finds_is_taken_for_hurting(serving: House) -> None:
     """It told no impact."""
     drifted(serving, Outcome.FAIL, judge="drift/1", rule="distribution_is_stable")
     (shift,) = gather(serving).evidence.shifts or ()
-    assert shift.standing is Standing.HURTING
+    assert shift.standing is DriftStanding.HURTING
 
 
 @pytest.mark.parametrize("rule", DATA_RULES)

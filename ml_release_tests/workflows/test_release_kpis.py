@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ml_release.domain.release_kpis import KpiPolicy, ReleaseKpis, kpis_from_json
+from ml_release.domain.release_kpi_policy import KpiPolicy
+from ml_release.domain.release_kpi_record import ReleaseKpis, kpis_from_json
 from ml_release.errors import IntegrityError
 from ml_release.workflows.drift_evidence import DRIFT_HISTORY
 from ml_release.workflows.release_kpis import (

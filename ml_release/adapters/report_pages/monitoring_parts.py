@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
-    from ml_release.domain.monitoring_page import PerformanceNow
+    from ml_release.domain.monitoring_shown import PerformanceNow
     from ml_release.domain.verdict import Finding
 
 _SPARKED = 60
