@@ -30,6 +30,6 @@ class RewardSegments:
                 for content in file:
                     try:
                         yield decoder.decode(content)
-                    except msgspec.DecodeError:
+                    except (msgspec.DecodeError, UnicodeDecodeError):
                         # It was never acknowledged: an acknowledged one is a whole line.
                         continue

@@ -206,7 +206,7 @@ class IsolatedModel:
             while (content := receive(self._process.connection)) is not None:
                 self._take(_DECODER.decode(content))
             reason = self._process.how_it_ended()
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
             reason = f"its connection broke ({error})"
         self._close(reason)
 

@@ -15,6 +15,7 @@ import pytest
 
 from ml_release.adapters.inference_log import InferenceLogFiles
 from ml_release.adapters.inference_tables import InferenceTables
+from ml_release.adapters.reward_segments import RewardSegments
 from ml_release.domain.features import encode, feature_values
 from ml_release.domain.inference import InferenceRecord, Label, Reward, feature_columns
 from ml_release.errors import DeclarationError, UnavailableError
@@ -209,14 +210,17 @@ def test_a_torn_last_line_of_a_dead_writer_is_skipped_and_counted(
     assert tables.records(LINE, after=cursor)[0].attrs["torn_lines"] == 0
 
 
+@pytest.mark.parametrize(
+    "torn", [b'{"request_id": "tor\n', b"\x00\x00\n", b'{"request_id": "\xff\xfe"}\n']
+)
 def test_a_torn_line_in_the_middle_is_skipped_and_counted(
-    tmp_path: Path, log: InferenceLogFiles, tables: InferenceTables
+    tmp_path: Path, log: InferenceLogFiles, tables: InferenceTables, torn: bytes
 ) -> None:
-    """The lines around it are read."""
+    """The lines around it are read, also around bytes that are no text."""
     log.append_records(LINE, [a_record("a")])
     (segment,) = segments(tmp_path)
     with segment.open("ab") as file:
-        file.write(b'{"request_id": "tor\n')
+        file.write(torn)
     log.append_records(LINE, [a_record("b")])
     frame, _ = tables.records(LINE, after={})
     assert frame["request_id"].tolist() == ["a", "b"]
@@ -348,3 +352,18 @@ def test_rewards_come_back_in_the_order_they_came_in(
     assert frame["reward"].tolist() == [0.5, 0.5]
     assert frame.attrs["torn_lines"] == 1
     assert size > 0
+
+
+@pytest.mark.parametrize("torn", [b'{"request_id": "torn\n', b'{"request_id": "\xff\xfe"}\n'])
+def test_the_server_learns_from_the_rewards_around_a_torn_one(
+    tmp_path: Path, log: InferenceLogFiles, torn: bytes
+) -> None:
+    """It starts all the same."""
+    moment = "2013-10-01T00:00:00+00:00"
+    log.append_rewards(LINE, [a_reward("a", moment)])
+    (segment,) = segments(tmp_path, "rewards")
+    with segment.open("ab") as file:
+        file.write(torn)
+    log.append_rewards(LINE, [a_reward("b", moment)])
+    found = [one.request_id for one in RewardSegments(segment.parents[1]).rewards(LINE)]
+    assert found == ["a", "b"]

@@ -68,7 +68,7 @@ def decode_lines(content: bytes, type_: type[Any], *, start: int, is_finished: b
         try:
             found.append(decoder.decode(line))
             ends.append(position)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             torn_ends.append(position)
     return Lines(found=found, ends=ends, torn_ends=torn_ends, end=start + end)
 
