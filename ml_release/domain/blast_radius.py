@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from ml_release.domain.decision_costs import DecisionCosts
+
     Floats = npt.NDArray[np.float64]
     Mask = npt.NDArray[np.bool_]
 
@@ -56,14 +58,6 @@ class Answers:
     served_yes: Floats
     restored_yes: Floats
     labels: Floats
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prices:
-    """Cost of a wrong yes and of a wrong no, in any one unit."""
-
-    false_positive: float
-    false_negative: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +204,7 @@ class BlastRadius:
         )
 
 
-def measure(answers: Answers, prices: Prices | None) -> BlastRadius:
+def measure(answers: Answers, prices: DecisionCosts | None) -> BlastRadius:
     """The blast radius of one batch of rows."""
     both = np.isfinite(answers.served) & np.isfinite(answers.restored)
     both &= np.array([not problem for problem in answers.problems], dtype=np.bool_)
@@ -265,25 +259,23 @@ def _changes(answers: Answers, both: Mask, decided: Mask, chosen: Mask) -> Chang
     )
 
 
-def _costs(answers: Answers, decided: Mask, prices: Prices) -> Costs:
+def _costs(answers: Answers, decided: Mask, prices: DecisionCosts) -> Costs:
     known = decided & np.isfinite(answers.labels)
     unknown = decided & ~known
     # The restored version is the one that is trusted: its probability stands for the label.
     chance = answers.restored[unknown]
     return Costs(
         labelled=int(known.sum()),
-        labelled_served=_cost(answers.served_yes[known], answers.labels[known], prices),
-        labelled_restored=_cost(answers.restored_yes[known], answers.labels[known], prices),
+        labelled_served=_total(prices, answers.served_yes[known], answers.labels[known]),
+        labelled_restored=_total(prices, answers.restored_yes[known], answers.labels[known]),
         expected=int(unknown.sum()),
-        expected_served=_cost(answers.served_yes[unknown], chance, prices),
-        expected_restored=_cost(answers.restored_yes[unknown], chance, prices),
+        expected_served=_total(prices, answers.served_yes[unknown], chance),
+        expected_restored=_total(prices, answers.restored_yes[unknown], chance),
     )
 
 
-def _cost(yes: Floats, chance: Floats, prices: Prices) -> float:
-    wrong_yes = yes * (1 - chance) * prices.false_positive
-    wrong_no = (1 - yes) * chance * prices.false_negative
-    return float((wrong_yes + wrong_no).sum())
+def _total(prices: DecisionCosts, yes: Floats, chance: Floats) -> float:
+    return float(prices.of_rows(yes, chance).sum())
 
 
 def _merged(first: Mapping[str, Changes], second: Mapping[str, Changes]) -> dict[str, Changes]:

@@ -55,6 +55,15 @@ class Measured(_Record):
         )
 
 
+class DecidedCost(_Record):
+    """What the candidate's decisions cost on the holdout, at the declared threshold and prices."""
+
+    false_positive: float
+    false_negative: float
+    threshold: float
+    per_1000: Measured
+
+
 class SliceMeasure(_Record):
     """The primary score on one slice.
 
@@ -154,6 +163,8 @@ class EvaluationMeasures(_Record):
         How many candidates this holdout has judged, this one included.
     cheapest_threshold, cost_per_row
         The threshold of least cost on these rows; None where no costs are declared.
+    decided_cost
+        At the threshold that is served; None where no costs are declared, and in older records.
     """
 
     line: str
@@ -178,6 +189,7 @@ class EvaluationMeasures(_Record):
     holdout_candidates: int
     cheapest_threshold: float | None = None
     cost_per_row: float | None = None
+    decided_cost: DecidedCost | None = None
 
     def to_json(self) -> bytes:
         """The canonical byte form."""
@@ -192,6 +204,7 @@ def measures_of(
     primary: str,
     label_mean: float,
     cheapest: ThresholdPoint | None,
+    decided_cost: DecidedCost | None,
     at: datetime,
 ) -> EvaluationMeasures:
     """The numbers behind a verdict; ``label_mean`` is NaN where there is no row."""
@@ -219,6 +232,7 @@ def measures_of(
         holdout_candidates=len(evidence.holdout_use.candidates),
         cheapest_threshold=None if cheapest is None else _known(cheapest.threshold),
         cost_per_row=None if cheapest is None else _known(cheapest.cost_per_row),
+        decided_cost=decided_cost,
     )
 
 

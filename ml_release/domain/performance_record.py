@@ -17,12 +17,16 @@ HISTORY_ROWS = 400
 
 
 class Baseline(Recorded):
-    """The release's own evaluation; ``rate`` is that of positives in it."""
+    """The release's own evaluation; ``rate`` is that of positives in it.
+
+    ``cost_per_1000`` is that of its decisions, by the prices that are declared now.
+    """
 
     auc: Measured | None
     log_loss: Measured | None
     calibration_error: float | None
     rate: float | None
+    cost_per_1000: Measured | None = None
 
 
 class DayPerformance(Recorded):
@@ -49,6 +53,8 @@ class WindowScores(Recorded):
         First and last day with such an answer.
     n, positives, days
         Labelled answers, those of label 1, and the days they are of.
+    cost_per_1000
+        Of the decisions that were served; None where no prices are declared.
     calibration_error, calibration_expected, calibration_upper
         The expected calibration error, and what a calibrated model would show on as many rows: the
         mean and the upper end.
@@ -65,6 +71,7 @@ class WindowScores(Recorded):
     days: int = 0
     auc: Measured | None = None
     log_loss: Measured | None = None
+    cost_per_1000: Measured | None = None
     calibration_error: float | None = None
     calibration_expected: float | None = None
     calibration_upper: float | None = None
@@ -121,7 +128,7 @@ class PerformanceRecord(Recorded):
     immature, unlabelled, not_monitored
         Answers of the window and after it whose label is not due; whose label is due and was not
         gathered; and that are no probability of label 1.
-    auc_change, log_loss_change
+    auc_change, log_loss_change, cost_per_1000_change
         Of now less that at release, with an interval for two independent samples.
     baseline_problem
         Why there is no baseline; empty if there is one.
@@ -136,6 +143,7 @@ class PerformanceRecord(Recorded):
     baseline_problem: str = ""
     auc_change: Measured | None = None
     log_loss_change: Measured | None = None
+    cost_per_1000_change: Measured | None = None
     immature: int = 0
     unlabelled: int = 0
     not_monitored: int = 0

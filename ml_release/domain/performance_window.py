@@ -23,6 +23,7 @@ from ml_release.domain.recorded import known
 
 if TYPE_CHECKING:
     from ml_release.domain.answers import AnswerTable, Mask
+    from ml_release.domain.decision_costs import DecisionCosts
     from ml_release.domain.scores import Floats
 
 _SEED = 20130401
@@ -36,7 +37,9 @@ def squared_errors(answers: AnswerTable) -> Floats:
     return errors
 
 
-def window_scores(answers: AnswerTable, *, confidence: float) -> WindowScores:
+def window_scores(
+    answers: AnswerTable, *, confidence: float, costs: DecisionCosts | None = None
+) -> WindowScores:
     """Scores of answers that all have a label and a probability; None in all of none."""
     n = len(answers)
     if not n:
@@ -56,6 +59,7 @@ def window_scores(answers: AnswerTable, *, confidence: float) -> WindowScores:
         days=len(np.unique(day)),
         auc=Measured.of(auc_interval_by_groups(target, probability, day, confidence=confidence)),
         log_loss=Measured.of(mean_interval(losses, confidence=confidence, groups=day)),
+        cost_per_1000=_cost(answers, costs, confidence=confidence),
         calibration_error=known(excess.error),
         calibration_expected=known(excess.expected),
         calibration_upper=known(excess.upper),
@@ -66,6 +70,18 @@ def window_scores(answers: AnswerTable, *, confidence: float) -> WindowScores:
         observed_rate=known(float(target.mean())),
         estimated_auc=known(estimated.auc),
         estimated_log_loss=known(estimated.log_loss),
+    )
+
+
+def _cost(
+    answers: AnswerTable, costs: DecisionCosts | None, *, confidence: float
+) -> Measured | None:
+    """Of those that were decided on: a line without a threshold decides nothing."""
+    decided = answers.where(np.isfinite(answers.decision))
+    if costs is None or not len(decided):
+        return None
+    return Measured.of(
+        costs.per_1000(decided.decision, decided.label, confidence=confidence, groups=decided.day)
     )
 
 

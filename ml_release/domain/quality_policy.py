@@ -7,6 +7,8 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ml_release.domain.decision_costs import DecisionCosts
+
 SCORES = ("auc_score", "average_precision_score", "precision_score", "recall_score", "f1_score")
 
 
@@ -48,7 +50,7 @@ class QualityPolicy(BaseModel):
     pinball_alpha
         Quantile that a regression with ``pinball_loss`` predicts.
     cost_false_positive, cost_false_negative
-        Cost of a wrong decision in any one unit, for the cost curve; both or neither.
+        Cost of a wrong decision in any one unit; both or neither.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -98,10 +100,21 @@ class QualityPolicy(BaseModel):
             problems.append("anchor_version: expected an anchor_margin with it, found none")
         if (self.cost_false_positive is None) != (self.cost_false_negative is None):
             problems.append("costs: expected both or neither, found one")
+        elif self.cost_false_positive == self.cost_false_negative == 0:
+            problems.append("costs: expected one of them above 0, found none")
         if problems:
             message = "; ".join(problems)
             raise ValueError(message)
         return self
+
+    @property
+    def costs(self) -> DecisionCosts | None:
+        """What wrong decisions cost; None if that is not declared."""
+        if self.cost_false_positive is None or self.cost_false_negative is None:
+            return None
+        return DecisionCosts(
+            false_positive=self.cost_false_positive, false_negative=self.cost_false_negative
+        )
 
     @property
     def greater_is_better(self) -> bool:

@@ -15,45 +15,10 @@ from ml_release.domain.rows import require_same_rows
 from ml_release.errors import InputError
 
 if TYPE_CHECKING:
+    from ml_release.domain.decision_costs import DecisionCosts
     from ml_release.domain.scores import Floats
 
 CURVE_POINTS = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DecisionCosts:
-    """What a wrong decision costs; right ones cost nothing. Any one unit, finite, not negative.
-
-    Attributes
-    ----------
-    false_positive
-        Cost of selecting a negative row.
-    false_negative
-        Cost of not selecting a positive row.
-    """
-
-    false_positive: float
-    false_negative: float
-
-    def __post_init__(self) -> None:
-        """Refuse costs under which no threshold is better than another."""
-        costs = (self.false_positive, self.false_negative)
-        if not all(np.isfinite(cost) and cost >= 0 for cost in costs) or sum(costs) == 0:
-            message = (
-                "decision costs: expected finite costs of at least 0, one of them above 0, found "
-                f"false_positive={self.false_positive}, false_negative={self.false_negative}; "
-                "declare what each kind of wrong decision costs"
-            )
-            raise InputError(message)
-
-    @property
-    def calibrated_threshold(self) -> float:
-        """The cheapest threshold of a perfectly calibrated probability; Elkan (2001), IJCAI 17.
-
-        Select where p x false_negative >= (1 - p) x false_positive. Range 0 to 1. It needs no
-        data, so it is not fitted to noise; it is right only as far as the model is calibrated.
-        """
-        return self.false_positive / (self.false_positive + self.false_negative)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

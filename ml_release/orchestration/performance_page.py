@@ -22,8 +22,10 @@ def performance_metadata(report: PerformanceReport) -> dict[str, Any]:
     numbers: dict[str, float | None] = {
         **_with_ends("AUC", window.auc),
         **_with_ends("log loss", window.log_loss),
+        **_with_ends("cost per 1000 decisions", window.cost_per_1000),
         "AUC change since release": _estimate(record.auc_change),
         "log loss change since release": _estimate(record.log_loss_change),
+        "cost per 1000 decisions, change since release": _estimate(record.cost_per_1000_change),
         "AUC estimated": window.estimated_auc,
         "AUC estimated, newest": record.newest.auc,
         "calibration error": window.calibration_error,

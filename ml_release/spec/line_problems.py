@@ -28,6 +28,7 @@ def problems_of(line: ReleaseLine) -> list[str]:
         *_task_problems(line),
         *_search_problems(line),
         *_evaluation_problems(line),
+        *_decision_problems(line),
         *_set_problems(line),
     ]
 
@@ -192,6 +193,18 @@ def _evaluation_problems(line: ReleaseLine) -> list[str]:
             f" {sorted(names)}"
         )
     return problems
+
+
+def _decision_problems(line: ReleaseLine) -> list[str]:
+    """Bands of what is never measured would never speak."""
+    policy = line.policies.decisions
+    bands = (policy.retrain_cost_rise, policy.roll_back_cost_rise)
+    if all(band is None for band in bands) or line.policies.evaluation.quality.costs is not None:
+        return []
+    return [
+        "policy decisions: expected cost_false_positive and cost_false_negative in"
+        " evaluation.quality for the declared rise of costs, found none"
+    ]
 
 
 def _set_problems(line: ReleaseLine) -> list[str]:

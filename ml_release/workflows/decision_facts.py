@@ -118,7 +118,7 @@ def gather_facts(
         leg=None if rollout is None else rollout.leg,
         age_days=_age_days(history, now),
         target=_target(states),
-        unknown=tuple(book.problems),
+        unknown=(*book.problems, *_lacking(line, record)),
     )
     return Facts(
         evidence=found,
@@ -128,6 +128,16 @@ def gather_facts(
         as_of=None if window is None else window.as_of,
         digests=book.digests,
     )
+
+
+def _lacking(line: ReleaseLine, record: Mapping[str, object]) -> tuple[str, ...]:
+    """What the policy has bands for, and performance was recorded without."""
+    policy = line.policies.decisions
+    bands = (policy.retrain_cost_rise, policy.roll_back_cost_rise)
+    is_asked = any(band is not None for band in bands)
+    if not is_asked or not record or change_of(record, "cost_per_1000", falls=False):
+        return ()
+    return ("how the cost of decisions has changed since the release is not known",)
 
 
 def _window(book: RecordBook, champion: str) -> WindowRecord | None:

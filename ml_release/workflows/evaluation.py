@@ -34,6 +34,7 @@ from ml_release.workflows.model_probes import (
 from ml_release.workflows.old_window_evidence import old_window_evidence
 from ml_release.workflows.quality_evidence import (
     Judged,
+    decided_cost,
     fairness_evidence,
     primary_of,
     quality_evidence,
@@ -195,6 +196,7 @@ def evaluate_candidate(
         primary=policy.quality.primary,
         label_mean=float(np.mean(holdout.target)) if holdout.n else float("nan"),
         cheapest=cheapest,
+        decided_cost=decided_cost(line, judged.candidate, holdout),
         at=now,
     )
     evidence.record(line.name, EVALUATION_MEASURES, candidate.model_digest, measures.to_json())

@@ -8,7 +8,6 @@ import numpy as np
 
 from ml_release.domain.scores import reliability_bins
 from ml_release.domain.threshold_curve import (
-    DecisionCosts,
     cheapest_threshold,
     threshold_curve,
 )
@@ -22,18 +21,9 @@ if TYPE_CHECKING:
     from ml_release.workflows.quality_evidence import Judged
 
 
-def _costs(line: ReleaseLine) -> DecisionCosts | None:
-    quality = line.policies.evaluation.quality
-    if quality.cost_false_positive is None or quality.cost_false_negative is None:
-        return None
-    return DecisionCosts(
-        false_positive=quality.cost_false_positive, false_negative=quality.cost_false_negative
-    )
-
-
 def cheapest_of(line: ReleaseLine, answered: Answered, holdout: Holdout) -> ThresholdPoint | None:
     """The threshold of least cost on these rows; None if the policy declares no costs."""
-    costs = _costs(line)
+    costs = line.policies.evaluation.quality.costs
     if costs is None or answered.problem:
         return None
     return cheapest_threshold(holdout.target, answered.answers, costs=costs)
@@ -56,7 +46,7 @@ def pictures_of(
     is_probability = found.quality.calibration_error is not None
     if not is_probability or not len(target) or not np.isfinite(answers).all():
         return plots
-    costs = _costs(line)
+    costs = line.policies.evaluation.quality.costs
     if costs is not None:
         curve = threshold_curve(target, answers, costs=costs)
         threshold = line.policies.evaluation.quality.threshold

@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from ml_release.domain.blast_radius import Prices
 from ml_release.domain.incident import Incident
 from ml_release.domain.incident_impact import Impact
 from ml_release.domain.incident_timeline import Times
@@ -128,13 +127,7 @@ def _seen(
     gaps: Gaps,
 ) -> Seen | None:
     """What the log shows; without the comparison if that breaks, None if it cannot be read."""
-    quality = line.policies.evaluation.quality
-    prices = None
-    if quality.cost_false_positive is not None and quality.cost_false_negative is not None:
-        prices = Prices(
-            false_positive=quality.cost_false_positive,
-            false_negative=quality.cost_false_negative,
-        )
+    prices = line.policies.evaluation.quality.costs
     labels = None
     if prices is not None:
         labels = gaps.had("labels", lambda: gathered_labels(line, tables=tables))

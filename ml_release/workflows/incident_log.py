@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ml_release.domain.answering import LoadedModel
-    from ml_release.domain.blast_radius import Prices
+    from ml_release.domain.decision_costs import DecisionCosts
     from ml_release.ports import InferenceLog
     from ml_release.spec.release_line import ReleaseLine
 
@@ -61,7 +61,7 @@ class Asked:
     restored_threshold: float | None
     unaskable: str = ""
     labels: Mapping[str, float] = field(default_factory=dict)
-    prices: Prices | None = None
+    prices: DecisionCosts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

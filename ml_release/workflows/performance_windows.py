@@ -67,7 +67,11 @@ def look_at_windows(
     is_due = _is_due(line, scored, now=now)
     matured = scored.where(is_due & scored.is_labelled)
     windows = [
-        window_scores(_within(matured, end, policy.window_days), confidence=policy.confidence)
+        window_scores(
+            _within(matured, end, policy.window_days),
+            confidence=policy.confidence,
+            costs=line.policies.evaluation.quality.costs,
+        )
         for end in ends
     ]
     window = windows[-1] if windows else WindowScores()
@@ -88,6 +92,9 @@ def look_at_windows(
         baseline_problem=problem,
         auc_change=change_of(window.auc, None if baseline is None else baseline.auc),
         log_loss_change=change_of(window.log_loss, None if baseline is None else baseline.log_loss),
+        cost_per_1000_change=change_of(
+            window.cost_per_1000, None if baseline is None else baseline.cost_per_1000
+        ),
         immature=int((own & ~is_due).sum()),
         unlabelled=int((own & is_due & ~scored.is_labelled).sum()),
         not_monitored=int((~is_scored & (found.day >= since.toordinal())).sum()),

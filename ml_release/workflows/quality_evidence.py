@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ml_release.domain.binary_scores import BinaryScores
+from ml_release.domain.evaluation_measures import DecidedCost, Measured
 from ml_release.domain.fairness import fairness_measure
 from ml_release.domain.fairness_intervals import (
     drawn_counts,
@@ -286,3 +287,25 @@ def _plan(line: ReleaseLine, holdout: Holdout, *, unit: str) -> Resampling:
 def _day_codes(holdout: Holdout) -> tuple[np.ndarray[tuple[int], np.dtype[np.intp]], int]:
     days, codes = np.unique(holdout.days, return_inverse=True)
     return codes.astype(np.intp), len(days)
+
+
+def decided_cost(line: ReleaseLine, answered: Answered, holdout: Holdout) -> DecidedCost | None:
+    """What the decisions at the declared threshold cost; None if the policy declares no costs."""
+    evaluation = line.policies.evaluation
+    quality = evaluation.quality
+    costs = quality.costs
+    if costs is None or answered.problem:
+        return None
+    days, units = _day_codes(holdout)
+    cost = costs.per_1000(
+        (answered.answers >= quality.threshold).astype(np.float64),
+        holdout.target,
+        confidence=evaluation.confidence,
+        groups=days if evaluation.interval_unit == "day" and units > 1 else None,
+    )
+    return DecidedCost(
+        false_positive=costs.false_positive,
+        false_negative=costs.false_negative,
+        threshold=quality.threshold,
+        per_1000=Measured.of(cost),
+    )

@@ -9,6 +9,8 @@ from ml_release.errors import MlReleaseError
 from ml_release.workflows.evaluation_records import recorded_evaluation
 
 if TYPE_CHECKING:
+    from ml_release.domain.decision_costs import DecisionCosts
+    from ml_release.domain.evaluation_measures import DecidedCost, Measured
     from ml_release.ports import EvidenceStore
     from ml_release.spec.release_line import ReleaseLine
 
@@ -32,6 +34,16 @@ def baseline_of(
             log_loss=measures.scores.get("log_loss"),
             calibration_error=measures.calibration_error,
             rate=measures.label_mean,
+            cost_per_1000=_cost(measures.decided_cost, line.policies.evaluation.quality.costs),
         ),
         "",
     )
+
+
+def _cost(decided: DecidedCost | None, costs: DecisionCosts | None) -> Measured | None:
+    """None also where prices were others: what costs more by dearer mistakes is no worse model."""
+    if decided is None or costs is None:
+        return None
+    prices = (decided.false_positive, decided.false_negative)
+    same = prices == (costs.false_positive, costs.false_negative)
+    return decided.per_1000 if same else None

@@ -11,6 +11,7 @@ import pytest
 from ml_release.adapters.plots import Plots
 from ml_release.domain.batch_scoring import empty_spread
 from ml_release.domain.column_profile import ColumnShares
+from ml_release.domain.decision_costs import DecisionCosts
 from ml_release.domain.drift_record import DriftHistory, DriftRecord, FeatureDrift, with_window
 from ml_release.domain.drift_standing import DriftStanding
 from ml_release.domain.experiment_analysis import analyse
@@ -24,7 +25,7 @@ from ml_release.domain.search import Trial, TrialState
 from ml_release.domain.shadow_counts import PairCounts
 from ml_release.domain.shadow_pairs import ScoreSample, SlicePairs
 from ml_release.domain.slice_scores import Slicing, slice_scores
-from ml_release.domain.threshold_curve import DecisionCosts, threshold_curve
+from ml_release.domain.threshold_curve import threshold_curve
 from ml_release_tests.domain.test_slo import a_record, days, steady
 from ml_release_tests.simulated_experiments import a_plan, an_experiment, fixed_split
 

@@ -14,12 +14,12 @@ from ml_release.domain.blast_radius import (
     BlastRadius,
     Changes,
     Costs,
-    Prices,
     measure,
 )
+from ml_release.domain.decision_costs import DecisionCosts
 
 NAN = float("nan")
-PRICES = Prices(false_positive=1.0, false_negative=4.0)
+PRICES = DecisionCosts(false_positive=1.0, false_negative=4.0)
 
 
 def answers(**changes: Any) -> Answers:

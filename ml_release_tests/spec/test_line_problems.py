@@ -63,3 +63,16 @@ def test_a_regressor_decides_nothing_on_cases() -> None:
     assert "files 'hard'.score: expected primary for a regressor" in found
     errors = file(score="primary", limit=30.0)
     assert problems_of(steps.with_policy(SMALL_REGRESSION, "evaluation", sets=errors)) == []
+
+
+@pytest.mark.parametrize("priced", [True, False])
+def test_a_band_of_costs_needs_prices(priced: bool) -> None:
+    """Without them it would never speak."""
+    line = steps.with_policy(SMALL_LINE, "decisions", retrain_cost_rise=5.0)
+    if not priced:
+        quality = line.policies.evaluation.quality.model_copy(
+            update={"cost_false_positive": None, "cost_false_negative": None}
+        )
+        line = steps.with_policy(line, "evaluation", quality=quality)
+    problems = problems_of(line)
+    assert [("declared rise of costs" in problem) for problem in problems] == [True] * (not priced)

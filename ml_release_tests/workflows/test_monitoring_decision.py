@@ -560,3 +560,24 @@ def test_the_record_of_the_judge_of_labels_is_read_as_it_is_kept(serving: House)
     assert facts.estimated_drop == pytest.approx(0.01)
     found = decide(serving)
     assert (found.action, found.causes) == ("retrain", ("performance",))
+
+
+@pytest.mark.parametrize(
+    ("change", "action"),
+    [
+        ({"estimate": 60.0, "low": 20.0, "high": 100.0, "n": 5000}, "retrain"),
+        ({"estimate": 60.0, "low": 4.0, "high": 116.0, "n": 5000}, "watch"),
+        (None, "watch"),
+    ],
+    ids=["shown", "not shown", "not known"],
+)
+def test_a_declared_rise_of_costs_is_held_against_what_was_recorded(
+    serving: House, change: dict[str, float] | None, action: str
+) -> None:
+    """Where it has a say and nobody recorded it, that is named, and nothing is not the answer."""
+    serving.line = steps.with_policy(serving.line, "decisions", retrain_cost_rise=10.0)
+    drifted(serving, Outcome.PASS)
+    performing(serving, cost_per_1000_change=change)
+    found = decide(serving)
+    assert found.action == action
+    assert ("the cost of decisions has changed" in found.reason) == (change is None)

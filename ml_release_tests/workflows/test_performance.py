@@ -133,6 +133,76 @@ def test_realised_performance_is_that_of_the_answers_whose_labels_came_in(servin
     assert one.mean_probability == pytest.approx(ordered.loc[chosen, "prediction"].mean())
 
 
+def decided_month(house: House) -> pd.DataFrame:
+    """A month that is answered and decided on, with all its labels."""
+    rows = serve_month(house, "2013-04")
+    known = rows[rows["is_late"].notna()]
+    records, _ = house.inference_log.records(steps.LINE, after={})
+    moments = records.set_index("request_id")["event_time"]
+    names = known["request_id"].map(lambda name: f"decided {name}")
+    decisions = (known["prediction"] >= 0.5).astype(int)
+    write(
+        house,
+        [
+            a_record(
+                house,
+                decided,
+                moments[name].isoformat(),
+                prediction=prediction,
+                decision=decision,
+            )
+            for name, decided, prediction, decision in zip(
+                known["request_id"], names, known["prediction"], decisions.tolist(), strict=True
+            )
+        ],
+    )
+    found = known.assign(request_id=names, decision=decisions)
+    tell(house, found)
+    return found
+
+
+def test_what_the_served_decisions_cost_is_held_against_the_release(serving: House) -> None:
+    """By the declared prices; answers that were not decided on cost nothing and count nothing."""
+    rows = decided_month(serving)
+    record = performance(serving).record
+    wrong_yes = (rows["decision"] == 1) & (rows["is_late"] == 0)
+    wrong_no = (rows["decision"] == 0) & (rows["is_late"] == 1)
+    cost, release = record.window.cost_per_1000, record.baseline
+    assert cost is not None
+    assert cost.estimate is not None
+    assert cost.n == len(rows)
+    assert cost.estimate == pytest.approx(1000 * (wrong_yes + 2 * wrong_no).mean())
+    assert release is not None
+    assert release.cost_per_1000 is not None
+    assert release.cost_per_1000.n > 0
+    change = record.cost_per_1000_change
+    assert change is not None
+    assert release.cost_per_1000.estimate is not None
+    assert change.estimate == pytest.approx(cost.estimate - release.cost_per_1000.estimate)
+    assert change.low is not None
+    assert change.estimate is not None
+    assert change.low < change.estimate
+
+
+@pytest.mark.parametrize(
+    ("prices", "is_known"), [((5.0, 2.0), True), ((None, None), False)], ids=["others", "none"]
+)
+def test_a_cost_by_other_prices_is_held_against_nothing(
+    serving: House, prices: tuple[float | None, float | None], is_known: bool
+) -> None:
+    """Dearer mistakes make no model worse."""
+    decided_month(serving)
+    quality = serving.line.policies.evaluation.quality.model_copy(
+        update={"cost_false_positive": prices[0], "cost_false_negative": prices[1]}
+    )
+    serving.line = steps.with_policy(serving.line, "evaluation", quality=quality)
+    record = performance(serving).record
+    assert (record.window.cost_per_1000 is not None) == is_known
+    assert record.baseline is not None
+    assert record.baseline.cost_per_1000 is None
+    assert record.cost_per_1000_change is None
+
+
 def test_only_answers_whose_label_is_due_are_scored(serving: House) -> None:
     """Labels that come before their time are of one kind; the others are counted beside."""
     answers = {"old": "2013-04-02T00:00:00+00:00", "due": "2013-04-03T00:00:00+00:00"}
