@@ -291,6 +291,8 @@ def test_weather_columns_have_to_agree_with_one_another(
 ) -> None:
     """A swap or another unit may stay within the range of each column."""
     schema = LINE.schema_of()
+    # Few rows, as the error lists every one that fails.
+    rows = rows.head(1000)
     schema.validate(rows, lazy=True)
     schema.validate(rows.assign(temp=np.nan, dewp=np.nan, humid=np.nan), lazy=True)
     with pytest.raises(SchemaErrors, match=rule):
