@@ -363,6 +363,7 @@ def main() -> int:
         "released": sum(one.kind == "retrained" for one in lived.happened),
         "turned_down_by_backtest": sum(one.kind == "turned down" for one in lived.happened),
         "share_of_gain": None if share is None else round(share, 3),
+        "through_endpoint": options.through_endpoint,
         "requests_failed": lived.failed,
         "largest_difference_from_artefact": same_as_the_artefact(lived, baselines.answered[NEVER]),
         "seconds": {**seconds, "all": round(time.perf_counter() - begun, 1)},

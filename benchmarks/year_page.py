@@ -100,6 +100,17 @@ def _summary(document: dict[str, Any]) -> list[str]:
         f" The goals are a share of {goals['share_of_gain']} with"
         f" {goals['retrainings']}: {'met' if document['met'] else '**not met**'}.\n"
     )
+    how = (
+        "over HTTP of the endpoint server in a process of its own"
+        if measured["through_endpoint"]
+        else "through the request path of the endpoint server in the same process"
+    )
+    requests = sum(row["ours"]["rows"] for row in measured["months"])
+    rows.append(
+        f"\nFlights were asked for {how}: {requests:,} requests, {measured['requests_failed']}"
+        f" failed. The largest difference between what was answered and what the first version's"
+        f" artefact says of the same row is {measured['largest_difference_from_artefact']:g}.\n"
+    )
     return rows
 
 
