@@ -108,7 +108,9 @@ class DecisionEvidence:
         Whether a model answers at all; None if that is not known.
     data_problems
         What is wrong with the data itself, in words: a schema broken, values missing, units
-        changed, features served otherwise than trained, labels that contradict each other.
+        changed, features served otherwise than trained.
+    label_problems
+        What is wrong with the labels, in words: they contradict each other, files cannot be read.
     shifts
         Per feature; None if the newest window was not judged.
     performance
@@ -141,6 +143,7 @@ class DecisionEvidence:
 
     is_serving: bool | None = None
     data_problems: tuple[str, ...] | None = None
+    label_problems: tuple[str, ...] = ()
     shifts: tuple[FeatureShift, ...] | None = None
     performance: Outcome | None = None
     auc_drop: Worsening | None = None

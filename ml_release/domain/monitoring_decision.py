@@ -80,6 +80,7 @@ def decide(evidence: DecisionEvidence, policy: DecisionPolicy) -> Decision:
         or asked.canary()
         or asked.failing()
         or asked.suspect()
+        or asked.labels()
         or asked.learning()
         or asked.doubt()
     )
@@ -148,13 +149,16 @@ class _Asked:
     def suspect(self) -> Decision | None:
         """What is bad enough for a rollback, as long as the version itself is suspected."""
         e, p = self._e, self._p
-        found = [
-            *_shown(e.auc_drop, p.roll_back_drop, "AUC lost"),
-            *_shown(e.loss_rise, p.roll_back_loss_rise, "log loss gained"),
-            *_shown(e.cost_rise, p.roll_back_cost_rise, "cost per 1000 answers gained"),
-        ]
-        if e.fairness is Outcome.FAIL:
-            found.append("fairness does not hold")
+        found = []
+        # What is measured by labels shows nothing where they are wrong themselves.
+        if not e.label_problems:
+            found = [
+                *_shown(e.auc_drop, p.roll_back_drop, "AUC lost"),
+                *_shown(e.loss_rise, p.roll_back_loss_rise, "log loss gained"),
+                *_shown(e.cost_rise, p.roll_back_cost_rise, "cost per 1000 answers gained"),
+            ]
+            if e.fairness is Outcome.FAIL:
+                found.append("fairness does not hold")
         if e.burn == "page":
             found.append("an error budget burns fast enough to wake somebody up")
         self._say("Is it much worse than at its release?", bool(found), "; ".join(found))
@@ -168,6 +172,14 @@ class _Asked:
             return self._taken_back(reason)
         self._watched.append(reason)
         return None
+
+    def labels(self, beside: str = "") -> Decision | None:
+        """Before anything is learned from them; answers that fail need no label."""
+        problems = "; ".join(self._e.label_problems)
+        self._say("Is something wrong with the labels?", bool(problems), problems)
+        if not problems:
+            return None
+        return self._end("fix_data", "; ".join(part for part in (problems, beside) if part))
 
     def learning(self) -> Decision | None:
         """What a retraining may mend: less skill, or inputs that moved where it hurts."""
@@ -267,7 +279,8 @@ class _Asked:
         if target is not None:
             return self._end("roll_back", reason)
         why = "no version that came through its watch can be gone back to; a person decides"
-        return self.learning() or self._end("watch", f"{reason}; {why}")
+        both = f"{reason}; {why}"
+        return self.labels(beside=both) or self.learning() or self._end("watch", both)
 
     def _say(self, question: str, answer: bool | None, numbers: str = "") -> None:  # noqa: FBT001 (the answer)
         word: Literal["yes", "no", "cannot tell"] = (

@@ -37,7 +37,7 @@ from ml_release.workflows.skew import SKEW_VERDICT
 from ml_release.workflows.stage_verdicts import CANARY_VERDICT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from datetime import date
 
     from ml_release.domain.decision_evidence import BurnLevel, Worsening
@@ -57,6 +57,8 @@ DATA_RULES = (
 
 _CONFIDENCE = 0.99
 _SECONDS_PER_DAY = 86400
+
+_LABEL_RULES = ("labels_agree", "label_files_can_be_read")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +104,7 @@ def gather_facts(
     found = DecisionEvidence(
         is_serving=True,
         data_problems=_data_problems(book, drift),
+        label_problems=_failed(book.verdict(LABEL_VERDICT), _LABEL_RULES),
         shifts=None if drift is None else shifts_of(drift, book.document(DRIFT_RECORD)),
         performance=_rule(told, "no_worse_than_at_release"),
         auc_drop=change_of(record, "auc", falls=True),
@@ -158,25 +161,24 @@ def _drift(book: RecordBook, window: WindowRecord | None) -> Verdict | None:
 
 
 def _data_problems(book: RecordBook, drift: Verdict | None) -> tuple[str, ...] | None:
-    skew, labels = book.verdict(SKEW_VERDICT), book.verdict(LABEL_VERDICT)
-    problems = [
-        finding.sentence()
-        for verdict, rules in (
-            (drift, DATA_RULES),
-            (skew, ("served_features_equal_offline",)),
-            (labels, ("labels_agree", "label_files_can_be_read")),
-        )
-        if verdict is not None
-        for finding in verdict.findings
-        if finding.rule in rules and finding.votes and finding.outcome is Outcome.FAIL
-    ]
+    skew = book.verdict(SKEW_VERDICT)
+    problems = (*_failed(drift, DATA_RULES), *_failed(skew, ("served_features_equal_offline",)))
     if problems:
-        return tuple(problems)
+        return problems
     looked = (
         [] if drift is None else [f for f in drift.findings if f.rule in DATA_RULES and f.votes]
     )
     # Rows that are too few show nothing, also no fault.
     return () if any(f.outcome is Outcome.PASS for f in looked) else None
+
+
+def _failed(verdict: Verdict | None, rules: Collection[str]) -> tuple[str, ...]:
+    """Findings of some rules that fail, in words."""
+    return tuple(
+        finding.sentence()
+        for finding in (() if verdict is None else verdict.findings)
+        if finding.rule in rules and finding.votes and finding.outcome is Outcome.FAIL
+    )
 
 
 def _performance(

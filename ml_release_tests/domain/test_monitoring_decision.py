@@ -76,6 +76,37 @@ NO_LABELS: dict[str, Any] = {"performance": None, "auc_drop": None, "loss_rise":
             "units",
             id="broken data explain the rest",
         ),
+        pytest.param({"label_problems": ("torn",)}, "fix_data", "torn", id="broken labels"),
+        pytest.param(
+            {"label_problems": ("torn",), "performance": Outcome.FAIL, "auc_drop": worse(0.05)},
+            "fix_data",
+            "torn",
+            id="nothing is learned from broken labels",
+        ),
+        pytest.param(
+            {"label_problems": ("torn",), "auc_drop": worse(0.2), "age_days": 3.0},
+            "fix_data",
+            "torn",
+            id="broken labels show no worse version",
+        ),
+        pytest.param(
+            {"label_problems": ("torn",), "error_rate": worse(0.05)},
+            "roll_back",
+            "answers fail",
+            id="answers fail, whatever the labels",
+        ),
+        pytest.param(
+            {"label_problems": ("torn",), "error_rate": worse(0.05), "target": None},
+            "fix_data",
+            "a person decides",
+            id="answers fail, nowhere to go, broken labels",
+        ),
+        pytest.param(
+            {"label_problems": ("torn",), "burn": "page", "age_days": 2.0},
+            "roll_back",
+            "budget",
+            id="a budget burns, whatever the labels",
+        ),
         pytest.param(
             {"data_problems": ("units",), "canary": Outcome.FAIL, "canary_version": 3},
             "reduce_canary",
@@ -238,6 +269,7 @@ any_evidence = st.builds(
     loss_rise=changes_of_a_number,
     cost_rise=changes_of_a_number,
     estimated_drop=st.none() | st.floats(-0.1, 0.1),
+    label_problems=st.sampled_from([(), ("torn",)]),
     errors_change=outcomes,
     calibration=outcomes,
     fairness=outcomes,
@@ -255,6 +287,17 @@ def test_broken_data_never_lead_to_a_retraining_or_a_rollback(evidence: Decision
     """A model would learn from them, and the version before is given the same rows."""
     action = decide(replace(evidence, data_problems=("units",)), POLICY).action
     assert action in {"fix_data", "reduce_canary"}
+
+
+@given(any_evidence)
+def test_broken_labels_never_lead_to_a_retraining(evidence: DecisionEvidence) -> None:
+    """And stand in the way of no other action that needs none."""
+    whole, broken = (
+        decide(replace(evidence, label_problems=problems), POLICY) for problems in ((), ("torn",))
+    )
+    assert broken.action in {"nothing", "fix_data", "reduce_canary", "roll_back"}
+    if broken.action in {"nothing", "reduce_canary", "roll_back"}:
+        assert broken.action == whole.action
 
 
 UNKNOWN: dict[str, Any] = {
