@@ -16,10 +16,10 @@ _WAYS = (
 )
 _HEAD = """# The year 2013, lived in minutes
 
-Written by `python benchmarks/year_2013.py --write`; do not edit it by hand. A model trained on
-January to March is released on 2 April and then left to itself: real flights are asked for in the
-order of their departures, each outcome is told a day later, a month lands on the second day of the
-next one. Once a week the monitor job reads the log and decides; what the sensors ask for is run, on
+Written by `python benchmarks/year_2013.py{option} --write`; do not edit it by hand. A model
+trained on January to March is released on 2 April and then left to itself: real flights are asked
+for in the order of their departures, each outcome is told a day later, a month lands on the second
+day of the next one. Once a week the monitor job reads the log and decides; what the sensors ask for is run, on
 a clock that a file moves.
 
 Three ways answer the very same flights with the same history: the first model for ever; a model
@@ -64,7 +64,10 @@ def page(document: dict[str, Any]) -> str:
     measured = document["measured"]
     return "".join(
         [
-            _HEAD.format(picture=PICTURE),
+            _HEAD.format(
+                picture=PICTURE,
+                option=" --through-endpoint" if measured["through_endpoint"] else "",
+            ),
             *_summary(document),
             *_by_month(measured),
             *_happenings(measured),
