@@ -16,11 +16,11 @@ _WAYS = (
 )
 _HEAD = """# The year 2013, lived in minutes
 
-Written by `python benchmarks/year_2013.py{option} --write`; do not edit it by hand. A model
-trained on January to March is released on 2 April and then left to itself: real flights are asked
-for in the order of their departures, each outcome is told a day later, a month lands on the second
-day of the next one. Once a week the monitor job reads the log and decides; what the sensors ask for is run, on
-a clock that a file moves.
+Written by `python benchmarks/year_2013.py{option} --write`; do not edit it by hand.
+A model trained on January to March is released on 2 April and then left to itself: real flights are
+asked for in the order of their departures, each outcome is told a day later, a month lands on the
+second day of the next one. Once a week the monitor job reads the log and decides; what the sensors
+ask for is run, on a clock that a file moves.
 
 Three ways answer the very same flights with the same history: the first model for ever; a model
 retrained on the second of every month on all months before; and what the line's own governor asks
