@@ -290,11 +290,14 @@ def _day_codes(holdout: Holdout) -> tuple[np.ndarray[tuple[int], np.dtype[np.int
 
 
 def decided_cost(line: ReleaseLine, answered: Answered, holdout: Holdout) -> DecidedCost | None:
-    """What the decisions at the declared threshold cost; None if the policy declares no costs."""
+    """What the decisions at the declared threshold cost.
+
+    None if the policy declares no costs, or an answer is no number: it decides neither yes nor no.
+    """
     evaluation = line.policies.evaluation
     quality = evaluation.quality
     costs = quality.costs
-    if costs is None or answered.problem:
+    if costs is None or answered.problem or not np.isfinite(answered.answers).all():
         return None
     days, units = _day_codes(holdout)
     cost = costs.per_1000(

@@ -72,6 +72,16 @@ def test_another_version_is_refused(tmp_path: Path, version: int) -> None:
         assert database.execute("SELECT number FROM kept").fetchall() == [(7,)]
 
 
+def test_another_version_without_tables_is_refused_too(tmp_path: Path) -> None:
+    """Somebody else has begun it."""
+    path = a_file(tmp_path).path
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("PRAGMA user_version = 2")
+    with pytest.raises(IntegrityError, match="expected version 1, found 2"):
+        kept(a_file(tmp_path))
+
+
 def test_another_version_is_begun_anew_where_that_is_wanted(tmp_path: Path) -> None:
     """With its tables, whatever they were."""
     with closing(sqlite3.connect(_made(tmp_path).path)) as database, database:

@@ -313,6 +313,11 @@ def test_no_interval_passes_that_does_not_keep_the_margin(
         pytest.param({"primary": "accuracy"}, "primary: expected names", id="unknown primary"),
         pytest.param({"floors": {}, "ceilings": {}}, "on the model itself, found none", id="none"),
         pytest.param({"cost_false_positive": 1.0}, "both or neither, found one", id="one cost"),
+        pytest.param(
+            {"cost_false_positive": 0.0, "cost_false_negative": 0.0},
+            "one of them above 0, found none",
+            id="free mistakes",
+        ),
         pytest.param({"anchor_version": 2, "anchor_margin": None}, "anchor_margin", id="anchor"),
         pytest.param({"ceilings": {"pinball_loss": 1.0}}, "found ['pinball_loss']", id="mixed"),
         pytest.param({"primary": "pinball_loss"}, "found 0.06", id="calibration of a regression"),

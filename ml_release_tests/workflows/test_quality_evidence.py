@@ -15,8 +15,8 @@ from ml_release.domain.gates_robustness import RobustnessPolicy
 from ml_release.domain.gates_slices import SlicePolicy
 from ml_release.errors import DeclarationError
 from ml_release.workflows.gate_scorecard import Bench, _honest
-from ml_release.workflows.holdout_answers import Holdout, holdout_of, problem_of
-from ml_release.workflows.quality_evidence import OTHER, slicing_of
+from ml_release.workflows.holdout_answers import Answered, Holdout, holdout_of, problem_of
+from ml_release.workflows.quality_evidence import OTHER, decided_cost, slicing_of
 from ml_release_tests.small_line import SMALL_LINE
 from ml_release_tests.small_regression import SMALL_REGRESSION, regression_window
 
@@ -113,3 +113,43 @@ def test_a_column_that_no_feature_carries_cannot_be_sliced_by() -> None:
 def test_a_window_of_the_regression_has_a_holdout() -> None:
     """What the tests above stand on."""
     assert holdout_of(regression_window()).n > 100
+
+
+def answered(*answers: float, problem: str = "") -> Answered:
+    return Answered(
+        version=1, model_digest="a", model=None, answers=np.array(answers), problem=problem
+    )
+
+
+DECIDED = Holdout(
+    values={},
+    target=np.array([0.0, 0.0, 1.0, 1.0]),
+    days=np.array(["2013-03-01", "2013-03-01", "2013-03-02", "2013-03-02"], dtype="datetime64[D]"),
+)
+
+
+def test_decisions_cost_what_the_policy_says() -> None:
+    """A false yes costs 1, a false no 2; at the declared threshold."""
+    found = decided_cost(SMALL_LINE, answered(0.9, 0.1, 0.1, 0.9), DECIDED)
+    assert found is not None
+    quality = SMALL_LINE.policies.evaluation.quality
+    assert (found.threshold, found.false_positive, found.false_negative) == (
+        quality.threshold,
+        1.0,
+        2.0,
+    )
+    assert found.per_1000.estimate == pytest.approx(750)
+    assert found.per_1000.n == 4
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        answered(0.9, 0.1, float("nan"), 0.9),
+        answered(0.9, 0.1, 0.1, 0.9, problem="cannot be loaded"),
+    ],
+    ids=["no number", "not answered"],
+)
+def test_an_answer_that_is_none_is_no_decision(own: Answered) -> None:
+    """It is not counted as a no."""
+    assert decided_cost(SMALL_LINE, own, DECIDED) is None

@@ -93,7 +93,7 @@ class SqliteFile:
                     "SELECT name FROM sqlite_master WHERE type = 'table'"
                 )
             ]
-            if tables and not self._starts_over:
+            if (found or tables) and not self._starts_over:
                 message = (
                     f"{self._subject} in {self.path}: expected version {self._version}, found"
                     f" {found}. Clear them and count the log again."
